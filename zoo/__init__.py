@@ -1,0 +1,52 @@
+"""The autoencoder zoo: a recipe fully determines a trained model, and a model never travels without its recipe.
+
+>>> import zoo
+>>> zoo.list_models("conv*")
+['conv_vae_mnist']
+>>> model = zoo.load("conv_vae_mnist")
+>>> model.sample(16).shape
+torch.Size([16, 1, 28, 28])
+
+Everything below is imported when it is first used: looking around needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.artifacts import load as load
+    from zoo.builder import build as build
+    from zoo.catalog import list_models as list_models
+    from zoo.catalog import recipe as recipe
+    from zoo.errors import ZooError as ZooError
+    from zoo.registry import list_variants as list_variants
+    from zoo.registry import register_dataset as register_dataset
+    from zoo.registry import register_objective as register_objective
+    from zoo.registry import register_variant as register_variant
+
+_HOME = {
+    "load": "zoo.artifacts",
+    "build": "zoo.builder",
+    "list_models": "zoo.catalog",
+    "recipe": "zoo.catalog",
+    "list_variants": "zoo.registry",
+    "register_variant": "zoo.registry",
+    "register_objective": "zoo.registry",
+    "register_dataset": "zoo.registry",
+    "ZooError": "zoo.errors",
+}
+
+__all__ = list(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,28 @@
+"""From a recipe to an untrained model and its objective."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo.autoencoder import Autoencoder
+from zoo.registry import OBJECTIVES, VARIANTS
+from zoo.schema import Recipe
+
+if TYPE_CHECKING:
+    from zoo.objective import Objective
+
+
+def build(recipe: Recipe) -> Autoencoder:
+    """The recipe's model with fresh weights, drawn from torch's default generator; needs no data.
+
+    Raises:
+        ZooError: the variant cannot take the dataset's image shape.
+    """
+    model: Autoencoder = VARIANTS.get(recipe.model.variant).build(recipe.model, recipe.data.image_shape)
+    return model
+
+
+def build_objective(recipe: Recipe) -> Objective:
+    """What the recipe minimises."""
+    objective: Objective = OBJECTIVES.get(recipe.objective.name).build(recipe.objective)
+    return objective

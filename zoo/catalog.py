@@ -1,0 +1,78 @@
+"""The entries of the zoo: which recipes there are, and which of them come with weights.
+
+Needs only the standard library to list, so that looking around costs no import of torch or pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from zoo.schema import Recipe
+
+PACKAGE = Path(__file__).resolve().parent
+WEIGHTS = PACKAGE / "weights"
+
+
+def recipe_folder() -> Path:
+    """Where the recipes are: beside the package in a checkout, inside it in an installed wheel."""
+    installed = PACKAGE / "recipes"
+    return installed if installed.is_dir() else PACKAGE.parent / "recipes"
+
+
+@cache
+def recipe_paths() -> dict[str, Path]:
+    """Entry name → its recipe's file."""
+    paths = sorted(recipe_folder().glob("*.json"))
+    return {json.loads(path.read_text(encoding="utf-8"))["name"]: path for path in paths}
+
+
+def weights_folder(name: str) -> Path | None:
+    """The run folder shipped for an entry, or None."""
+    folder = WEIGHTS / name
+    return folder if (folder / "config.json").is_file() else None
+
+
+def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
+    """The zoo's entries in natural order.
+
+    Args:
+        pattern: shell wildcards, ``"conv*"``.
+        weights: only the entries whose trained weights are shipped.
+    """
+    names = (name for name in recipe_paths() if fnmatchcase(name, pattern))
+    return sorted((name for name in names if not weights or weights_folder(name)), key=natural)
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """A sort key that puts ``vae_2d`` before ``vae_10d``."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def recipe_path(name: str) -> Path:
+    """The file of an entry's recipe.
+
+    Raises:
+        UnknownNameError: no entry has this name; shows the close matches.
+    """
+    if name not in recipe_paths():
+        raise UnknownNameError("entry", name, recipe_paths())
+    return recipe_paths()[name]
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of an entry.
+
+    Raises:
+        UnknownNameError: no entry has this name; shows the close matches.
+    """
+    from zoo.schema import read_recipe
+
+    return read_recipe(recipe_path(name))

@@ -1,0 +1,119 @@
+"""Images as uint8 tensors: the container, the two splits, and what the datasets have in common.
+
+The datasets themselves are in :mod:`zoo.datasets`, one file each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.registry import DATASETS
+from zoo.sections import DatasetConfig
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a dataset, in memory or memory-mapped."""
+
+    images: Tensor
+    """uint8 (N, C, H, W)."""
+    labels: Tensor | None = None
+    """int64 (N,)."""
+    factors: dict[str, Tensor] = field(default_factory=dict)
+    """The generating factors (N,) by name, where they are known."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, n: int | None) -> ImageSet:
+        """The first n images, or all of them."""
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(
+            self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()}
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the images' shape and bytes: which data a model has seen."""
+        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        for part in self.images.split(4096):
+            digest.update(part.contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def data_folder() -> Path:
+    """Where datasets are looked for, downloaded to and cached: ``$ZOO_DATA``, else the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("ZOO_DATA") or cache / "autoencoder-zoo").expanduser()
+
+
+def load_images(config: DatasetConfig, split: Split) -> ImageSet:
+    """The images of one split as the recipe's data section describes them.
+
+    Raises:
+        ZooError: the dataset cannot be had, or its files are damaged; the message names the remedies.
+    """
+    images: ImageSet = DATASETS.get(config.name).build(config, split)
+    return images.first(config.train_images if split == "train" else config.test_images)
+
+
+def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
+    """uint8 images → float32 in [0, 1], binarised where the recipe says so (with torch's default generator)."""
+    x = images.float().div_(255)
+    return torch.bernoulli(x) if config.binarization == "dynamic" else x
+
+
+def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
+    """A torchvision dataset: from the files under the data folder, downloaded where they are missing.
+
+    Args:
+        name: for the messages.
+        dataset: the class in ``torchvision.datasets``.
+        options: its arguments, without ``root`` and ``download``.
+
+    Raises:
+        ZooError: there are no files and no network, or the files are damaged.
+    """
+    import torchvision.datasets  # here, because importing it takes longer than loading a model
+
+    root = data_folder()
+    open_dataset = getattr(torchvision.datasets, dataset)
+    try:
+        return open_dataset(root, download=False, **options)
+    except RuntimeError:  # torchvision's word for files that are not there
+        pass
+    except Exception as error:
+        raise damaged(name, error) from error
+    try:
+        return open_dataset(root, download=True, **options)
+    except Exception as error:
+        raise ZooError(
+            f"the dataset {name!r} is not under {root} and could not be downloaded ({first_line(error)}). Either\n"
+            f"  connect to the network and run again,\n"
+            f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
+            f"  or use the embedded images instead: --set data.name=glyphs"
+        ) from error
+
+
+def damaged(name: str, error: object) -> ZooError:
+    """The message for files that are there but cannot be right."""
+    return ZooError(
+        f"the files of the dataset {name!r} under {data_folder()} are damaged ({first_line(error)}); "
+        f"delete them and run again to download them anew"
+    )
+
+
+def first_line(error: object) -> str:
+    """An exception's message on one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,46 @@
+"""What MNIST and the datasets in its file format share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from zoo.data import ImageSet, Split, damaged, from_torchvision
+from zoo.sections import DatasetConfig, ImageShape
+
+
+class IDXConfig(DatasetConfig):
+    """28x28 grey images."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(1, 28, 28)."""
+        return (1, 28, 28)
+
+
+def load_idx(
+    name: str,
+    dataset: str,
+    split: Split,
+    digests: dict[Split, str] | None = None,
+    options: dict[str, Any] | None = None,
+) -> ImageSet:
+    """A dataset of torchvision's MNIST family.
+
+    Args:
+        name: for the messages.
+        dataset: the class in ``torchvision.datasets``.
+        split: train or test.
+        digests: :attr:`ImageSet.digest` of the released images where they are known, so that a damaged file is an error
+            and not a worse model.
+        options: further arguments of the class.
+
+    Raises:
+        ZooError: the dataset cannot be had, or its content is not what was released.
+    """
+    source = from_torchvision(name, dataset, train=split == "train", **(options or {}))
+    images = ImageSet(source.data.unsqueeze(1), source.targets.to(torch.int64))
+    if digests and images.digest != digests[split]:
+        raise damaged(name, f"the {split} images are not those that were released")
+    return images

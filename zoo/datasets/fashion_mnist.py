@@ -1,0 +1,27 @@
+"""Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): 60,000 + 10,000 pictures of clothes, 28x28 grey. MIT."""
+
+from __future__ import annotations
+
+from zoo.data import ImageSet, Split
+from zoo.datasets._idx import IDXConfig, load_idx
+from zoo.registry import register_dataset
+
+RELEASED: dict[Split, str] = {
+    "train": "0a9ee897a7afb6dd4c155e91561cbe3e6d188ca68f163d751bffa7c99147e70d",
+    "test": "1f464896e3773fa498975dd234ac880af8e80a48f673c4e1358207b203a3932f",
+}
+
+
+class FashionMNISTConfig(IDXConfig):
+    """Pictures of clothes in ten classes; no settings of its own."""
+
+
+@register_dataset(
+    "fashion_mnist",
+    config=FashionMNISTConfig,
+    summary="clothes in ten classes, 28x28 grey",
+    paper="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
+)
+def load(config: FashionMNISTConfig, split: Split) -> ImageSet:
+    """60,000 training and 10,000 test images."""
+    return load_idx("fashion_mnist", "FashionMNIST", split, RELEASED)

@@ -1,0 +1,27 @@
+"""MNIST (LeCun, Cortes & Burges 1998): 60,000 + 10,000 handwritten digits, 28x28 grey. CC BY-SA 3.0."""
+
+from __future__ import annotations
+
+from zoo.data import ImageSet, Split
+from zoo.datasets._idx import IDXConfig, load_idx
+from zoo.registry import register_dataset
+
+RELEASED: dict[Split, str] = {
+    "train": "0d4e8b667ff048906dd254ee247470055579ba6e618eeabdf871882705ffca4d",
+    "test": "310a79d8170296feadcc605e7c57a3c87331de95e1bb64a02bca14fe91911b61",
+}
+
+
+class MNISTConfig(IDXConfig):
+    """Handwritten digits; no settings of its own."""
+
+
+@register_dataset(
+    "mnist",
+    config=MNISTConfig,
+    summary="handwritten digits, 28x28 grey",
+    paper="LeCun, Bottou, Bengio & Haffner 1998, Gradient-Based Learning Applied to Document Recognition",
+)
+def load(config: MNISTConfig, split: Split) -> ImageSet:
+    """60,000 training and 10,000 test images."""
+    return load_idx("mnist", "MNIST", split, RELEASED)

@@ -1,0 +1,80 @@
+"""Choosing a device, and keeping its random numbers apart or in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Raises:
+        ZooError: no such device here.
+    """
+    if name == "auto":
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(found)
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ZooError(
+            f"no device {name!r} here ({str(error).splitlines()[0]}); use --device auto, cpu, cuda, cuda:N or mps"
+        ) from error
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """The hardware's name, for the card."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"{cpu_name()}, {torch.get_num_threads()} threads"
+    return str(device)
+
+
+def cpu_name() -> str:
+    """The processor's model name as the system tells it."""
+    import platform
+
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of every generator that a run on ``device`` draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
+    """Put back what :func:`random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    if "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
+
+
+@contextmanager
+def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, random numbers start from ``seed``; afterwards they go on as if nothing had been drawn."""
+    state = random_state(device)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_random_state(device, state)

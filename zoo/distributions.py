@@ -1,0 +1,190 @@
+"""Posteriors q(z|x), priors p(z) and likelihoods p(x|z). Every density is in nats, one value per image.
+
+A posterior has ``mean``, ``rsample()``, ``kl()`` and ``log_prob(z)``; a prior has ``sample(n)``; a likelihood has
+``mean``, an image in [0, 1], and ``log_prob(x)``, summed over channels and pixels. B images, D latent dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.errors import ZooError
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Posterior(Protocol):
+    """What an encoder returns: a distribution over codes for each of B images."""
+
+    stochastic: ClassVar[bool]
+    """Whether it has a density, and with it a KL divergence and an ELBO."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(B, D)."""
+
+    def rsample(self) -> Tensor:
+        """(B, D), differentiable in the distribution's parameters, drawn with torch's default generator."""
+
+    def kl(self) -> Tensor:
+        """(B,), KL(q(z|x) || p(z)) in nats per image."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(B,), log q(z|x) in nats."""
+
+
+class Likelihood(Protocol):
+    """What a decoder returns: a distribution over images for each of B codes."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(B, C, H, W) in [0, 1]."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B,), log p(x|z) in nats per image: summed over channels and pixels."""
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """N(mu, diag(exp(logvar))) over codes, against the prior N(0, I) (Kingma & Welling 2014, appendix B)."""
+
+    stochastic: ClassVar[bool] = True
+
+    mu: Tensor  # (B, D)
+    logvar: Tensor  # (B, D), log sigma^2
+
+    @property
+    def mean(self) -> Tensor:
+        """(B, D)."""
+        return self.mu
+
+    def rsample(self) -> Tensor:
+        """mu + sigma * epsilon, epsilon ~ N(0, I): (B, D)."""
+        return self.mu + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mu)
+
+    def kl(self) -> Tensor:
+        """-1/2 sum_d (1 + logvar - mu^2 - exp(logvar)): (B,) nats."""
+        return -0.5 * (1 + self.logvar - self.mu.square() - self.logvar.exp()).sum(dim=1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(B,) nats."""
+        squared = (z - self.mu).square() * torch.exp(-self.logvar)
+        return -0.5 * (squared + self.logvar + LOG_2PI).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Deterministic:
+    """A code without noise: all mass on one point."""
+
+    stochastic: ClassVar[bool] = False
+
+    code: Tensor  # (B, D)
+
+    @property
+    def mean(self) -> Tensor:
+        """(B, D)."""
+        return self.code
+
+    def rsample(self) -> Tensor:
+        """The code itself: (B, D)."""
+        return self.code
+
+    def kl(self) -> Tensor:
+        """A point mass has no finite KL to a density.
+
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError(
+            "a deterministic code has no KL divergence and no ELBO; train this variant with the objective "
+            "'reconstruction', or choose a variational one"
+        )
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """As :meth:`kl`.
+
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError("a deterministic code has no density")
+
+
+class StandardNormal(nn.Module):
+    """The prior N(0, I) of a variational autoencoder."""
+
+    fitted = False
+    """Whether it is estimated from the codes of the training images after training."""
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """(n, D), on the generator's device (the CPU without one)."""
+        device = generator.device if generator else "cpu"
+        return torch.randn(n, self.latent_dim, generator=generator, device=device)
+
+
+class FittedGaussian(StandardNormal):
+    """N(mean, L L^T), fitted to the training codes of a deterministic autoencoder once it is trained.
+
+    A plain autoencoder has no prior; the density estimated afterwards makes it a generative model
+    (Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, section 4).
+    """
+
+    fitted = True
+    mean: Tensor  # (D,)
+    scale_tril: Tensor  # (D, D), the Cholesky factor L
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__(latent_dim)
+        self.register_buffer("mean", torch.zeros(latent_dim))
+        self.register_buffer("scale_tril", torch.eye(latent_dim))
+
+    def fit(self, codes: Tensor) -> None:
+        """Take mean and covariance from codes (N, D); unused dimensions are allowed."""
+        codes = codes.double()
+        covariance = torch.cov(codes.T).reshape(self.latent_dim, self.latent_dim)
+        jitter = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12) * torch.eye(self.latent_dim).to(covariance)
+        self.mean.copy_(codes.mean(dim=0))
+        self.scale_tril.copy_(torch.linalg.cholesky(covariance + jitter))
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """mean + L epsilon: (n, D)."""
+        epsilon = super().sample(n, generator).to(self.mean)
+        return self.mean + epsilon @ self.scale_tril.T
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Independent Bernoulli pixels; -log_prob is the summed binary cross-entropy."""
+
+    logits: Tensor  # (B, C, H, W)
+
+    @property
+    def mean(self) -> Tensor:
+        """The probabilities: (B, C, H, W) in [0, 1]."""
+        return torch.sigmoid(self.logits)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B,) nats per image."""
+        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Independent Gaussian pixels of one fixed variance."""
+
+    mean: Tensor  # (B, C, H, W)
+    variance: float
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """-(x - mean)^2 / (2 variance) - 1/2 log(2 pi variance), summed over pixels: (B,) nats per image."""
+        squared = (x - self.mean).square() / self.variance
+        return -0.5 * (squared + LOG_2PI + math.log(self.variance)).flatten(1).sum(dim=1)

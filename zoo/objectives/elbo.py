@@ -1,0 +1,87 @@
+"""The negative evidence lower bound with a weight beta on the KL term, constant or annealed.
+
+-E_q[log p(x|z)] + beta KL(q(z|x) || p(z)), one sample of z per image (Kingma & Welling 2014; beta: Higgins et al. 2017).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from zoo.autoencoder import Autoencoder
+from zoo.objective import Objective, Terms
+from zoo.registry import register_objective
+from zoo.sections import NonNegative, ObjectiveConfig, Positive, Section
+
+
+class Constant(Section):
+    """beta stays as it is."""
+
+    name: Literal["constant"] = "constant"
+
+    def factor(self, epoch: Tensor) -> Tensor:
+        """1."""
+        return torch.ones_like(epoch)
+
+
+class Linear(Section):
+    """beta rises from 0 to its value in the first epochs (Bowman et al. 2016)."""
+
+    name: Literal["linear"] = "linear"
+    epochs: Positive
+    """How long the rise takes."""
+
+    def factor(self, epoch: Tensor) -> Tensor:
+        """min(1, epoch / epochs)."""
+        return torch.clamp(epoch / self.epochs, max=1.0)
+
+
+class Cyclical(Section):
+    """beta rises from 0 to its value again and again (Fu et al. 2019)."""
+
+    name: Literal["cyclical"] = "cyclical"
+    period: Positive
+    """Epochs from one rise to the next."""
+    rise: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The part of a period in which beta rises; it stays at its value for the rest."""
+
+    def factor(self, epoch: Tensor) -> Tensor:
+        """min(1, position in the period / rise)."""
+        return torch.clamp((epoch / self.period).frac() / self.rise, max=1.0)
+
+
+class ELBOConfig(ObjectiveConfig):
+    """The weight of the KL term and how it changes."""
+
+    beta: NonNegative = 1.0
+    """1 is the evidence lower bound; more asks for a simpler code."""
+    annealing: Annotated[Constant | Linear | Cyclical, Field(discriminator="name")] = Constant()
+    """What beta is multiplied by as training goes on."""
+
+
+@register_objective(
+    "elbo",
+    config=ELBOConfig,
+    summary="negative evidence lower bound, beta on the KL term, constant or annealed",
+    paper="Kingma & Welling 2014, arXiv:1312.6114; Higgins et al. 2017, beta-VAE, ICLR",
+)
+class ELBO(Objective):
+    """reconstruction + beta * kl, in nats per image."""
+
+    def __init__(self, config: ELBOConfig) -> None:
+        super().__init__()
+        self.beta, self.annealing = config.beta, config.annealing
+
+    def forward(self, model: Autoencoder, x: Tensor, epoch: Tensor) -> Terms:
+        """``loss``, ``reconstruction`` (-log p(x|z)) and the unweighted ``kl``."""
+        posterior = model.encode(x)
+        reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()
+        kl = posterior.kl().mean()
+        return {
+            "loss": reconstruction + self.beta * self.annealing.factor(epoch) * kl,
+            "reconstruction": reconstruction,
+            "kl": kl,
+        }

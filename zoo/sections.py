@@ -1,0 +1,225 @@
+"""The sections of a recipe: strict pydantic models, each field bounded and explained.
+
+The variant, the objective and the dataset add their own settings to :class:`VariantConfig`, :class:`ObjectiveConfig`
+and :class:`DatasetConfig`; :mod:`zoo.schema` puts the sections together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ImageShape = tuple[int, int, int]
+"""Channels, height, width."""
+
+Size = Annotated[int, Field(gt=0, le=2**20)]
+"""A number of units, channels or dimensions."""
+
+Sizes = Annotated[tuple[Size, ...], Field(max_length=64)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown fields are errors, values are frozen, numbers are finite."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+class DatasetConfig(Section):
+    """Which images, and how they are presented. Each dataset adds its own settings."""
+
+    name: str
+    """The registered dataset."""
+    binarization: Literal["none", "dynamic"] = "none"
+    """`dynamic` draws each pixel from Bernoulli(intensity) every time an image is used (Burda et al. 2016)."""
+    train_images: Annotated[int, Field(gt=0)] | None = None
+    """Use only the first so many training images."""
+    test_images: Annotated[int, Field(gt=0)] | None = None
+    """Use only the first so many test images."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Channels, height and width of every image, known without the data."""
+        raise NotImplementedError
+
+
+# --- model ------------------------------------------------------------------------------------------------------------
+
+
+class BernoulliConfig(Section):
+    """Independent Bernoulli pixels; the decoder gives logits. Intensities in [0, 1] count as probabilities."""
+
+    family: Literal["bernoulli"] = "bernoulli"
+
+
+class GaussianConfig(Section):
+    """Independent Gaussian pixels of one fixed variance around a mean in [0, 1] (a sigmoid of the decoder's output)."""
+
+    family: Literal["gaussian"] = "gaussian"
+    variance: Positive = 1.0
+    """Of each pixel, on the [0, 1] scale. At 0.5, -log p(x|z) is the summed squared error plus a constant."""
+
+
+LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminator="family")]
+
+
+class VariantConfig(Section):
+    """Which kind of autoencoder. Each variant adds its sizes."""
+
+    variant: str
+    """The registered variant."""
+    likelihood: LikelihoodConfig = BernoulliConfig()
+    """p(x|z), the distribution of an image given its code."""
+
+
+# --- objective --------------------------------------------------------------------------------------------------------
+
+
+class ObjectiveConfig(Section):
+    """What is minimised. Each objective adds its own settings."""
+
+    name: str
+    """The registered objective."""
+
+
+# --- optimizer --------------------------------------------------------------------------------------------------------
+
+
+class ConstantSchedule(Section):
+    """The learning rate stays as it is."""
+
+    name: Literal["constant"] = "constant"
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """What the learning rate is multiplied by in 0-based ``epoch`` of ``epochs``."""
+        return 1.0
+
+
+class StepSchedule(Section):
+    """The learning rate is multiplied by `gamma` after every `every` epochs."""
+
+    name: Literal["step"] = "step"
+    every: Size
+    """Epochs."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """gamma^floor(epoch / every)."""
+        return self.gamma ** (epoch // self.every)
+
+
+class CosineSchedule(Section):
+    """Half a cosine from the full learning rate down to `floor` times it (Loshchilov & Hutter 2017, without restarts)."""
+
+    name: Literal["cosine"] = "cosine"
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The last factor."""
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2."""
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+class ExponentialSchedule(Section):
+    """The learning rate is multiplied by `gamma` after every epoch."""
+
+    name: Literal["exponential"] = "exponential"
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """gamma^epoch."""
+        return self.gamma**epoch
+
+
+Schedule = Annotated[
+    ConstantSchedule | StepSchedule | CosineSchedule | ExponentialSchedule, Field(discriminator="name")
+]
+
+
+class OptimizerConfig(Section):
+    """What every optimizer has."""
+
+    learning_rate: Positive = 1e-3
+    """In the first epoch."""
+    weight_decay: NonNegative = 0.0
+    schedule: Schedule = ConstantSchedule()
+    """How the learning rate changes from epoch to epoch."""
+
+
+class Adam(OptimizerConfig):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"] = "adam"
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    eps: Positive = 1e-8
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"  # type: ignore[assignment]
+    weight_decay: NonNegative = 0.01
+
+
+class SGD(OptimizerConfig):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"] = "sgd"
+    momentum: Probability = 0.0
+
+
+class RMSprop(OptimizerConfig):
+    """RMSprop (Tieleman & Hinton 2012)."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    alpha: Probability = 0.99
+    eps: Positive = 1e-8
+    momentum: Probability = 0.0
+
+
+Optimizer = Annotated[Adam | AdamW | SGD | RMSprop, Field(discriminator="name")]
+
+# --- training, source, claims -----------------------------------------------------------------------------------------
+
+
+class Training(Section):
+    """How long, in what portions, from which seed."""
+
+    epochs: Size
+    """Passes over the training images."""
+    batch_size: Size = 128
+    """Images; the last batch of an epoch holds what is left."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of the initial weights, the order of the images and the noise."""
+    checkpoint_every: Size = 1
+    """Epochs between two checkpoints."""
+
+
+class Source(Section):
+    """Where the model and its setting come from."""
+
+    paper: str = ""
+    """Authors, year, title or identifier."""
+    url: str = ""
+    notes: str = ""
+    """What differs from the source and why."""
+
+
+class Claim(Section):
+    """A metric value that the entry's card states and that can be measured again."""
+
+    metric: Literal["negative_elbo", "reconstruction", "kl", "mse"]
+    """In the units of `zoo.evaluation`."""
+    split: Literal["train", "test"] = "test"
+    value: float
+    tolerance: NonNegative
+    """How far a new measurement may lie from `value`."""

@@ -1,0 +1,46 @@
+"""The order of the images, and the batches in that order, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
+    """The permutation of one epoch: int64 (N,), a function of its arguments alone, so that a resumed run needs no state."""
+    mixed = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
+    return torch.randperm(images, generator=torch.Generator().manual_seed(mixed % 2**63))
+
+
+def place(images: Tensor, device: torch.device) -> Tensor:
+    """The images on the device where they fit into half its free memory, else where they are, to be streamed."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return images if images.nbytes > free // 2 else images.to(device)
+    return images.to(device)
+
+
+def batches(images: Tensor, order: Tensor, size: int, device: torch.device, skip: int = 0) -> Iterator[Tensor]:
+    """uint8 batches (<= size, C, H, W) on the device, in the given order, without the first ``skip``.
+
+    Images that are on the device already are gathered there; others are gathered, one batch ahead, by a second thread.
+    """
+    parts = order.split(size)[skip:]
+    if images.device.type == device.type:
+        for part in order.to(images.device).split(size)[skip:]:
+            yield images[part]
+        return
+
+    def fetch(part: Tensor) -> Tensor:
+        return images[part].pin_memory() if device.type == "cuda" else images[part]
+
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        following = ahead.submit(fetch, parts[0]) if parts else None
+        for part in [*parts[1:], None]:
+            assert following is not None
+            batch, following = following.result(), None if part is None else ahead.submit(fetch, part)
+            yield batch.to(device, non_blocking=True)

@@ -1,0 +1,147 @@
+"""A run from start to finish: the partial folder, checkpoints, Ctrl-C, going on, and the run folder at the end.
+
+Training writes into ``<out>.partial``; only when everything is there does that folder become ``<out>``. So a run folder
+is never half written, and one that is trained again stays whole until the new one is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from zoo.data import load_images
+from zoo.errors import ZooError
+from zoo.files import make_folder, write_atomically
+from zoo.schema import Recipe
+from zoo.training.checkpoint import read_checkpoint, write_checkpoint
+from zoo.training.finish import finish
+from zoo.training.progress import Progress
+from zoo.training.trainer import Divergence, Trainer
+
+
+class Interrupted(ZooError):
+    """Ctrl-C; the run can go on."""
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    device: torch.device,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Train a recipe and write its run folder.
+
+    Args:
+        recipe: what to train.
+        out: the run folder to write.
+        device: where to train.
+        resume: go on from the last checkpoint of an unfinished run.
+        overwrite: replace a finished or unfinished run.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ZooError: a run is there already, the data cannot be had, the folder cannot be written.
+        Divergence: the loss is no longer finite; names step, term and last good checkpoint.
+        Interrupted: Ctrl-C; a checkpoint was written.
+    """
+    partial = claim(out, resume=resume, overwrite=overwrite)
+    checkpoint = partial / "checkpoint.safetensors"
+    trainer = Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), device)
+    if checkpoint.exists():
+        trainer.restore(read_checkpoint(checkpoint))
+    last_good = trainer.epoch if checkpoint.exists() else None
+
+    with Progress(recipe, trainer) as progress, deferred_interrupt() as interrupted:
+        while not trainer.done:
+            try:
+                row = trainer.run_epoch(lambda images: progress.advance(images) or bool(interrupted))
+            except Divergence as error:
+                raise Divergence(f"{error}; {last_words(last_good, checkpoint)}") from error
+            if row:
+                progress.epoch_done(row)
+                write_atomically(partial / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in trainer.history))
+            if interrupted or trainer.done or (row and trainer.epoch % recipe.training.checkpoint_every == 0):
+                write_checkpoint(checkpoint, trainer.state())
+                last_good = trainer.epoch
+            if interrupted and not trainer.done:
+                raise Interrupted(
+                    f"stopped at step {trainer.step}; the checkpoint is {checkpoint}. "
+                    f"Go on with the same command and --resume"
+                )
+    finish(trainer, partial)
+    publish(partial, out)
+    return out
+
+
+def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
+    """The partial folder of a run to ``out``, made or found.
+
+    Raises:
+        ZooError: a finished or an unfinished run is there and neither ``resume`` nor ``overwrite`` was asked for, there
+            is nothing to resume, or the folder cannot be made.
+    """
+    partial = out.with_name(out.name + ".partial")
+    if out.exists() and not overwrite:
+        remedy = "there is nothing to resume" if resume else "--overwrite trains it again, --out writes elsewhere"
+        raise ZooError(f"{out} is there already; {remedy}")
+    if partial.exists() and not (resume or overwrite):
+        raise ZooError(f"an unfinished run is in {partial}; --resume goes on with it, --overwrite starts again")
+    if resume and not (partial / "checkpoint.safetensors").exists():
+        raise ZooError(f"no checkpoint in {partial}, so there is nothing to resume; train without --resume")
+    if overwrite and not resume and partial.exists():
+        shutil.rmtree(partial)
+    make_folder(partial)
+    write_atomically(partial / ".writable", "")
+    (partial / ".writable").unlink()
+    return partial
+
+
+def publish(partial: Path, out: Path) -> None:
+    """Turn a complete partial folder into the run folder, in place of an older one."""
+    (partial / "checkpoint.safetensors").unlink()
+    replaced = out.with_name(out.name + ".replaced")
+    try:
+        if out.exists():
+            out.rename(replaced)
+        partial.rename(out)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except OSError as error:
+        raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the run is complete in {partial}") from error
+
+
+def last_words(last_good: int | None, checkpoint: Path) -> str:
+    """What a diverged run leaves behind and what to try."""
+    left = "no checkpoint was written before" if last_good is None else f"the last good checkpoint, epoch {last_good}, is {checkpoint}"
+    return f"{left}. Try a lower learning rate: --set optimizer.learning_rate=... with --overwrite"
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[list[int]]:
+    """Collect Ctrl-C instead of raising it in the middle of a step; a second one raises KeyboardInterrupt at once."""
+    caught: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    try:
+        previous = signal.signal(signal.SIGINT, on_signal)
+    except ValueError:  # not in the main thread: nobody can press Ctrl-C here
+        yield caught
+        return
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,1 @@
+"""One file per variant, named like it: its config, its builder, its paper."""

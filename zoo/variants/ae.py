@@ -1,0 +1,46 @@
+"""The plain autoencoder (Hinton & Salakhutdinov 2006): fully connected, a linear code, no noise."""
+
+from __future__ import annotations
+
+from math import prod
+
+from torch import nn
+
+from zoo.autoencoder import Autoencoder
+from zoo.distributions import FittedGaussian
+from zoo.layers import DeterministicCode, mlp
+from zoo.registry import register_variant
+from zoo.sections import ImageShape, Size, Sizes, VariantConfig
+
+
+class AEConfig(VariantConfig):
+    """Sizes of the plain autoencoder."""
+
+    hidden: Sizes = (512,)
+    """Units of the encoder's hidden layers; the decoder mirrors them."""
+    latent_dim: Size = 32
+    """Dimensions of the code."""
+
+
+@register_variant(
+    "ae",
+    config=AEConfig,
+    summary="fully connected autoencoder with a linear code",
+    paper="Hinton & Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, Science 313",
+)
+def build(config: AEConfig, shape: ImageShape) -> Autoencoder:
+    """C*H*W - hidden - latent_dim - mirrored hidden - C*H*W."""
+    pixels = prod(shape)
+    sizes = (pixels, *config.hidden)
+    encoder = nn.Sequential(
+        nn.Flatten(),  # (B, C*H*W)
+        *mlp(sizes),
+        DeterministicCode(sizes[-1], config.latent_dim),  # (B, D)
+    )
+    mirrored = (config.latent_dim, *reversed(config.hidden))
+    decoder = nn.Sequential(
+        *mlp(mirrored),
+        nn.Linear(mirrored[-1], pixels),
+        nn.Unflatten(1, shape),  # (B, C, H, W)
+    )
+    return Autoencoder(shape, encoder, decoder, FittedGaussian(config.latent_dim), config.likelihood)

@@ -1,0 +1,46 @@
+"""The variational autoencoder with fully connected layers (Kingma & Welling 2014)."""
+
+from __future__ import annotations
+
+from math import prod
+
+from torch import nn
+
+from zoo.autoencoder import Autoencoder
+from zoo.distributions import StandardNormal
+from zoo.layers import GaussianCode, mlp
+from zoo.registry import register_variant
+from zoo.sections import ImageShape, Size, Sizes, VariantConfig
+
+
+class LinearVAEConfig(VariantConfig):
+    """Sizes of the fully connected VAE."""
+
+    hidden: Sizes = (400,)
+    """Units of the encoder's hidden layers; the decoder mirrors them."""
+    latent_dim: Size = 20
+    """Dimensions of the code."""
+
+
+@register_variant(
+    "linear_vae",
+    config=LinearVAEConfig,
+    summary="fully connected VAE with a Gaussian code",
+    paper="Kingma & Welling 2014, Auto-Encoding Variational Bayes, arXiv:1312.6114",
+)
+def build(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
+    """C*H*W - hidden - (mu, logvar), latent_dim - mirrored hidden - C*H*W."""
+    pixels = prod(shape)
+    sizes = (pixels, *config.hidden)
+    encoder = nn.Sequential(
+        nn.Flatten(),  # (B, C*H*W)
+        *mlp(sizes),
+        GaussianCode(sizes[-1], config.latent_dim),  # mu, logvar: (B, D)
+    )
+    mirrored = (config.latent_dim, *reversed(config.hidden))
+    decoder = nn.Sequential(
+        *mlp(mirrored),
+        nn.Linear(mirrored[-1], pixels),
+        nn.Unflatten(1, shape),  # (B, C, H, W)
+    )
+    return Autoencoder(shape, encoder, decoder, StandardNormal(config.latent_dim), config.likelihood)
