@@ -16,8 +16,8 @@ class ZooError(Exception):
 class UnknownNameError(ZooError):
     """A name that nothing is registered under; the message shows the close matches."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {kind} {name!r}{suggest(name, known)}")
+    def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
+        super().__init__(f"unknown {kind} {name!r}{suggest(name, known)}{note}")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

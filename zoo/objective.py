@@ -13,6 +13,9 @@ Terms = dict[str, Tensor]
 class Objective(nn.Module):
     """What is minimised. Each objective is built from its config and implements ``forward``."""
 
+    unit: str = "nats per image"
+    """Of the terms."""
+
     def forward(self, model: Autoencoder, x: Tensor, epoch: Tensor) -> Terms:
         """The loss terms of one batch.
 

@@ -31,6 +31,7 @@ class Reconstruction(Objective):
     def __init__(self, config: ReconstructionConfig) -> None:
         super().__init__()
         self.distance = config.distance
+        self.unit = "nats per image" if config.distance == "nll" else "squared error per image"
 
     def forward(self, model: Autoencoder, x: Tensor, epoch: Tensor) -> Terms:
         """``loss`` and ``reconstruction``, which are the same."""

@@ -1,11 +1,75 @@
-"""After the last epoch: fit the prior, measure, write the run folder's files."""
+"""After the last epoch: fit the prior, measure, draw, and write the files of the run folder."""
 
 from __future__ import annotations
 
+import json
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
+import torch
+from safetensors.torch import save
+
+import zoo
+from zoo import figures
+from zoo.artifacts import CONFIG_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
+from zoo.card import write_card
+from zoo.data import ImageSet, as_float
+from zoo.devices import describe, isolated_randomness
+from zoo.evaluation import codes, measure
+from zoo.files import sha256, write_atomically
 from zoo.training.trainer import Trainer
 
+SAMPLE_SEED = 0
+PICTURED = 50
+"""Images in the reconstruction grid; twice as many in the grid of samples."""
 
-def finish(trainer: Trainer, folder: Path) -> None:
-    raise SystemExit("finish: to be written")
+
+def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> None:
+    """Write everything but the metrics' log, which training has written already.
+
+    Raises:
+        ZooError: a file cannot be written.
+    """
+    recipe, model = trainer.recipe, trainer.model.eval()
+    if model.prior.fitted:
+        model.prior.fit(torch.cat(list(codes(model, trainer.train_images, recipe.data))))
+
+    weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
+    config = RunConfig(
+        name=recipe.name,
+        recipe=recipe.to_dict(),
+        recipe_sha256=recipe.digest(),
+        image_shape=model.image_shape,
+        parameters=sum(p.numel() for p in model.parameters()),
+        weights_sha256=sha256(weights),
+        metrics={
+            "train": measure(model, trainer.train_images, recipe.data),
+            "test": measure(model, trainer.test_images, recipe.data),
+        },
+        dataset={
+            "train": DatasetRecord(images=len(train), sha256=train.digest),
+            "test": DatasetRecord(images=len(test), sha256=test.digest),
+        },
+        training_seconds=round(trainer.seconds, 1),
+        hardware=describe(trainer.device),
+        versions={"autoencoder-zoo": zoo.__version__, "torch": version("torch"), "python": platform.python_version()},
+    )
+    write_atomically(folder / WEIGHTS_FILE, weights)
+    for name, picture in pictures(trainer).items():
+        write_atomically(folder / name, figures.to_png(picture))
+    write_atomically(folder / "README.md", write_card(config))
+    write_atomically(folder / CONFIG_FILE, json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
+
+
+def pictures(trainer: Trainer) -> dict[str, figures.Figure]:
+    """File name → figure."""
+    model = trainer.model
+    with isolated_randomness(SAMPLE_SEED, trainer.device):
+        images = as_float(trainer.test_images[:PICTURED].to(trainer.device), trainer.recipe.data)
+    generator = torch.Generator().manual_seed(SAMPLE_SEED)
+    return {
+        "loss_curves.png": figures.loss_curves(trainer.history, trainer.objective.unit),
+        "reconstructions.png": figures.reconstruction_grid(images, model.reconstruct(images)),
+        "samples.png": figures.sample_grid(model.sample(2 * PICTURED, generator)),
+    }

@@ -57,7 +57,8 @@ def train(
     """
     partial = claim(out, resume=resume, overwrite=overwrite)
     checkpoint = partial / "checkpoint.safetensors"
-    trainer = Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), device)
+    train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
+    trainer = Trainer(recipe, train_set, test_set, device)
     if checkpoint.exists():
         trainer.restore(read_checkpoint(checkpoint))
     last_good = trainer.epoch if checkpoint.exists() else None
@@ -79,7 +80,7 @@ def train(
                     f"stopped at step {trainer.step}; the checkpoint is {checkpoint}. "
                     f"Go on with the same command and --resume"
                 )
-    finish(trainer, partial)
+    finish(trainer, train_set, test_set, partial)
     publish(partial, out)
     return out
 

@@ -1,0 +1,170 @@
+"""The run folder: what training writes, what ``zoo.load`` reads and what the Hub holds, in one layout.
+
+=====================  ======================================================================================
+``model.safetensors``  the weights
+``config.json``        :class:`RunConfig`: the recipe, the metrics and where they come from
+``README.md``          the card
+``metrics.jsonl``      one line per epoch
+``*.png``              loss curves, reconstructions, samples
+=====================  ======================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from zoo.autoencoder import Autoencoder
+from zoo.builder import build
+from zoo.catalog import list_models, recipe_paths, weights_folder
+from zoo.devices import choose_device
+from zoo.errors import UnknownNameError, ZooError
+from zoo.files import sha256
+from zoo.schema import Recipe, explain, parse_json, parse_recipe
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+
+
+class DatasetRecord(BaseModel):
+    """Which images a split held."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: int
+    sha256: str
+
+
+class RunConfig(BaseModel):
+    """``config.json``: all there is to know about a trained model besides its weights."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = 1
+    name: str
+    recipe: dict[str, Any]
+    recipe_sha256: str
+    """Of the sections that determine the weights: :meth:`zoo.schema.RecipeOf.digest`."""
+    image_shape: tuple[int, int, int]
+    parameters: int
+    weights_sha256: str
+    metrics: dict[Literal["train", "test"], dict[str, float]]
+    """Measured in eval mode after training, in the units of :mod:`zoo.evaluation`."""
+    dataset: dict[Literal["train", "test"], DatasetRecord]
+    training_seconds: float
+    """Of the epochs, with the test images measured after each."""
+    hardware: str
+    versions: dict[str, str]
+
+    @cached_property
+    def checked_recipe(self) -> Recipe:
+        """The recipe, checked against what is registered.
+
+        Raises:
+            ZooError: it is no recipe, or names a variant, objective or dataset that is not registered.
+        """
+        return parse_recipe(self.recipe, f"the recipe of {self.name}")
+
+
+def resolve(source: str | os.PathLike[str]) -> Path:
+    """The run folder that ``source`` names: an entry, or a folder written as a path (``./runs/mine``).
+
+    Raises:
+        ZooError: neither; the message shows the right spelling or the close match.
+    """
+    if isinstance(source, os.PathLike):
+        return Path(source)
+    if source.startswith("hf-hub:"):
+        raise ZooError(f"{source}: this version of the zoo cannot load from the Hub; download the folder and load ./FOLDER")
+    if source.startswith((".", "/", "~")) or Path(source).is_absolute():
+        return Path(source).expanduser()
+    if "/" in source or os.sep in source:
+        raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or hf-hub:{source}")
+    folder = weights_folder(source)
+    if folder:
+        return folder
+    if source in recipe_paths():
+        raise ZooError(
+            f"the entry {source!r} has a recipe but no shipped weights; train it with "
+            f"`python -m zoo.train {source}` and load ./runs/{source}"
+        )
+    folder_hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
+    raise UnknownNameError("entry", source, list_models(weights=True), folder_hint)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """A run folder's ``config.json``.
+
+    Raises:
+        ZooError: the folder or the file is missing, or it is not what training writes.
+    """
+    path = folder / CONFIG_FILE
+    text = _read(path).decode("utf-8", errors="replace")
+    fields = parse_json(text, str(path))
+    try:
+        return RunConfig.model_validate(fields)
+    except ValidationError as error:
+        raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, RunConfig))) from error
+
+
+def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> Autoencoder:
+    """A trained model in eval mode, with its ``card`` (recipe, metrics, provenance).
+
+    Args:
+        source: an entry's name, or a run folder as a path: ``"conv_vae_mnist"``, ``"./runs/mine"``.
+        device: where to put it; ``"auto"`` takes the best there is.
+
+    Raises:
+        ZooError: no such entry or folder, a file is missing or damaged, or the weights do not fit the recipe.
+    """
+    folder = resolve(source)
+    config = read_config(folder)
+    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
+        model = build(config.checked_recipe)
+    content = _read(folder / WEIGHTS_FILE)
+    if sha256(content) != config.weights_sha256:
+        raise ZooError(
+            f"{folder / WEIGHTS_FILE} is damaged or not the file that {CONFIG_FILE} describes: its sha256 differs; "
+            f"restore it or train again"
+        )
+    try:
+        weights = load_tensors(content)
+    except SafetensorError as error:
+        raise ZooError(f"{folder / WEIGHTS_FILE} is no valid safetensors file ({error})") from error
+    _check_fit(model.state_dict(), weights, folder)
+    model.load_state_dict(weights, strict=True)
+    model.card = config
+    return model.eval().to(choose_device(str(device)))
+
+
+def _read(path: Path) -> bytes:
+    if not path.parent.is_dir():
+        raise ZooError(f"there is no folder {path.parent}")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ZooError(f"{path.parent} is not a whole run folder: {path.name} is missing") from error
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], folder: Path) -> None:
+    def kind(tensors: dict[str, Tensor], name: str) -> str:
+        tensor = tensors.get(name)
+        return "nothing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+    names = sorted(expected.keys() | found.keys())
+    wrong = [name for name in names if kind(expected, name) != kind(found, name)]
+    if wrong:
+        lines = [f"  {name}: expected {kind(expected, name)}, found {kind(found, name)}" for name in wrong[:8]]
+        rest = [f"  and {len(wrong) - 8} more"] if len(wrong) > 8 else []
+        message = f"the weights in {folder} do not fit the model that its {CONFIG_FILE} describes:"
+        raise ZooError("\n".join([message, *lines, *rest]))

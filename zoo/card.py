@@ -1,0 +1,98 @@
+"""The card: README.md of a run folder, generated from its config, readable by people and by the Hub."""
+
+from __future__ import annotations
+
+import json
+
+from zoo.artifacts import RunConfig
+from zoo.evaluation import UNITS
+from zoo.schema import Recipe
+
+
+def write_card(config: RunConfig) -> str:
+    """Markdown with the Hub's metadata on top."""
+    recipe = config.checked_recipe
+    metrics = "\n".join(
+        f"| {name} | {UNITS[name]} | {config.metrics['test'][name]:.4f} | {config.metrics['train'][name]:.4f} |"
+        for name in config.metrics["test"]
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
+    source = "\n".join(f"- {line}" for line in (recipe.source.paper, recipe.source.url, recipe.source.notes) if line)
+    return f"""---
+{metadata(config, recipe)}
+---
+
+# {config.name}
+
+{recipe.summary}. A `{recipe.model.variant}` of the [autoencoder zoo](https://pypi.org/project/autoencoder-zoo/),
+{config.parameters:,} parameters, for images of shape {"x".join(map(str, config.image_shape))} (channels, height, width).
+
+```python
+import zoo
+
+model = zoo.load("./{config.name}")  # this folder
+reconstructions = model.reconstruct(images)  # (N, {", ".join(map(str, config.image_shape))}) in [0, 1]
+samples = model.sample(16)
+```
+
+## Metrics
+
+Measured after training in eval mode: test on {config.dataset["test"].images:,} images that training never saw, train on
+the {config.dataset["train"].images:,} that it did. One seed ({recipe.training.seed}).
+
+| metric | unit | test | train |
+|---|---|---|---|
+{metrics}
+
+![Loss curves](loss_curves.png)
+
+Originals above their reconstructions (test images):
+
+![Reconstructions](reconstructions.png)
+
+Samples from the prior:
+
+![Samples](samples.png)
+
+## Where it comes from
+
+{source}
+- Trained in {config.training_seconds:,.0f} s on {config.hardware} with {versions}.
+- Images: {recipe.data.name}, sha256 of the training images `{config.dataset["train"].sha256}`.
+- Weights: sha256 `{config.weights_sha256}`.
+
+Train it again with `python -m zoo.train recipe.json`, where `recipe.json` is:
+
+```json
+{json.dumps(config.recipe, indent=2)}
+```
+"""
+
+
+def metadata(config: RunConfig, recipe: Recipe) -> str:
+    """The Hub's YAML front matter."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    generative = "negative_elbo" in config.metrics["test"]
+    card = ModelCardData(
+        license="apache-2.0",
+        library_name="autoencoder-zoo",
+        tags=["autoencoder", recipe.model.variant, recipe.objective.name],
+        datasets=[recipe.data.name],
+        pipeline_tag="unconditional-image-generation" if generative else "image-feature-extraction",
+        model_name=config.name,
+        eval_results=[
+            EvalResult(
+                task_type="unconditional-image-generation" if generative else "image-feature-extraction",
+                dataset_type=recipe.data.name,
+                dataset_name=recipe.data.name,
+                dataset_split="test",
+                metric_type=name,
+                metric_name=f"{name} ({UNITS[name]})",
+                metric_value=value,
+            )
+            for name, value in config.metrics["test"].items()
+        ],
+    )
+    yaml: str = card.to_yaml()
+    return yaml.strip()

@@ -1,0 +1,82 @@
+"""What the command lines share: recipes by path or name, users' own files, errors without a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.catalog import recipe_path, recipe_paths
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.schema import Recipe
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def run(main: Main) -> None:
+    """Call a command's main function and exit: 0 if all went well, 2 after a message for the user, 130 after Ctrl-C."""
+    warnings.showwarning = _show_warning
+    try:
+        main(None)
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options that every command has."""
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="run this file of yours first: it registers variants, objectives or datasets of your own",
+    )
+
+
+def import_files(files: Sequence[str]) -> None:
+    """Run the user's own files, which register what is in them.
+
+    Raises:
+        ZooError: there is no such file.
+    """
+    for file in files:
+        if not Path(file).is_file():
+            raise ZooError(f"--import {file}: there is no such file")
+        runpy.run_path(file, run_name=Path(file).stem)
+
+
+def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by its file's path or its entry's name, with overrides.
+
+    Raises:
+        ZooError: there is none, or it is wrong.
+    """
+    from zoo.schema import read_recipe
+
+    path = Path(source)
+    if not (source.endswith(".json") or path.name != source):
+        return read_recipe(recipe_path(source), overrides)
+    if not path.is_file():
+        same = [name for name, shipped in recipe_paths().items() if shipped.name == path.name]
+        hint = f"; the zoo's own {path.name} is the entry {same[0]!r}" if same else ""
+        raise ZooError(f"there is no recipe {source}{hint}")
+    return read_recipe(path, overrides)

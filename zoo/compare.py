@@ -1,0 +1,60 @@
+"""``python -m zoo.compare [MODEL ...]``: models side by side in one picture and one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo import cli
+from zoo.catalog import list_models
+from zoo.errors import ZooError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, compare, print the table, write the picture."""
+    parser = argparse.ArgumentParser(prog="python -m zoo.compare", description="Compare models of the autoencoder zoo.")
+    parser.add_argument("models", nargs="*", help="entries and run folders (./runs/mine); by default every shipped entry")
+    parser.add_argument("--data", help="a dataset or a folder of pictures (default: what the first model was trained on)")
+    parser.add_argument("--out", type=Path, default=Path("compare.png"), help="the picture (default: compare.png)")
+    parser.add_argument("--count", type=int, default=10, help="test images and samples in a row (default: 10)")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    cli.add_common(parser)
+    options = parser.parse_args(arguments)
+    if not 1 <= options.count <= 100:
+        raise ZooError(f"--count {options.count}: choose between 1 and 100 images")
+    cli.import_files(options.imports)
+    models = options.models or list_models(weights=True)
+    if not models:
+        raise ZooError("no entry has shipped weights here; name a run folder, as in python -m zoo.compare ./runs/mine")
+
+    from zoo.comparison import compare
+    from zoo.devices import choose_device
+    from zoo.figures import to_png
+    from zoo.files import write_atomically
+
+    device = choose_device(options.device)
+    found = compare(models, data=options.data, count=options.count, device=str(device))
+    write_atomically(options.out, to_png(found.figure))
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "variant", title=found.data)
+    for heading in ("parameters", "MSE per pixel", "\N{MINUS SIGN}ELBO, nats", "reconstruction", "KL"):
+        table.add_column(heading, justify="right")
+    for result in found.results:
+        figures = (("mse", 5), ("negative_elbo", 2), ("reconstruction", 2), ("kl", 2))
+        cells = [f"{result.metrics[name]:.{digits}f}" if name in result.metrics else "-" for name, digits in figures]
+        table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 120, overflow="fold")
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

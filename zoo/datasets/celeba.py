@@ -1,0 +1,46 @@
+"""CelebA (Liu et al. 2015): 162,770 + 19,962 aligned faces, cropped to 148 pixels and resized."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from PIL import Image
+from pydantic import Field
+
+from zoo.data import ImageSet, Split, from_torchvision
+from zoo.datasets._pictures import decode_all
+from zoo.registry import register_dataset
+from zoo.sections import DatasetConfig, ImageShape
+
+CROP = 148
+
+
+class CelebAConfig(DatasetConfig):
+    """Aligned faces."""
+
+    size: Annotated[int, Field(ge=8, le=CROP)] = 64
+    """Pixels of a side, after cropping the central 148x148."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(3, size, size)."""
+        return (3, self.size, self.size)
+
+
+@register_dataset(
+    "celeba",
+    config=CelebAConfig,
+    summary="faces, cropped and resized (64x64), colour",
+    paper="Liu, Luo, Wang & Tang 2015, Deep Learning Face Attributes in the Wild, arXiv:1411.7766",
+)
+def load(config: CelebAConfig, split: Split) -> ImageSet:
+    """The official training and test splits, decoded once into a memory-mapped file; the validation split is unused."""
+    source = from_torchvision("celeba", "CelebA", split=split, target_type="identity")
+
+    def decode(index: int) -> Image.Image:
+        image: Image.Image = source[index][0]
+        left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
+        return image.crop((left, top, left + CROP, top + CROP)).resize((config.size,) * 2, Image.Resampling.BICUBIC)
+
+    images, _ = decode_all(f"celeba-{split}-{config.size}", len(source), config.image_shape, decode)
+    return ImageSet(images)

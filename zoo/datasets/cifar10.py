@@ -1,0 +1,31 @@
+"""CIFAR-10 (Krizhevsky 2009): 50,000 + 10,000 photographs in ten classes, 32x32 colour."""
+
+from __future__ import annotations
+
+import torch
+
+from zoo.data import ImageSet, Split, from_torchvision
+from zoo.registry import register_dataset
+from zoo.sections import DatasetConfig, ImageShape
+
+
+class CIFAR10Config(DatasetConfig):
+    """Photographs in ten classes; no settings of its own."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(3, 32, 32)."""
+        return (3, 32, 32)
+
+
+@register_dataset(
+    "cifar10",
+    config=CIFAR10Config,
+    summary="photographs in ten classes, 32x32 colour",
+    paper="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+)
+def load(config: CIFAR10Config, split: Split) -> ImageSet:
+    """50,000 training and 10,000 test images; torchvision checks the files' MD5 before it opens them."""
+    source = from_torchvision("cifar10", "CIFAR10", train=split == "train")
+    images = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()  # (N, H, W, C) → (N, C, H, W)
+    return ImageSet(images, torch.tensor(source.targets))

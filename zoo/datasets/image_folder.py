@@ -1,0 +1,98 @@
+"""A folder of the user's own pictures: any size and format that Pillow reads, resized, grey or colour.
+
+Every tenth picture (by the digest of its name, so that adding pictures moves none) is kept for testing, unless the
+folder has subfolders ``train`` and ``test``. Pictures that cannot be read are reported and skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Annotated, Literal
+
+from PIL import Image, ImageOps
+from pydantic import Field
+
+from zoo.data import ImageSet, Split
+from zoo.datasets._pictures import decode_all
+from zoo.errors import ZooError
+from zoo.registry import register_dataset
+from zoo.sections import DatasetConfig, ImageShape
+
+TEST_PART = 10
+
+
+class ImageFolderConfig(DatasetConfig):
+    """Pictures under a folder."""
+
+    path: str
+    """The folder; its subfolders are searched as well."""
+    size: Annotated[int, Field(ge=8, le=4096)] = 64
+    """Pixels of a side: the central square is cut out and resized."""
+    channels: Literal[1, 3] = 3
+    """1 for grey, 3 for RGB."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(channels, size, size)."""
+        return (self.channels, self.size, self.size)
+
+
+@register_dataset("image_folder", config=ImageFolderConfig, summary="a folder of your own pictures, resized")
+def load(config: ImageFolderConfig, split: Split) -> ImageSet:
+    """The split's pictures, decoded once into a memory-mapped file.
+
+    Raises:
+        ZooError: there is no such folder, no picture in it, or none that can be read.
+    """
+    root = Path(config.path).expanduser()
+    paths = find(root, split)
+
+    def decode(index: int) -> Image.Image:
+        with Image.open(paths[index]) as image:
+            upright = ImageOps.exif_transpose(image).convert("L" if config.channels == 1 else "RGB")
+            return ImageOps.fit(upright, (config.size, config.size), Image.Resampling.BICUBIC)
+
+    content = hashlib.sha256(f"{config.size} {config.channels}".encode())
+    for path in paths:
+        status = path.stat()
+        content.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    images, unreadable = decode_all(f"folder-{content.hexdigest()[:32]}", len(paths), config.image_shape, decode)
+    if unreadable:
+        shown = "\n".join(f"  {paths[index]}: {why}" for index, why in unreadable[:5])
+        rest = f"\n  and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+        warnings.warn(f"skipped {len(unreadable)} of {len(paths)} pictures:\n{shown}{rest}", stacklevel=2)
+    if not len(images):
+        raise ZooError(f"none of the {len(paths)} {split} pictures under {root} can be read")
+    return ImageSet(images)
+
+
+def find(root: Path, split: Split) -> list[Path]:
+    """The pictures of a split, sorted by name.
+
+    Raises:
+        ZooError: there is no such folder, or no picture in it for this split.
+    """
+    if not root.is_dir():
+        raise ZooError(f"data.path: there is no folder {root}")
+    known = Image.registered_extensions()
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
+    if not paths:
+        raise ZooError(f"data.path: there are no pictures under {root} (looked for {len(known)} endings, .png and .jpg among them)")
+    if (root / "train").is_dir() and (root / "test").is_dir():
+        chosen = [path for path in paths if path.relative_to(root).parts[0] == split]
+    else:
+        held_out = {path for path in paths if is_test(path.relative_to(root))} or {paths[-1]}
+        chosen = [path for path in paths if (path in held_out) == (split == "test")]
+    if not chosen:
+        raise ZooError(
+            f"data.path: {len(paths)} picture(s) under {root}, but none for the {split} split; "
+            f"add pictures, or sort them into {root}/train and {root}/test"
+        )
+    return chosen
+
+
+def is_test(relative: Path) -> bool:
+    """Whether a picture is held out: one in ten, by its name alone."""
+    return int(hashlib.sha256(relative.as_posix().encode()).hexdigest(), 16) % TEST_PART == 0

@@ -1,0 +1,39 @@
+"""Street View House Numbers (Netzer et al. 2011): 73,257 + 26,032 cropped digits, 32x32 colour."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import torch
+
+from zoo.data import ImageSet, Split, from_torchvision
+from zoo.errors import ZooError
+from zoo.registry import register_dataset
+from zoo.sections import DatasetConfig, ImageShape
+
+
+class SVHNConfig(DatasetConfig):
+    """House numbers, one digit an image; no settings of its own."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(3, 32, 32)."""
+        return (3, 32, 32)
+
+
+@register_dataset(
+    "svhn",
+    config=SVHNConfig,
+    summary="digits of house numbers, 32x32 colour",
+    paper="Netzer et al. 2011, Reading Digits in Natural Images with Unsupervised Feature Learning",
+)
+def load(config: SVHNConfig, split: Split) -> ImageSet:
+    """73,257 training and 26,032 test images.
+
+    Raises:
+        ZooError: SciPy, which reads the files, is not installed.
+    """
+    if find_spec("scipy") is None:
+        raise ZooError("the dataset 'svhn' is read with SciPy; install it: pip install 'autoencoder-zoo[svhn]'")
+    source = from_torchvision("svhn", "SVHN", split=split)
+    return ImageSet(torch.from_numpy(source.data), torch.from_numpy(source.labels))

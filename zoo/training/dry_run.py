@@ -1,0 +1,72 @@
+"""What a recipe would do, without training it: layers, parameters, steps and memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.builder import build, build_objective
+from zoo.data import load_images
+from zoo.errors import ZooError
+from zoo.schema import Recipe
+from zoo.training.optimizers import build_optimizer
+
+PROBE = 2
+"""Images in the batch that sizes are read off."""
+
+
+def dry_run(recipe: Recipe, device: torch.device) -> str:
+    """A report for people. One step on two blank images is taken with a model that is then thrown away.
+
+    Raises:
+        ZooError: the variant cannot take the images, or the objective not the variant.
+    """
+    model = build(recipe).to(device)
+    objective = build_objective(recipe).to(device)
+    optimizer = build_optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
+    lines = [f"{recipe.name}: {recipe.model.variant}, {recipe.objective.name}, {recipe.data.name}, on {device}", ""]
+
+    shapes: list[str] = []
+    saved: dict[int, int] = {}
+
+    def note(name: str, layer: nn.Module, output: object) -> None:
+        tensor = output if isinstance(output, Tensor) else getattr(output, "mean", None)
+        if isinstance(tensor, Tensor):
+            shape = ", ".join(["B", *map(str, tensor.shape[1:])])
+            count = sum(p.numel() for p in layer.parameters())
+            shapes.append(f"  {name:<24}{type(layer).__name__:<20}({shape}){f'  {count:,} parameters' if count else ''}")
+
+    def pack(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    for part in ("encoder", "decoder"):
+        for name, layer in getattr(model, part).named_children():
+            layer.register_forward_hook(lambda m, _, out, name=f"{part}.{name}": note(name, m, out))
+    blank = torch.zeros(PROBE, *model.image_shape, device=device)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = objective(model, blank, torch.zeros((), device=device))["loss"]
+    loss.backward()
+    optimizer.step()
+
+    weights = sum(p.nbytes for p in model.parameters())
+    state = sum(t.nbytes for s in optimizer.state.values() for t in s.values() if isinstance(t, Tensor))
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    activations = sum(n for address, n in saved.items() if address not in own) * recipe.training.batch_size // PROBE
+    count = sum(p.numel() for p in model.parameters())
+    lines += [f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})", *shapes, "", f"{count:,} parameters"]
+
+    data = 0
+    try:
+        train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
+        steps = -(-len(train) // recipe.training.batch_size)
+        lines.append(
+            f"{len(train):,} training images, {steps:,} steps an epoch, "
+            f"{steps * recipe.training.epochs:,} steps in {recipe.training.epochs} epochs"
+        )
+        data = train.images.nbytes + test.images.nbytes
+    except ZooError as error:
+        lines.append(f"steps: unknown, because {error}")
+    parts = {"images": data, "weights and gradients": 2 * weights, "optimizer": state, "activations": activations}
+    total = ", ".join(f"{name} {nbytes / 2**20:,.1f}" for name, nbytes in parts.items())
+    return "\n".join([*lines, f"about {sum(parts.values()) / 2**20:,.0f} MiB of memory ({total})"])
