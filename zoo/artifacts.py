@@ -83,7 +83,9 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     if isinstance(source, os.PathLike):
         return Path(source)
     if source.startswith("hf-hub:"):
-        raise ZooError(f"{source}: this version of the zoo cannot load from the Hub; download the folder and load ./FOLDER")
+        raise ZooError(
+            f"{source}: this version cannot load from the Hub; download the repository and load it as ./FOLDER"
+        )
     if source.startswith((".", "/", "~")) or Path(source).is_absolute():
         return Path(source).expanduser()
     if "/" in source or os.sep in source:

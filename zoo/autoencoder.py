@@ -39,7 +39,7 @@ class Autoencoder(nn.Module):
         self.image_shape = image_shape
         self.encoder = encoder
         self.decoder = decoder
-        self.prior = prior
+        self.prior: StandardNormal = prior
         self.likelihood = likelihood
 
     @property
@@ -59,10 +59,14 @@ class Autoencoder(nn.Module):
             return Bernoulli(output)
         return Gaussian(torch.sigmoid(output), self.likelihood.variance)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """As :meth:`reconstruct`, with gradients."""
+        return self.decode(self.encode(x).mean).mean
+
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] → their reconstructions from the posterior's mean, in [0, 1]."""
-        return self.decode(self.encode(x).mean).mean
+        return self.forward(x)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

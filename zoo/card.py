@@ -24,8 +24,8 @@ def write_card(config: RunConfig) -> str:
 
 # {config.name}
 
-{recipe.summary}. A `{recipe.model.variant}` of the [autoencoder zoo](https://pypi.org/project/autoencoder-zoo/),
-{config.parameters:,} parameters, for images of shape {"x".join(map(str, config.image_shape))} (channels, height, width).
+{recipe.summary}. A `{recipe.model.variant}` of the autoencoder zoo (`pip install autoencoder-zoo`) with
+{config.parameters:,} parameters, for images of {"x".join(map(str, config.image_shape))} (channels, height, width).
 
 ```python
 import zoo

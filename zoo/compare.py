@@ -15,10 +15,14 @@ from zoo.errors import ZooError
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, compare, print the table, write the picture."""
     parser = argparse.ArgumentParser(prog="python -m zoo.compare", description="Compare models of the autoencoder zoo.")
-    parser.add_argument("models", nargs="*", help="entries and run folders (./runs/mine); by default every shipped entry")
-    parser.add_argument("--data", help="a dataset or a folder of pictures (default: what the first model was trained on)")
+    parser.add_argument(
+        "models", nargs="*", help="entries and run folders (./runs/mine); by default every shipped entry"
+    )
+    parser.add_argument(
+        "--data", help="a dataset or a folder of pictures (default: what the first model was trained on)"
+    )
     parser.add_argument("--out", type=Path, default=Path("compare.png"), help="the picture (default: compare.png)")
-    parser.add_argument("--count", type=int, default=10, help="test images and samples in a row (default: 10)")
+    parser.add_argument("--count", type=int, default=8, help="test images and samples in a row (default: 8)")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     cli.add_common(parser)
     options = parser.parse_args(arguments)

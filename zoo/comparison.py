@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.artifacts import load
@@ -17,7 +18,7 @@ from zoo.data import as_float, load_images
 from zoo.devices import isolated_randomness
 from zoo.errors import ZooError
 from zoo.evaluation import measure
-from zoo.figures import Figure, Row, comparison
+from zoo.figures import Row, comparison
 from zoo.registry import DATASETS
 from zoo.sections import DatasetConfig, ImageShape
 
@@ -60,7 +61,7 @@ class Comparison:
 
 
 def compare(
-    sources: Sequence[str | os.PathLike[str]], *, data: str | None = None, count: int = 10, device: str = "cpu"
+    sources: Sequence[str | os.PathLike[str]], *, data: str | None = None, count: int = 8, device: str = "cpu"
 ) -> Comparison:
     """Load models, measure them on one test split, draw them in one figure.
 
@@ -81,7 +82,7 @@ def compare(
 
     config = choose_data(data, next(iter(models.values())))
     images: Tensor | None = None
-    said = f"{config.name}, test split"
+    said = f"{config.name} test split"
     try:
         images = load_images(config, "test").images
     except ZooError as error:
@@ -97,7 +98,7 @@ def compare(
         samples = model.sample(count, torch.Generator().manual_seed(SEED)).cpu()
         rows.append(Row(result.label(), reconstructions, samples))
         results.append(result)
-    note = said if images is None else f"test images: {said}; figures over all {len(images):,} of them"
+    note = said if images is None else f"figures over all {len(images):,} images of the {said}"
     return Comparison(results, said, comparison(originals, rows, note))
 
 
@@ -125,7 +126,9 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
     else:
         config = DATASETS.get(data).config()
     if config.image_shape != model.image_shape:
-        raise ZooError(f"--data {data}: its images are {shape(config.image_shape)}, the models take {shape(model.image_shape)}")
+        raise ZooError(
+            f"--data {data}: its images are {shape(config.image_shape)}, the models take {shape(model.image_shape)}"
+        )
     return config
 
 

@@ -39,9 +39,7 @@ class ImageSet:
     def first(self, n: int | None) -> ImageSet:
         """The first n images, or all of them."""
         labels = None if self.labels is None else self.labels[:n]
-        return replace(
-            self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()}
-        )
+        return replace(self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()})
 
     @cached_property
     def digest(self) -> str:

@@ -18,16 +18,13 @@ def choose_device(name: str = "auto") -> torch.device:
         ZooError: no such device here.
     """
     if name == "auto":
-        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(found)
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
+        return torch.empty(1, device=name).device  # "cuda" becomes "cuda:0"
     except (RuntimeError, AssertionError) as error:
         raise ZooError(
             f"no device {name!r} here ({str(error).splitlines()[0]}); use --device auto, cpu, cuda, cuda:N or mps"
         ) from error
-    return device
 
 
 def describe(device: torch.device) -> str:

@@ -118,9 +118,6 @@ class Deterministic:
 class StandardNormal(nn.Module):
     """The prior N(0, I) of a variational autoencoder."""
 
-    fitted = False
-    """Whether it is estimated from the codes of the training images after training."""
-
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -138,7 +135,6 @@ class FittedGaussian(StandardNormal):
     (Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, section 4).
     """
 
-    fitted = True
     mean: Tensor  # (D,)
     scale_tril: Tensor  # (D, D), the Cholesky factor L
 

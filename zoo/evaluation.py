@@ -28,7 +28,12 @@ BATCH = 1000
 SEED = 0
 """Of the noise in z and of the binarisation: the same model and images give the same figures."""
 
-UNITS = {"negative_elbo": "nats per image", "reconstruction": "nats per image", "kl": "nats per image", "mse": "per pixel"}
+UNITS = {
+    "negative_elbo": "nats per image",
+    "reconstruction": "nats per image",
+    "kl": "nats per image",
+    "mse": "per pixel",
+}
 
 
 def mean_over(

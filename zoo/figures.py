@@ -123,7 +123,9 @@ def comparison(originals: Tensor | None, rows: Sequence[Row], note: str = "") ->
     strips = 1 if originals is None else 2
     lines = len(rows) + strips - 1
     strip_width = ROW_HEIGHT * width / height
-    figure = Figure((LABEL_WIDTH + strips * strip_width, lines * (ROW_HEIGHT + 0.12) + 0.6), layout="constrained", dpi=150)
+    figure = Figure(
+        (LABEL_WIDTH + strips * strip_width, lines * (ROW_HEIGHT + 0.12) + 0.6), layout="constrained", dpi=150
+    )
     grid = figure.subplots(lines, strips, squeeze=False)
 
     if originals is not None:

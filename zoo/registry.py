@@ -81,7 +81,9 @@ class Registry(Generic[SectionT]):
         from pydantic import create_model
 
         fields: dict[str, Any] = {self.tag: (Literal[name], name)}
-        return create_model(config.__name__, __base__=config, __module__=config.__module__, __doc__=config.__doc__, **fields)
+        return create_model(
+            config.__name__, __base__=config, __module__=config.__module__, __doc__=config.__doc__, **fields
+        )
 
     def names(self) -> list[str]:
         """Every known name, sorted; imports nothing."""

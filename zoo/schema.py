@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args
+from typing import Annotated, Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
 from zoo.errors import UnknownNameError, ZooError, suggest
-from zoo.registry import DATASETS, OBJECTIVES, VARIANTS
+from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
 from zoo.sections import Claim, DatasetConfig, ObjectiveConfig, Optimizer, Section, Source, Training, VariantConfig
 
 DataT = TypeVar("DataT", bound=DatasetConfig)
 ModelT = TypeVar("ModelT", bound=VariantConfig)
 ObjectiveT = TypeVar("ObjectiveT", bound=ObjectiveConfig)
 
-AXES = {"data": DATASETS, "model": VARIANTS, "objective": OBJECTIVES}
+AXES: dict[str, Registry[Any]] = {"data": DATASETS, "model": VARIANTS, "objective": OBJECTIVES}
+"""The sections whose settings depend on a registered name."""
 
 
 class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
@@ -121,20 +124,26 @@ def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
     Raises:
         ZooError: lists every wrong field with its place, and the close match of an unknown one.
     """
-    types: dict[str, Any] = {}
+    configs: list[Any] = []
     for section, registry in AXES.items():
         name = fields[section].get(registry.tag) if isinstance(fields.get(section), dict) else None
         if not isinstance(name, str):
             raise ZooError(f"{where}: {section}.{registry.tag}: required, the name of a {registry.kind}")
         try:
-            types[section] = registry.get(name).config
+            configs.append(registry.get(name).config)
         except UnknownNameError as error:
             raise ZooError(f"{where}: {section}.{registry.tag}: {error}") from error
-    schema = RecipeOf[types["data"], types["model"], types["objective"]]  # type: ignore[misc]
+    schema = _recipe_of(configs)
     try:
-        return schema.model_validate_json(json.dumps(fields), strict=True)
+        recipe: Recipe = schema.model_validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
         raise ZooError("\n".join(f"{where}: {line}" for line in explain(error, schema))) from error
+    return recipe
+
+
+def _recipe_of(configs: list[Any]) -> Any:
+    """The recipe's model with these settings for data, model and objective."""
+    return RecipeOf.__class_getitem__(tuple(configs))
 
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
@@ -169,8 +178,10 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of every recipe that the registered datasets, variants and objectives allow."""
     unions = [
-        Annotated[Union[tuple(registry.get(name).config for name in registry.names())], Field(discriminator=registry.tag)]
+        Annotated[
+            reduce(or_, (registry.get(name).config for name in registry.names())), Field(discriminator=registry.tag)
+        ]
         for registry in AXES.values()
     ]
-    schema = RecipeOf[tuple(unions)].model_json_schema(by_alias=True)  # type: ignore[misc]
+    schema = _recipe_of(unions).model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Autoencoder zoo recipe"}

@@ -118,7 +118,7 @@ class StepSchedule(Section):
 
 
 class CosineSchedule(Section):
-    """Half a cosine from the full learning rate down to `floor` times it (Loshchilov & Hutter 2017, without restarts)."""
+    """Half a cosine from the full learning rate to `floor` times it (Loshchilov & Hutter 2017, without restarts)."""
 
     name: Literal["cosine"] = "cosine"
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -148,6 +148,7 @@ Schedule = Annotated[
 class OptimizerConfig(Section):
     """What every optimizer has."""
 
+    name: str
     learning_rate: Positive = 1e-3
     """In the first epoch."""
     weight_decay: NonNegative = 0.0

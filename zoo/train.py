@@ -13,7 +13,9 @@ from zoo import cli
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, train, say where the result is."""
     parser = argparse.ArgumentParser(prog="python -m zoo.train", description="Train a recipe of the autoencoder zoo.")
-    parser.add_argument("recipe", help="a recipe's file, or the name of an entry: recipes/vae_linear.json, conv_vae_mnist")
+    parser.add_argument(
+        "recipe", help="a recipe's file or an entry's name, as in recipes/vae_linear.json or conv_vae_mnist"
+    )
     parser.add_argument("--out", type=Path, help="the run folder to write (default: runs/NAME)")
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE",
@@ -22,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of an unfinished run")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there already")
     parser.add_argument("--print-recipe", action="store_true", help="print the whole recipe as it would run, and stop")
-    parser.add_argument("--dry-run", action="store_true", help="build the model, print sizes, steps and memory, and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="build the model, print sizes, steps and memory, and stop"
+    )
     cli.add_common(parser)
     options = parser.parse_args(arguments)
 

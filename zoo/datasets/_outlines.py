@@ -78,4 +78,5 @@ def distance_field(contours: list[Array]) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         right = px < x0 + (py - y0) * dx / dy
     winding = np.where(crosses & right, np.sign(dy), 0).sum(axis=2)
-    return np.where(winding != 0, distance, -distance)
+    field: Array = np.where(winding != 0, distance, -distance)
+    return field

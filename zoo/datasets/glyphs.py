@@ -144,4 +144,5 @@ def _render(fields: Array, factors: dict[str, NDArray[Any]]) -> NDArray[np.uint8
     lower = flat[base + FIELD] * (1 - b) + flat[base + FIELD + 1] * b
     distance = (upper * (1 - a) + lower * a) * scale  # pixels, positive inside
 
-    return np.rint(np.clip(distance + column("stroke") + 0.5, 0, 1) * 255).astype(np.uint8)
+    images: NDArray[np.uint8] = np.rint(np.clip(distance + column("stroke") + 0.5, 0, 1) * 255).astype(np.uint8)
+    return images

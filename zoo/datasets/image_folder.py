@@ -79,7 +79,9 @@ def find(root: Path, split: Split) -> list[Path]:
     known = Image.registered_extensions()
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
     if not paths:
-        raise ZooError(f"data.path: there are no pictures under {root} (looked for {len(known)} endings, .png and .jpg among them)")
+        raise ZooError(
+            f"data.path: there are no pictures under {root} (looked for {len(known)} endings, .png and .jpg among them)"
+        )
     if (root / "train").is_dir() and (root / "test").is_dir():
         chosen = [path for path in paths if path.relative_to(root).parts[0] == split]
     else:

@@ -1,6 +1,6 @@
 """The negative evidence lower bound with a weight beta on the KL term, constant or annealed.
 
--E_q[log p(x|z)] + beta KL(q(z|x) || p(z)), one sample of z per image (Kingma & Welling 2014; beta: Higgins et al. 2017).
+-E_q[log p(x|z)] + beta KL(q(z|x) || p(z)), with one sample of z per image (Kingma & Welling 2014; Higgins et al. 2017).
 """
 
 from __future__ import annotations

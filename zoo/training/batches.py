@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
-    """The permutation of one epoch: int64 (N,), a function of its arguments alone, so that a resumed run needs no state."""
+    """The permutation of one epoch: int64 (N,). A function of its arguments alone: a resumed run needs no state."""
     mixed = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
     return torch.randperm(images, generator=torch.Generator().manual_seed(mixed % 2**63))
 
@@ -27,20 +27,21 @@ def place(images: Tensor, device: torch.device) -> Tensor:
 def batches(images: Tensor, order: Tensor, size: int, device: torch.device, skip: int = 0) -> Iterator[Tensor]:
     """uint8 batches (<= size, C, H, W) on the device, in the given order, without the first ``skip``.
 
-    Images that are on the device already are gathered there; others are gathered, one batch ahead, by a second thread.
+    Images that are on the device are gathered there; others are streamed to it.
     """
-    parts = order.split(size)[skip:]
-    if images.device.type == device.type:
-        for part in order.to(images.device).split(size)[skip:]:
-            yield images[part]
-        return
+    gathered = (images[part] for part in order.to(images.device).split(size)[skip:])
+    return gathered if images.device == device else streamed(gathered, device)
 
-    def fetch(part: Tensor) -> Tensor:
-        return images[part].pin_memory() if device.type == "cuda" else images[part]
+
+def streamed(gathered: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Batches copied to the device while a second thread gathers the next one."""
+
+    def fetch() -> Tensor | None:
+        batch = next(gathered, None)
+        return batch.pin_memory() if batch is not None and device.type == "cuda" else batch
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
-        following = ahead.submit(fetch, parts[0]) if parts else None
-        for part in [*parts[1:], None]:
-            assert following is not None
-            batch, following = following.result(), None if part is None else ahead.submit(fetch, part)
+        following = ahead.submit(fetch)
+        while (batch := following.result()) is not None:
+            following = ahead.submit(fetch)
             yield batch.to(device, non_blocking=True)

@@ -34,7 +34,9 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
         if isinstance(tensor, Tensor):
             shape = ", ".join(["B", *map(str, tensor.shape[1:])])
             count = sum(p.numel() for p in layer.parameters())
-            shapes.append(f"  {name:<24}{type(layer).__name__:<20}({shape}){f'  {count:,} parameters' if count else ''}")
+            shapes.append(
+                f"  {name:<24}{type(layer).__name__:<20}({shape}){f'  {count:,} parameters' if count else ''}"
+            )
 
     def pack(tensor: Tensor) -> Tensor:
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from safetensors.torch import save
 
 import zoo
@@ -16,6 +17,7 @@ from zoo.artifacts import CONFIG_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
 from zoo.card import write_card
 from zoo.data import ImageSet, as_float
 from zoo.devices import describe, isolated_randomness
+from zoo.distributions import FittedGaussian
 from zoo.evaluation import codes, measure
 from zoo.files import sha256, write_atomically
 from zoo.training.trainer import Trainer
@@ -32,7 +34,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         ZooError: a file cannot be written.
     """
     recipe, model = trainer.recipe, trainer.model.eval()
-    if model.prior.fitted:
+    if isinstance(model.prior, FittedGaussian):
         model.prior.fit(torch.cat(list(codes(model, trainer.train_images, recipe.data))))
 
     weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
@@ -62,7 +64,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     write_atomically(folder / CONFIG_FILE, json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
 
 
-def pictures(trainer: Trainer) -> dict[str, figures.Figure]:
+def pictures(trainer: Trainer) -> dict[str, Figure]:
     """File name → figure."""
     model = trainer.model
     with isolated_randomness(SAMPLE_SEED, trainer.device):

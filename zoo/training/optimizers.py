@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn, optim
 
@@ -12,14 +12,15 @@ from zoo.sections import SGD, Adam, AdamW, OptimizerConfig, RMSprop
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     """The optimizer with the learning rate of the first epoch."""
     settings = config.model_dump(exclude={"name", "learning_rate", "schedule"})
-    classes: dict[type[OptimizerConfig], type[optim.Optimizer]] = {
+    classes: dict[type[OptimizerConfig], Callable[..., optim.Optimizer]] = {
         Adam: optim.Adam,
         AdamW: optim.AdamW,
         SGD: optim.SGD,
         RMSprop: optim.RMSprop,
     }
-    fused = {} if isinstance(config, RMSprop) else {"fused": True}
-    return classes[type(config)](parameters, lr=config.learning_rate, **settings, **fused)
+    if not isinstance(config, RMSprop):  # which has no fused form
+        settings["fused"] = True
+    return classes[type(config)](parameters, lr=config.learning_rate, **settings)
 
 
 def set_learning_rate(optimizer: optim.Optimizer, config: OptimizerConfig, epoch: int, epochs: int) -> float:

@@ -6,7 +6,8 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from zoo.schema import Recipe
 from zoo.training.trainer import Row, Trainer
@@ -28,7 +29,7 @@ class Progress:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        done = min(trainer.step * recipe.training.batch_size, trainer.epoch * images)
+        done = trainer.epoch * images + trainer.step % trainer.steps_per_epoch * recipe.training.batch_size
         self.task = self.bar.add_task(
             self._title(trainer.epoch + 1), total=self.epochs * images, completed=done, speed=""
         )
@@ -64,5 +65,7 @@ class Progress:
             f"{split} " + " ".join(f"{name} {value:.2f}" for name, value in row[split].items())
             for split in ("train", "test")
         )
-        self.console.print(f"{self._title(row['epoch'])}  {terms}  {speed:,.0f} images/s  {left:.0f} s left")
+        self.console.print(
+            f"{self._title(row['epoch'])}  {terms}  {speed:,.0f} images/s  {left:.0f} s left", soft_wrap=True
+        )
         self.bar.update(self.task, description=self._title(row["epoch"] + 1), speed=f"{speed:,.0f} images/s")

@@ -16,6 +16,7 @@ from types import FrameType
 
 import torch
 
+from zoo.artifacts import CONFIG_FILE, read_config
 from zoo.data import load_images
 from zoo.errors import ZooError
 from zoo.files import make_folder, write_atomically
@@ -25,9 +26,11 @@ from zoo.training.finish import finish
 from zoo.training.progress import Progress
 from zoo.training.trainer import Divergence, Trainer
 
+CHECKPOINT_FILE = "checkpoint.safetensors"
 
-class Interrupted(ZooError):
-    """Ctrl-C; the run can go on."""
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C; the run can go on from the checkpoint that the message names."""
 
 
 def train(
@@ -55,8 +58,10 @@ def train(
         Divergence: the loss is no longer finite; names step, term and last good checkpoint.
         Interrupted: Ctrl-C; a checkpoint was written.
     """
+    if resume and finished(out, recipe):
+        return out
     partial = claim(out, resume=resume, overwrite=overwrite)
-    checkpoint = partial / "checkpoint.safetensors"
+    checkpoint = partial / CHECKPOINT_FILE
     train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
     trainer = Trainer(recipe, train_set, test_set, device)
     if checkpoint.exists():
@@ -85,22 +90,38 @@ def train(
     return out
 
 
+def finished(out: Path, recipe: Recipe) -> bool:
+    """Whether ``out`` holds a finished run of this recipe.
+
+    Raises:
+        ZooError: it holds a finished run of another recipe.
+    """
+    if not (out / CONFIG_FILE).exists():
+        return False
+    if read_config(out).recipe_sha256 == recipe.digest():
+        return True
+    raise ZooError(f"{out} was trained from another recipe; --overwrite replaces it, --out writes elsewhere")
+
+
 def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
     """The partial folder of a run to ``out``, made or found.
 
     Raises:
-        ZooError: a finished or an unfinished run is there and neither ``resume`` nor ``overwrite`` was asked for, there
-            is nothing to resume, or the folder cannot be made.
+        ZooError: something is there already and neither ``resume`` nor ``overwrite`` was asked for, there is nothing to
+            resume, ``out`` is a folder that no run has written, or the folder cannot be made.
     """
     partial = out.with_name(out.name + ".partial")
-    if out.exists() and not overwrite:
-        remedy = "there is nothing to resume" if resume else "--overwrite trains it again, --out writes elsewhere"
-        raise ZooError(f"{out} is there already; {remedy}")
-    if partial.exists() and not (resume or overwrite):
+    begun = (partial / CHECKPOINT_FILE).exists()
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        if not (out / CONFIG_FILE).exists():
+            raise ZooError(f"{out} is there already and is no run folder; choose another one with --out")
+        if not overwrite:
+            raise ZooError(f"{out} is there already; --overwrite trains it again, --out writes elsewhere")
+    if begun and not (resume or overwrite):
         raise ZooError(f"an unfinished run is in {partial}; --resume goes on with it, --overwrite starts again")
-    if resume and not (partial / "checkpoint.safetensors").exists():
+    if resume and not begun:
         raise ZooError(f"no checkpoint in {partial}, so there is nothing to resume; train without --resume")
-    if overwrite and not resume and partial.exists():
+    if begun and not resume:
         shutil.rmtree(partial)
     make_folder(partial)
     write_atomically(partial / ".writable", "")
@@ -110,20 +131,24 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
 
 def publish(partial: Path, out: Path) -> None:
     """Turn a complete partial folder into the run folder, in place of an older one."""
-    (partial / "checkpoint.safetensors").unlink()
     replaced = out.with_name(out.name + ".replaced")
     try:
         if out.exists():
             out.rename(replaced)
         partial.rename(out)
-        shutil.rmtree(replaced, ignore_errors=True)
+        (out / CHECKPOINT_FILE).unlink()
     except OSError as error:
-        raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the run is complete in {partial}") from error
+        raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the first is complete") from error
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def last_words(last_good: int | None, checkpoint: Path) -> str:
     """What a diverged run leaves behind and what to try."""
-    left = "no checkpoint was written before" if last_good is None else f"the last good checkpoint, epoch {last_good}, is {checkpoint}"
+    left = (
+        "no checkpoint was written before"
+        if last_good is None
+        else f"the last good checkpoint, epoch {last_good}, is {checkpoint}"
+    )
     return f"{left}. Try a lower learning rate: --set optimizer.learning_rate=... with --overwrite"
 
 

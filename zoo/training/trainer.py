@@ -6,6 +6,7 @@ run that goes on from there ends with the same bits.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,9 +48,7 @@ class Trainer:
         torch.manual_seed(recipe.training.seed)
         self.model = build(recipe).to(device)
         self.objective = build_objective(recipe).to(device)
-        self.optimizer = build_optimizer(
-            recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()]
-        )
+        self.optimizer = build_optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
         self.train_images = place(train.images, device)
         self.test_images = place(test.images, device)
         self.steps_per_epoch = -(-len(train) // recipe.training.batch_size)
@@ -100,7 +99,6 @@ class Trainer:
                 self.seconds += time.perf_counter() - started
                 return None
 
-        self._check_finite()
         row: Row = {
             "epoch": epoch + 1,
             "step": self.step,
@@ -108,19 +106,22 @@ class Trainer:
             "train": self.totals.means(),
             "test": objective_terms(self.model, self.objective, self.test_images, self.recipe.data, self.epoch),
         }
+        self._check_finite(row)
         self.totals = Totals(self.device)
         self.seconds += time.perf_counter() - started
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
         return row
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, row: Row) -> None:
         divergence = self.totals.divergence()
+        if not divergence:  # the last step may have broken the weights, which only the test images show
+            broken = [name for name, value in row["test"].items() if not math.isfinite(value)]
+            divergence = (self.step, broken[-1]) if broken else None
         if divergence:
             step, term = divergence
             raise Divergence(
-                f"training diverged: the term {term!r} was no longer finite at step {step} "
-                f"(epoch {step // self.steps_per_epoch + 1})"
+                f"training diverged: the term {term!r} was no longer finite at step {step} (epoch {row['epoch']})"
             )
 
     def state(self) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def build(config: BatchNormVAEConfig, shape: ImageShape) -> Autoencoder:
 
 
 def initialise(layer: nn.Module) -> None:
-    """The source's: Xavier-normal weights, bias 0 in linear layers and 0.01 in convolutions; transposed ones untouched."""
-    if isinstance(layer, nn.Linear | nn.Conv2d):
+    """The source's: Xavier-normal weights, bias 0 in linear, 0.01 in convolution layers; transposed ones untouched."""
+    if isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None:
         nn.init.xavier_normal_(layer.weight)
         nn.init.constant_(layer.bias, 0.01 if isinstance(layer, nn.Conv2d) else 0.0)

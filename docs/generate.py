@@ -1,0 +1,127 @@
+"""Write what the documentation takes from the code and the weights: ``python docs/generate.py [--check]``.
+
+- ``docs/recipe.schema.json``, the JSON Schema of recipes, for editors
+- ``docs/recipe.md``, the table of every field, between its markers
+- ``README.md``, the table of entries with their measured figures, between its markers
+
+With ``--check`` nothing is written; exit code 1 says that something is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from zoo.artifacts import read_config
+from zoo.catalog import list_models, weights_folder
+from zoo.files import write_atomically
+from zoo.schema import recipe_schema
+
+ROOT = Path(__file__).resolve().parent.parent
+SECTIONS = ("data", "model", "objective", "optimizer", "training", "source", "claims")
+
+
+def entries_table() -> str:
+    """One row per shipped entry, its figures as its config.json states them."""
+    rows = [
+        "| entry | variant | parameters | MSE per pixel | \N{MINUS SIGN}ELBO | reconstruction | KL | trained in |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name in list_models(weights=True):
+        folder = weights_folder(name)
+        assert folder is not None
+        config = read_config(folder)
+        test = config.metrics["test"]
+        figures = [
+            f"{test[metric]:.{digits}f}" if metric in test else ""
+            for metric, digits in (("mse", 5), ("negative_elbo", 2), ("reconstruction", 2), ("kl", 2))
+        ]
+        cells = [f"`{name}`", f"`{config.recipe['model']['variant']}`", f"{config.parameters:,}", *figures]
+        rows.append(f"| {' | '.join(cells)} | {config.training_seconds:,.0f} s |")
+    return "\n".join(rows)
+
+
+def fields_tables(schema: dict[str, Any]) -> str:
+    """A heading and a table per section, and one per alternative that a name selects."""
+    return "\n\n".join(
+        f"### {section}\n\n" + "\n\n".join(_alternatives(schema["properties"][section], schema["$defs"]))
+        for section in SECTIONS
+    )
+
+
+def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    node = node.get("items", node)
+    for choice in node.get("oneOf", [node]):
+        definition = definitions[choice["$ref"].rsplit("/", 1)[1]]
+        required = definition.get("required", [])
+        lines = [definition.get("description", ""), "", "| field | type | default | meaning |", "|---|---|---|---|"]
+        for name, field in definition["properties"].items():
+            default = "required" if name in required else f"`{json.dumps(field.get('default'))}`"
+            meaning = field.get("description", "").replace("\n", " ")
+            lines.append(f"| `{name}` | {_type(field, definitions)} | {default} | {meaning} |")
+        yield "\n".join(lines)
+
+
+def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "const" in field:
+        return f"`{json.dumps(field['const'])}`"
+    if "enum" in field:
+        return " or ".join(f"`{json.dumps(value)}`" for value in field["enum"])
+    for union in ("anyOf", "oneOf"):
+        if union in field:
+            return " or ".join(_type(choice, definitions) for choice in field[union])
+    if "$ref" in field:
+        inner = definitions[field["$ref"].rsplit("/", 1)[1]]
+        names = [
+            f"`{name}`" + (f" {_type(p, definitions)}" if "const" in p else "")
+            for name, p in inner["properties"].items()
+        ]
+        return "{" + ", ".join(names) + "}"
+    words = {"integer": "integer", "number": "number", "string": "text", "null": "`null`", "array": "list"}
+    kind = words[field["type"]]
+    if "items" in field:
+        kind = f"list of {_type(field['items'], definitions)}"
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {field[word]:,}" for word, sign in bounds.items() if word in field]
+    return f"{kind} {', '.join(limits)}".strip()
+
+
+def replace_between(text: str, name: str, content: str) -> str:
+    """``text`` with ``content`` between its markers ``<!-- name -->`` and ``<!-- /name -->``."""
+    before, start, rest = text.partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not (start and end):
+        raise SystemExit(f"the markers of {name!r} are missing")
+    return f"{before}{start}\n{content}\n{end}{after}"
+
+
+def documents() -> dict[Path, str]:
+    """Every generated file and what it should hold."""
+    schema = recipe_schema()
+    readme, recipe = ROOT / "README.md", ROOT / "docs" / "recipe.md"
+    return {
+        ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
+        recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
+        readme: replace_between(readme.read_text(), "entries", entries_table()),
+    }
+
+
+def main() -> None:
+    """Write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
+    check = parser.parse_args().check
+    stale = {path: text for path, text in documents().items() if not path.exists() or path.read_text() != text}
+    for path, text in stale.items():
+        print(f"{path.relative_to(ROOT)} {'is out of date' if check else 'written'}")
+        if not check:
+            write_atomically(path, text)
+    sys.exit(1 if check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()
