@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,45 +45,66 @@ def entries_table() -> str:
 
 
 def fields_tables(schema: dict[str, Any]) -> str:
-    """A heading and a table per section, and one per alternative that a name selects."""
-    return "\n\n".join(
-        f"### {section}\n\n" + "\n\n".join(_alternatives(schema["properties"][section], schema["$defs"]))
-        for section in SECTIONS
-    )
+    """A heading and a table per section; the fields that only one alternative has follow those that all have."""
+    tables = []
+    for section in SECTIONS:
+        node = schema["properties"][section]
+        node = node.get("items", node)
+        choices = [_definition(choice, schema) for choice in node.get("oneOf", [node])]
+        tables.append(f"### {section}\n\n{_table(choices, schema)}")
+    return "\n\n".join(tables)
 
 
-def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
-    node = node.get("items", node)
-    for choice in node.get("oneOf", [node]):
-        definition = definitions[choice["$ref"].rsplit("/", 1)[1]]
-        required = definition.get("required", [])
-        lines = [definition.get("description", ""), "", "| field | type | default | meaning |", "|---|---|---|---|"]
-        for name, field in definition["properties"].items():
-            default = "required" if name in required else f"`{json.dumps(field.get('default'))}`"
-            meaning = field.get("description", "").replace("\n", " ")
-            lines.append(f"| `{name}` | {_type(field, definitions)} | {default} | {meaning} |")
-        yield "\n".join(lines)
+def _table(choices: list[dict[str, Any]], schema: dict[str, Any]) -> str:
+    rows = ["| of | field | type | default | meaning |", "|---|---|---|---|---|"]
+    tags = [next((f["const"] for f in choice["properties"].values() if "const" in f), "") for choice in choices]
+    common = {
+        name: field for name, field in choices[0]["properties"].items()
+        if all(choice["properties"].get(name) == field for choice in choices)
+    }  # fmt: skip
+    rows += [_row("all" if len(choices) > 1 else "", name, field, choices[0], schema) for name, field in common.items()]
+    for tag, choice in zip(tags, choices, strict=True):
+        for name, field in choice["properties"].items():
+            if name not in common:
+                rows.append(_row(f"`{tag}`", name, field, choice, schema))
+    return "\n".join(rows)
 
 
-def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+def _row(of: str, name: str, field: dict[str, Any], definition: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "const" in field:  # the tag itself: say what it selects
+        words, default = definition.get("description", ""), "required"
+    else:
+        words = field.get("description", "")
+        default = "required" if name in definition.get("required", []) else f"`{json.dumps(field.get('default'))}`"
+    cells = (of, f"`{name}`", _type(field, schema), default, words)
+    return "| " + " | ".join(cell.replace("\n", " ").replace("|", "\\|") for cell in cells) + " |"
+
+
+def _definition(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
+def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
     if "const" in field:
         return f"`{json.dumps(field['const'])}`"
     if "enum" in field:
         return " or ".join(f"`{json.dumps(value)}`" for value in field["enum"])
     for union in ("anyOf", "oneOf"):
         if union in field:
-            return " or ".join(_type(choice, definitions) for choice in field[union])
+            return " or ".join(_type(choice, schema) for choice in field[union])
     if "$ref" in field:
-        inner = definitions[field["$ref"].rsplit("/", 1)[1]]
+        inner = _definition(field, schema)
         names = [
-            f"`{name}`" + (f" {_type(p, definitions)}" if "const" in p else "")
-            for name, p in inner["properties"].items()
+            f"`{name}`" + (f" {_type(p, schema)}" if "const" in p else "") for name, p in inner["properties"].items()
         ]
         return "{" + ", ".join(names) + "}"
     words = {"integer": "integer", "number": "number", "string": "text", "null": "`null`", "array": "list"}
     kind = words[field["type"]]
-    if "items" in field:
-        kind = f"list of {_type(field['items'], definitions)}"
+    if "prefixItems" in field:
+        kind = f"[{', '.join(_type(item, schema) for item in field['prefixItems'])}]"
+    elif "items" in field:
+        kind = f"list of {_type(field['items'], schema)}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {field[word]:,}" for word, sign in bounds.items() if word in field]
     return f"{kind} {', '.join(limits)}".strip()

@@ -71,19 +71,17 @@ class Registry(Generic[SectionT]):
         def decorate(build: Builder) -> Builder:
             if name in self._registered or (name in self._shipped and build.__module__ != f"{self.package}.{name}"):
                 raise ZooError(f"the {self.kind} {name!r} is already registered; choose another name")
-            self._registered[name] = Registered(name, self._tagged(name, config), build, summary, paper)
+            self._registered[name] = Registered(name, self._tagged(name, config, summary), build, summary, paper)
             return build
 
         return decorate
 
-    def _tagged(self, name: str, config: type[SectionT]) -> type[SectionT]:
-        """``config`` with its tag fixed to ``name``, so that neither a variant's author nor a reader repeats it."""
+    def _tagged(self, name: str, config: type[SectionT], summary: str) -> type[SectionT]:
+        """``config`` with its tag fixed to ``name``, so that its author need not repeat it; editors show the summary."""
         from pydantic import create_model
 
         fields: dict[str, Any] = {self.tag: (Literal[name], name)}
-        return create_model(
-            config.__name__, __base__=config, __module__=config.__module__, __doc__=config.__doc__, **fields
-        )
+        return create_model(config.__name__, __base__=config, __module__=config.__module__, __doc__=summary, **fields)
 
     def names(self) -> list[str]:
         """Every known name, sorted; imports nothing."""

@@ -152,6 +152,7 @@ class OptimizerConfig(Section):
     learning_rate: Positive = 1e-3
     """In the first epoch."""
     weight_decay: NonNegative = 0.0
+    """Factor of the squared norm of the weights (L2), or of the decoupled decay in AdamW."""
     schedule: Schedule = ConstantSchedule()
     """How the learning rate changes from epoch to epoch."""
 

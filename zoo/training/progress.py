@@ -65,7 +65,6 @@ class Progress:
             f"{split} " + " ".join(f"{name} {value:.2f}" for name, value in row[split].items())
             for split in ("train", "test")
         )
-        self.console.print(
-            f"{self._title(row['epoch'])}  {terms}  {speed:,.0f} images/s  {left:.0f} s left", soft_wrap=True
-        )
+        pace = f"{speed:,.0f} images/s  {left:.0f} s left"
+        self.console.print(f"{self._title(row['epoch'])}  {terms}  {pace}", soft_wrap=True)
         self.bar.update(self.task, description=self._title(row["epoch"] + 1), speed=f"{speed:,.0f} images/s")

@@ -1,0 +1,82 @@
+"""What the tests share: a tiny dataset, recipes on it, and real data where it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests import plugin  # registers the dataset "tiny"  # noqa: F401
+from zoo.data import data_folder
+from zoo.schema import Recipe, parse_recipe
+from zoo.training.run import train
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = torch.device("cpu")
+
+
+def tiny_fields(**sections: Any) -> dict[str, Any]:
+    """The fields of a recipe that trains in a second; keyword arguments replace whole sections."""
+    fields: dict[str, Any] = {
+        "name": "tiny_vae",
+        "summary": "A small VAE on striped images",
+        "data": {"name": "tiny"},
+        "model": {"variant": "linear_vae", "hidden": [32], "latent_dim": 4},
+        "objective": {"name": "elbo"},
+        "optimizer": {"name": "adam"},
+        "training": {"epochs": 2, "batch_size": 50},
+    }
+    return fields | sections
+
+
+def tiny_recipe(**sections: Any) -> Recipe:
+    return parse_recipe(tiny_fields(**sections))
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny recipe and returns its path."""
+
+    def write(**sections: Any) -> Path:
+        path = tmp_path / "recipe.json"
+        path.write_text(json.dumps(tiny_fields(**sections)))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run folder; copy it before changing it."""
+    return train(tiny_recipe(), tmp_path_factory.mktemp("runs") / "tiny_vae", CPU)
+
+
+def command(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m ...`` as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=cwd or ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+PLUGIN = ROOT / "tests" / "plugin.py"
+
+needs_mnist = pytest.mark.skipif(
+    not (data_folder() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
+    reason=f"needs real data: no MNIST under {data_folder()} (set ZOO_DATA)",
+)
+needs_fashion_mnist = pytest.mark.skipif(
+    not (data_folder() / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
+    reason=f"needs real data: no Fashion-MNIST under {data_folder()} (set ZOO_DATA)",
+)

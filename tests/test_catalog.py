@@ -1,0 +1,48 @@
+"""Listing and finding entries."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import zoo
+from zoo.catalog import natural, recipe_folder, recipe_paths
+from zoo.errors import UnknownNameError
+
+FOUR = ["ae_mnist", "bn_vae_mnist", "conv_vae_mnist", "linear_vae_mnist"]
+
+
+def test_wildcards_and_natural_order() -> None:
+    assert zoo.list_models("conv*") == ["conv_vae_mnist"]
+    assert [name for name in zoo.list_models("*_mnist") if name in FOUR] == FOUR
+    assert sorted(["vae_10d", "vae_2d", "ae", "vae_2d_b"], key=natural) == ["ae", "vae_2d", "vae_2d_b", "vae_10d"]
+    assert zoo.list_models("nothing*") == []
+
+
+def test_only_entries_with_weights() -> None:
+    assert set(zoo.list_models(weights=True)) <= set(zoo.list_models())
+    assert "quickstart" not in zoo.list_models(weights=True)
+
+
+@pytest.mark.parametrize("name", sorted(recipe_paths()))
+def test_every_recipe_is_valid_and_names_its_schema(name: str) -> None:
+    recipe = zoo.recipe(name)
+    assert recipe.name == name
+    assert recipe.summary
+    assert json.loads(recipe_paths()[name].read_text())["$schema"] == "../docs/recipe.schema.json"
+
+
+def test_names_are_unique() -> None:
+    assert len(recipe_paths()) == len(list(recipe_folder().glob("*.json")))
+
+
+def test_an_unknown_entry_shows_the_close_match() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'conv_vae_mnist'"):
+        zoo.recipe("conv_vae_mnits")
+
+
+def test_unknown_attributes_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        zoo.lod  # noqa: B018
+    assert {"load", "list_models", "register_variant"} <= set(dir(zoo))
