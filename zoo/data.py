@@ -89,10 +89,9 @@ def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
     open_dataset = getattr(torchvision.datasets, dataset)
     try:
         return open_dataset(root, download=False, **options)
-    except RuntimeError:  # torchvision's word for files that are not there
-        pass
     except Exception as error:
-        raise damaged(name, error) from error
+        if "not found" not in str(error):  # torchvision's words for files that are not there
+            raise damaged(name, error) from error
     try:
         return open_dataset(root, download=True, **options)
     except Exception as error:

@@ -1,0 +1,147 @@
+"""Every registered variant, by being registered: shapes, ranges, modes, and the contract."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+import torch
+
+from tests.conftest import tiny_recipe
+from zoo.autoencoder import Autoencoder
+from zoo.builder import build
+from zoo.errors import ZooError
+from zoo.registry import VARIANTS, list_variants
+from zoo.sections import ImageShape
+
+SHAPES = [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)]
+SHIPPED = [name for name in list_variants() if VARIANTS.get(name).build.__module__.startswith("zoo.")]
+
+every_variant = pytest.mark.parametrize("name", SHIPPED)
+
+
+def make(name: str, shape: ImageShape = (1, 28, 28), **settings: object) -> Autoencoder:
+    torch.manual_seed(0)
+    registered = VARIANTS.get(name)
+    model: Autoencoder = registered.build(registered.config(**settings), shape)
+    return model
+
+
+@every_variant
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)))
+def test_it_builds_for_every_image_shape(name: str, shape: ImageShape) -> None:
+    model = make(name, shape)
+    x = torch.rand(3, *shape)
+    posterior = model.encode(x)
+    assert posterior.mean.shape == (3, model.prior.latent_dim)
+    assert model.decode(posterior.rsample()).mean.shape == x.shape
+    assert model.decode(posterior.mean).log_prob(x).shape == (3,)
+    for images in (model.eval().reconstruct(x), model.sample(3)):
+        assert images.shape == x.shape
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert not images.requires_grad
+
+
+@every_variant
+@pytest.mark.parametrize("likelihood", [{"family": "bernoulli"}, {"family": "gaussian", "variance": 0.1}])
+def test_every_likelihood_gives_images_and_nats(name: str, likelihood: dict[str, object]) -> None:
+    recipe = tiny_recipe(model={"variant": name, "likelihood": likelihood})
+    model = build(recipe)
+    x = torch.rand(4, 1, 28, 28)
+    found = model.decode(model.encode(x).mean)
+    assert type(found).__name__.lower() == likelihood["family"]
+    assert 0 <= found.mean.min() <= found.mean.max() <= 1
+    assert torch.isfinite(found.log_prob(x)).all()
+
+
+@every_variant
+def test_in_eval_mode_an_image_does_not_depend_on_its_batch(name: str) -> None:
+    model = make(name).eval()
+    x = torch.rand(8, 1, 28, 28)
+    torch.testing.assert_close(model.reconstruct(x)[:1], model.reconstruct(x[:1]), atol=1e-5, rtol=1e-4)
+    assert torch.equal(model.reconstruct(x), model.reconstruct(x))
+
+
+@every_variant
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = make(name)
+    x = torch.rand(4, 1, 28, 28)
+    posterior = model.encode(x)
+    loss = -model.decode(posterior.rsample()).log_prob(x).mean()
+    if posterior.stochastic:
+        loss = loss + posterior.kl().mean()
+    loss.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()] == []
+
+
+@every_variant
+def test_samples_are_repeatable_with_a_generator(name: str) -> None:
+    model = make(name).eval()
+    first, second = (model.sample(3, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, model.sample(3, torch.Generator().manual_seed(6)))
+
+
+@every_variant
+def test_the_same_seed_gives_the_same_weights(name: str) -> None:
+    first, second = make(name).state_dict(), make(name).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", ["conv_vae", "bn_vae"])
+@pytest.mark.parametrize("shape", [(1, 30, 30), (1, 28, 27), (3, 2, 2)])
+def test_an_image_that_cannot_be_halved_is_refused(name: str, shape: ImageShape) -> None:
+    with pytest.raises(ZooError, match="multiples of 4"):
+        make(name, shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        # Computed from the layer sizes of the sources.
+        ("ae", 784 * 512 + 512 + 512 * 32 + 32 + 32 * 512 + 512 + 512 * 784 + 784),
+        ("linear_vae", 652_824),
+        ("conv_vae", 320 + 18_496 + 2 * (3136 * 20 + 20) + 20 * 3136 + 3136 + 64 * 32 * 16 + 32 + 32 * 16 + 1),
+        ("bn_vae", 1_133_833),
+    ],
+)
+def test_the_default_sizes_are_those_of_the_source(name: str, parameters: int) -> None:
+    assert sum(p.numel() for p in make(name).parameters()) == parameters
+
+
+def test_an_mlp_variant_mirrors_any_number_of_hidden_layers() -> None:
+    model = make("linear_vae", hidden=(50, 30), latent_dim=2)
+    sizes = [p.shape for n, p in model.decoder.named_parameters() if n.endswith("weight")]
+    assert sizes == [(30, 2), (50, 30), (784, 50)]
+    flat = make("linear_vae", hidden=(), latent_dim=2)
+    assert sum(p.numel() for p in flat.parameters()) == 2 * (784 * 2 + 2) + 2 * 784 + 784
+
+
+def test_a_deeper_conv_vae_mirrors_its_channels() -> None:
+    model = make("conv_vae", (3, 64, 64), channels=(8, 16, 24), latent_dim=5)
+    assert model.reconstruct(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
+    with pytest.raises(ZooError, match="multiples of 8; got 28x28"):
+        make("conv_vae", channels=(8, 16, 24))
+
+
+def test_images_need_not_be_square() -> None:
+    for name in SHIPPED:
+        assert make(name, (1, 28, 32)).eval().sample(2).shape == (2, 1, 28, 32)
+
+
+def test_bn_vae_normalises_with_its_running_statistics_when_it_samples() -> None:
+    model = make("bn_vae")
+    model.train()
+    model.encode(torch.rand(16, 1, 28, 28))
+    model.eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.sample(4)
+    model.reconstruct(torch.rand(4, 1, 28, 28))
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_the_repr_tells_what_a_person_wants() -> None:
+    text = repr(make("linear_vae"))
+    assert f"latent_dim=20, parameters={652_824:,}" in text
+    assert prod((1, 28, 28)) == 784
