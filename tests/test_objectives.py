@@ -114,7 +114,9 @@ def test_terms_are_sums_over_pixels_and_dimensions_not_means() -> None:
     squared = objective(name="reconstruction")(Fixed(), x, EPOCH)["loss"]
     assert squared.item() == pytest.approx(0.3**2 * 32, rel=1e-4)
     kl = objective(name="elbo")(Fixed(), x, EPOCH)["kl"]
-    assert kl.item() == pytest.approx(0.5 * (((x - 0.3) ** 2).flatten(1).sum(1).mean().item() + 32 * (60 - 1)), rel=1e-4)
+    assert kl.item() == pytest.approx(
+        0.5 * (((x - 0.3) ** 2).flatten(1).sum(1).mean().item() + 32 * (60 - 1)), rel=1e-4
+    )
 
 
 def test_beta_weighs_the_kl_and_leaves_the_reported_terms_alone() -> None:

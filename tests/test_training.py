@@ -281,9 +281,7 @@ def test_in_process_an_interrupt_stops_between_two_steps(tmp_path: Path, monkeyp
 
 
 def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path: Path) -> None:
-    recipe = tiny_recipe(
-        optimizer={"name": "sgd", "learning_rate": 1e30}, training={"epochs": 5, "batch_size": 50}
-    )
+    recipe = tiny_recipe(optimizer={"name": "sgd", "learning_rate": 1e30}, training={"epochs": 5, "batch_size": 50})
     with pytest.raises(Divergence, match=r"the term '(kl|reconstruction)' .* at step \d+ \(epoch 1\); no checkpoint"):
         train(recipe, tmp_path / "run", CPU)
 
@@ -299,7 +297,9 @@ def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path) -> None:
 
     Trainer.run_epoch = breaking  # type: ignore[method-assign]
     try:
-        with pytest.raises(Divergence, match=r"step 10 \(epoch 3\); the last good checkpoint, epoch 2, is .*safetensors"):
+        with pytest.raises(
+            Divergence, match=r"step 10 \(epoch 3\); the last good checkpoint, epoch 2, is .*safetensors"
+        ):
             train(recipe, tmp_path / "run", CPU)
     finally:
         Trainer.run_epoch = original  # type: ignore[method-assign]
@@ -309,7 +309,9 @@ def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path) -> None:
 
 
 def test_weights_that_break_in_the_last_step_are_noticed() -> None:
-    found = trainer(tiny_recipe(training={"epochs": 1, "batch_size": 230}, optimizer={"name": "sgd", "learning_rate": 1e38}))
+    found = trainer(
+        tiny_recipe(training={"epochs": 1, "batch_size": 230}, optimizer={"name": "sgd", "learning_rate": 1e38})
+    )
     with pytest.raises(Divergence, match="no longer finite"):
         found.run_epoch()
 
@@ -431,9 +433,7 @@ def test_the_deterministic_prior_is_fitted_to_the_training_codes(tmp_path: Path)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("variant", FOUR)
 def test_a_gpu_gives_the_same_curve_and_the_same_bits_twice(variant: str, tmp_path: Path) -> None:
-    recipe = tiny_recipe(
-        model={"variant": variant}, objective={"name": "reconstruction", "distance": "squared_error"}
-    )
+    recipe = tiny_recipe(model={"variant": variant}, objective={"name": "reconstruction", "distance": "squared_error"})
     cuda = torch.device("cuda", 0)
     on_gpu, again = (train(recipe, tmp_path / name, cuda) for name in ("a", "b"))
     assert weights(on_gpu) == weights(again)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
-from zoo.catalog import list_models, recipe_paths, weights_folder
+from zoo.catalog import recipe_paths, weights_folder
 from zoo.devices import choose_device
 from zoo.errors import UnknownNameError, ZooError
 from zoo.files import sha256
@@ -99,7 +99,7 @@ def resolve(source: str | os.PathLike[str]) -> Path:
             f"`python -m zoo.train {source}` and load ./runs/{source}"
         )
     folder_hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
-    raise UnknownNameError("entry", source, list_models(weights=True), folder_hint)
+    raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
 
 
 def read_config(folder: Path) -> RunConfig:

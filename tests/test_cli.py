@@ -1,0 +1,126 @@
+"""The command lines: every mistake is one message and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PLUGIN, command, tiny_fields
+
+
+def test_training_from_a_file_with_overrides(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
+    done = command(
+        *("zoo.train", recipe_file(), "--import", PLUGIN, "--out", tmp_path / "run", "--device", "cpu"),
+        *("--set", "training.epochs=1", "--set", "optimizer.name=rmsprop"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("epoch 1/1  train loss ")
+    assert "images/s" in done.stdout
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+    recipe = json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]
+    assert (recipe["training"]["epochs"], recipe["optimizer"]["name"]) == (1, "rmsprop")
+
+
+def test_a_variant_of_ones_own_from_one_file(tmp_path: Path) -> None:
+    # The file that docs/your_own_variant.md shows.
+    shown = (Path(__file__).parent.parent / "docs" / "your_own_variant.md").read_text()
+    code = shown.split("```python\n", 1)[1].split("```", 1)[0]
+    recipe = shown.split("```json\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "my_variant.py").write_text(code)
+    fields = json.loads(recipe) | {"data": {"name": "tiny"}, "training": {"epochs": 1}}
+    (tmp_path / "mine.json").write_text(json.dumps(fields))
+    imports = ("--import", "my_variant.py", "--import", PLUGIN)
+    done = command("zoo.train", "mine.json", *imports, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    compared = command("zoo.compare", f"./runs/{run.name}", *imports, cwd=tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    unknown = command("zoo.compare", f"./runs/{run.name}", "--import", PLUGIN, cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "unknown variant" in unknown.stderr
+
+
+def test_printing_a_recipe_by_name_and_by_path() -> None:
+    by_name = command("zoo.train", "conv_vae_mnist", "--print-recipe", "--set", "training.epochs=7")
+    assert json.loads(by_name.stdout)["training"]["epochs"] == 7
+    by_path = command("zoo.train", "recipes/vae_conv.json", "--print-recipe")
+    assert json.loads(by_path.stdout)["training"]["epochs"] == 100
+
+
+def test_a_dry_run_tells_sizes_steps_and_memory_and_trains_nothing(tmp_path: Path) -> None:
+    done = command(
+        "zoo.train", "bn_vae_mnist", "--dry-run", "--import", PLUGIN, "--set", "data.name=tiny", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1,133,833 parameters" in done.stdout
+    assert "(B, 32, 14, 14)" in done.stdout
+    assert "230 training images, 5 steps an epoch, 500 steps in 100 epochs" in done.stdout
+    assert "MiB of memory" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_needs_no_data(tmp_path: Path) -> None:
+    done = command("zoo.train", "conv_vae_mnist", "--dry-run", ZOO_DATA=str(tmp_path), https_proxy="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "steps: unknown, because the dataset 'mnist' is not under" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["conv_vae_mnits"], "unknown entry 'conv_vae_mnits'; did you mean 'conv_vae_mnist'"),
+        (["nowhere/recipe.json"], "there is no recipe nowhere/recipe.json"),
+        (["elsewhere/vae_linear.json"], "the zoo's own vae_linear.json is the entry 'linear_vae_mnist'"),
+        (["conv_vae_mnist", "--set", "training.epoch=3"], "training.epoch: unknown field; did you mean 'epochs'"),
+        (["conv_vae_mnist", "--set", "model.latent_dim=-1"], "model.latent_dim"),
+        (["conv_vae_mnist", "--set", "training.epochs"], "expected section.field=value"),
+        (["conv_vae_mnist", "--device", "cuda:77"], "no device 'cuda:77'"),
+        (["conv_vae_mnist", "--import", "nothing.py"], "--import nothing.py: there is no such file"),
+        (["ae_mnist", "--dry-run", "--set", "objective={\"name\": \"elbo\"}"], "objective 'reconstruction'"),
+        (["conv_vae_mnist", "--dry-run", "--set", 'data={"name":"image_folder","path":"x","size":30}'], "multiples of 4"),
+    ],
+)  # fmt: skip
+def test_mistakes(arguments: list[str], expected: str, tmp_path: Path) -> None:
+    done = command("zoo.train", *arguments, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_do_not_exist() -> None:
+    done = command("zoo.train", "conv_vae_mnist", "--epochs", "3")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_malformed_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps(tiny_fields())[:-1])
+    done = command("zoo.train", tmp_path / "r.json")
+    assert done.returncode == 2
+    assert "line 1, column" in done.stderr
+
+
+def test_pictures_that_are_skipped_are_reported_without_a_traceback(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(30):
+        Image.new("L", (20, 20), index * 8).save(folder / f"{index}.png")
+    (folder / "broken.png").write_text("x")
+    fields = tiny_fields(data={"name": "image_folder", "path": str(folder), "size": 16, "channels": 1})
+    (tmp_path / "r.json").write_text(json.dumps(fields))
+    done = command("zoo.train", tmp_path / "r.json", "--out", tmp_path / "run", ZOO_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    assert "warning: skipped 1 of" in done.stderr
+    (folder / "broken.png").unlink()
+    for path in folder.iterdir():
+        path.unlink()
+    empty = command("zoo.train", tmp_path / "r.json", "--out", tmp_path / "run2", ZOO_DATA=str(tmp_path / "data"))
+    assert empty.returncode == 2
+    assert "no pictures under" in empty.stderr

@@ -1,0 +1,121 @@
+"""Models side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+from PIL import Image
+
+from tests.conftest import CPU, PLUGIN, command, tiny_recipe
+from zoo.compare import main
+from zoo.comparison import compare
+from zoo.data import load_images
+from zoo.errors import ZooError
+from zoo.evaluation import measure
+from zoo.training.run import train
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = tiny_recipe(name="tiny_ae", model={"variant": "ae"}, objective={"name": "reconstruction"})
+    return train(recipe, tmp_path_factory.mktemp("runs") / "tiny_ae", CPU)
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = tiny_recipe(name="tiny_rgb", data={"name": "tiny", "channels": 3, "side": 32})
+    return train(recipe, tmp_path_factory.mktemp("runs") / "tiny_rgb", CPU)
+
+
+def test_the_table_is_measured_on_the_test_split(trained: Path, plain: Path) -> None:
+    found = compare([trained, plain])
+    assert [result.name for result in found.results] == ["tiny_vae", "tiny_ae"]
+    from zoo.artifacts import load
+
+    model = load(trained)
+    assert found.results[0].metrics == measure(
+        model, load_images(tiny_recipe().data, "test").images, tiny_recipe().data
+    )
+    assert set(found.results[1].metrics) == {"mse"}
+    assert all(result.measured for result in found.results)
+
+
+def test_the_picture_has_originals_above_reconstructions_beside_samples(trained: Path, plain: Path) -> None:
+    figure = compare([trained, plain], count=5).figure
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 1 + 2 * 2  # the test images, and for each model reconstructions and samples
+    figure.canvas.draw()
+    originals, first, second = drawn[0].get_position(), drawn[1].get_position(), drawn[3].get_position()
+    assert originals.y0 > first.y0 > second.y0
+    assert originals.x0 == pytest.approx(first.x0, abs=1e-6)
+    assert drawn[2].get_position().x0 > first.x1
+    labels = [axes.get_ylabel() for axes in drawn]
+    assert labels[0] == "test images"
+    assert "tiny_vae" in labels[1]
+    assert "ELBO" in labels[1]
+    assert "MSE" in labels[3]
+    assert "ELBO" not in labels[3]
+    sizes = {axes.images[0].get_array().shape for axes in drawn}
+    assert len(sizes) == 1  # the same number of images of the same size in every row
+
+
+def test_models_of_different_shapes_are_refused(trained: Path, coloured: Path) -> None:
+    with pytest.raises(ZooError, match="different shapes .*tiny_vae: 1x28x28, .*tiny_rgb: 3x32x32"):
+        compare([trained, coloured])
+
+
+def test_data_of_another_shape_is_refused(trained: Path) -> None:
+    with pytest.raises(ZooError, match="its images are 3x32x32, the models take 1x28x28"):
+        compare([trained], data="cifar10")
+    with pytest.raises(ZooError, match="unknown dataset 'mnits'"):
+        compare([trained], data="mnits")
+
+
+def test_without_data_it_shows_samples_and_says_why(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(config: object, split: str) -> None:
+        raise ZooError("the dataset 'tiny' is gone\nremedies")
+
+    monkeypatch.setattr("zoo.comparison.load_images", nothing)
+    found = compare([trained])
+    assert found.data == "no reconstructions: the dataset 'tiny' is gone"
+    assert len([axes for axes in found.figure.axes if axes.images]) == 1
+    assert not found.results[0].measured
+    assert found.results[0].metrics["mse"] > 0
+    with pytest.raises(ZooError, match="gone"):
+        compare([trained], data="tiny")
+
+
+def test_ones_own_pictures(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
+    (tmp_path / "pictures").mkdir()
+    for index in range(12):
+        Image.new("RGB", (50, 40), (index * 20, 30, 99)).save(tmp_path / "pictures" / f"{index}.png")
+    found = compare([coloured], data=str(tmp_path / "pictures"), count=2)
+    assert found.results[0].measured
+
+
+def test_the_command_writes_a_picture_and_a_table(trained: Path, plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.png"
+    done = command("zoo.compare", trained, plain, "--out", out, "--import", PLUGIN, "--count", 3)
+    assert done.returncode == 0, done.stderr
+    assert "tiny_vae" in done.stdout
+    assert imread(out).ndim == 3
+    table = command("zoo.compare", trained, "--out", out, "--import", PLUGIN, "--json")
+    assert json.loads(table.stdout)["models"][0]["variant"] == "linear_vae"
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "1000"])
+def test_a_count_out_of_range(count: str) -> None:
+    with pytest.raises(ZooError, match="between 1 and 100"):
+        main(["--count", count])
+
+
+def test_a_picture_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = command("zoo.compare", trained, "--import", PLUGIN, "--out", tmp_path / "file" / "c.png")
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,80 @@
+"""The documentation says what the code does: generated parts are current, commands and snippets run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, command, needs_mnist
+from zoo.catalog import list_models
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_everything_generated_is_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_two_commands_stand_at_the_top_of_the_readme() -> None:
+    first = README.split("```bash\n", 1)[1].split("```", 1)[0].strip().splitlines()
+    assert first == [
+        "pip install -e . && python -m zoo.train recipes/quickstart.json",
+        "pip install -e '.[test]' && pytest",
+    ]
+
+
+def test_the_quickstart_needs_no_download_and_trains_in_under_90_seconds(tmp_path: Path) -> None:
+    done = command("zoo.train", "recipes/quickstart.json", "--out", tmp_path / "quickstart", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    from zoo.artifacts import read_config
+
+    config = read_config(tmp_path / "quickstart")
+    assert config.training_seconds < 90
+    assert config.metrics["test"]["negative_elbo"] < 105
+
+
+@needs_mnist
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=dict(**_environment())
+    )
+    assert done.returncode == 0, done.stderr
+    assert "torch.Size([16, 1, 28, 28])" in done.stdout
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_every_zoo_command_in_the_documents_parses() -> None:
+    # --help after the options makes argparse check the command without running it.
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [line for page in pages for line in re.findall(r"^(?:\$ )?python -m (zoo\..*)$", page.read_text(), re.M)]
+    assert len(lines) >= 8
+    for line in lines:
+        module, *arguments = shlex.split(line.split("#")[0])
+        assert module in ("zoo.train", "zoo.compare")
+        done = command(module, *arguments, "--help")
+        assert done.returncode == 0, line
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/design.md", "docs/recipe.md", "docs/your_own_images.md"])
+def test_links_between_the_pages_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_readme_lists_every_shipped_entry() -> None:
+    for name in list_models(weights=True):
+        assert f"| `{name}` |" in README
