@@ -68,6 +68,9 @@ def test_a_dry_run_needs_no_data(tmp_path: Path) -> None:
     assert "steps: unknown, because the dataset 'mnist' is not under" in done.stdout
 
 
+FOLDER_OF_30_PIXELS = 'data={"name": "image_folder", "path": "x", "size": 30}'
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -80,7 +83,7 @@ def test_a_dry_run_needs_no_data(tmp_path: Path) -> None:
         (["conv_vae_mnist", "--device", "cuda:77"], "no device 'cuda:77'"),
         (["conv_vae_mnist", "--import", "nothing.py"], "--import nothing.py: there is no such file"),
         (["ae_mnist", "--dry-run", "--set", "objective={\"name\": \"elbo\"}"], "objective 'reconstruction'"),
-        (["conv_vae_mnist", "--dry-run", "--set", 'data={"name":"image_folder","path":"x","size":30}'], "multiples of 4"),
+        (["conv_vae_mnist", "--dry-run", "--set", FOLDER_OF_30_PIXELS], "multiples of 4"),
     ],
 )  # fmt: skip
 def test_mistakes(arguments: list[str], expected: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from tests.conftest import CPU, PLUGIN, command, tiny_recipe
+from zoo.artifacts import load
 from zoo.compare import main
 from zoo.comparison import compare
 from zoo.data import load_images
@@ -33,8 +34,6 @@ def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_table_is_measured_on_the_test_split(trained: Path, plain: Path) -> None:
     found = compare([trained, plain])
     assert [result.name for result in found.results] == ["tiny_vae", "tiny_ae"]
-    from zoo.artifacts import load
-
     model = load(trained)
     assert found.results[0].metrics == measure(
         model, load_images(tiny_recipe().data, "test").images, tiny_recipe().data

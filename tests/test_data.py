@@ -87,7 +87,7 @@ def test_a_dataset_that_cannot_be_had_names_the_three_remedies(
         assert remedy in str(caught.value)
 
 
-# --- what torchvision gives becomes (N, C, H, W) uint8 ------------------------------------------------------------------
+# --- what torchvision gives becomes (N, C, H, W) uint8 ----------------------------------------------------------------
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: Any) -> list[dict[str, Any]]:
@@ -239,7 +239,7 @@ def test_the_default_glyphs_have_sixty_and_ten_thousand_images() -> None:
     assert torch.bincount(train.labels).min() > 5_000
 
 
-# --- folders of pictures ------------------------------------------------------------------------------------------------
+# --- folders of pictures ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_a_missing_an_empty_and_an_unreadable_folder(pictures: Path, tmp_path: P
         load_images(config("image_folder", path=str(broken)), "train")
 
 
-# --- what all share -----------------------------------------------------------------------------------------------------
+# --- what all share ---------------------------------------------------------------------------------------------------
 
 
 def test_only_the_first_images() -> None:

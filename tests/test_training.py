@@ -55,7 +55,6 @@ def test_the_same_recipe_gives_the_same_bits_twice(variant: str, tmp_path: Path)
 
 def test_measuring_the_test_images_does_not_change_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe()
-    plain, unmeasured = trainer(recipe), trainer(recipe)
     plain = trainer(recipe)
     plain.run_epoch()
     plain.run_epoch()
@@ -100,7 +99,7 @@ def test_images_stay_where_they_are_on_the_cpu() -> None:
     assert place(images, CPU) is images
 
 
-# --- it learns, whatever the optimizer ----------------------------------------------------------------------------------
+# --- it learns, whatever the optimizer --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,7 @@ def test_dropout_and_batchnorm_train_in_training_and_rest_in_tests() -> None:
     assert modes == [True] * 5 + [False]
 
 
-# --- resumable to the bit -----------------------------------------------------------------------------------------------
+# --- resumable to the bit ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variant", FOUR)
@@ -277,7 +276,7 @@ def test_in_process_an_interrupt_stops_between_two_steps(tmp_path: Path, monkeyp
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-# --- divergence -----------------------------------------------------------------------------------------------------------
+# --- divergence -------------------------------------------------------------------------------------------------------
 
 
 def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -316,7 +315,7 @@ def test_weights_that_break_in_the_last_step_are_noticed() -> None:
         found.run_epoch()
 
 
-# --- run folders ------------------------------------------------------------------------------------------------------------
+# --- run folders ------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:

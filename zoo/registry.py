@@ -77,7 +77,7 @@ class Registry(Generic[SectionT]):
         return decorate
 
     def _tagged(self, name: str, config: type[SectionT], summary: str) -> type[SectionT]:
-        """``config`` with its tag fixed to ``name``, so that its author need not repeat it; editors show the summary."""
+        """``config`` with its tag fixed to ``name``, which its author need not repeat; editors show the summary."""
         from pydantic import create_model
 
         fields: dict[str, Any] = {self.tag: (Literal[name], name)}
