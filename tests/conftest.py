@@ -14,12 +14,21 @@ import pytest
 import torch
 
 from tests import plugin  # registers the dataset "tiny"  # noqa: F401
-from zoo.data import data_folder
+from zoo.data import data_folder, load_images
+from zoo.registry import DATASETS, VARIANTS, list_variants
 from zoo.schema import Recipe, parse_recipe
+from zoo.sections import DatasetConfig
 from zoo.training.run import train
+from zoo.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
+
+
+def dataset(name: str, **settings: Any) -> DatasetConfig:
+    """A dataset's settings."""
+    found: DatasetConfig = DATASETS.get(name).config(**settings)
+    return found
 
 
 def tiny_fields(**sections: Any) -> dict[str, Any]:
@@ -38,6 +47,17 @@ def tiny_fields(**sections: Any) -> dict[str, Any]:
 
 def tiny_recipe(**sections: Any) -> Recipe:
     return parse_recipe(tiny_fields(**sections))
+
+
+SHIPPED_VARIANTS = [name for name in list_variants() if VARIANTS.get(name).build.__module__.startswith("zoo.")]
+
+
+def trainer(recipe: Recipe) -> Trainer:
+    return Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), CPU)
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
 
 
 @pytest.fixture

@@ -1,0 +1,131 @@
+"""A run that is stopped at any step and resumed ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import CPU, PLUGIN, ROOT, SHIPPED_VARIANTS, command, tiny_fields, tiny_recipe, trainer, weights
+from zoo.errors import ZooError
+from zoo.training import run
+from zoo.training.checkpoint import read_checkpoint, write_checkpoint
+from zoo.training.run import train
+from zoo.training.trainer import Trainer
+
+LINEAR = {"name": "linear", "epochs": 2}
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("stop_at", [1, 5, 7, 11])
+def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, stop_at: int, tmp_path: Path) -> None:
+    objective = {"name": "reconstruction"} if variant == "ae" else {"name": "elbo", "annealing": LINEAR}
+    schedule = {"name": "cosine"}
+    recipe = tiny_recipe(
+        model={"variant": variant},
+        objective=objective,
+        data={"name": "tiny", "binarization": "dynamic"},
+        optimizer={"name": "adam", "schedule": schedule},
+        training={"epochs": 3, "batch_size": 50},
+    )
+    whole = trainer(recipe)
+    while not whole.done:
+        whole.run_epoch()
+
+    first = trainer(recipe)
+    while first.step < stop_at:
+        first.run_epoch(lambda images: first.step >= stop_at)
+    write_checkpoint(tmp_path / "c.safetensors", first.state())
+    torch.manual_seed(12345)  # a new process knows nothing of the old one's generators
+    second = trainer(recipe)
+    second.restore(read_checkpoint(tmp_path / "c.safetensors"))
+    while not second.done:
+        second.run_epoch()
+
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    without_time = [{k: v for k, v in row.items() if k != "seconds"} for row in whole.history]
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in second.history] == without_time
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    state = trainer(tiny_recipe()).state()
+    with pytest.raises(ZooError, match="another recipe"):
+        trainer(tiny_recipe(training={"epochs": 9})).restore(state)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    write_checkpoint(path, trainer(tiny_recipe()).state())
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ZooError, match="cannot read the checkpoint .*--overwrite"):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_keeps_nested_states(tmp_path: Path) -> None:
+    state = {"a": [1, {"b": torch.arange(3)}], 5: {"x": 1.5, "y": None}, "t": torch.eye(2).T}
+    write_checkpoint(tmp_path / "c", state)
+    found = read_checkpoint(tmp_path / "c")
+    assert torch.equal(found["a"][1]["b"], torch.arange(3))
+    assert found[5] == {"x": 1.5, "y": None}
+
+
+def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "zoo.train", str(recipe), "--out", str(out), "--import", str(PLUGIN), *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.json"
+    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 400, "batch_size": 10, "checkpoint_every": 1000})))
+    process = start(recipe, tmp_path / "run")
+    log = tmp_path / "run.partial" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not log.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run.partial" / "checkpoint.safetensors").exists()
+
+    again = command("zoo.train", recipe, "--out", tmp_path / "run", "--import", PLUGIN)
+    assert again.returncode == 2
+    assert "unfinished run" in again.stderr
+
+    resumed = command("zoo.train", recipe, "--out", tmp_path / "run", "--import", PLUGIN, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    whole = train(tiny_recipe(training={"epochs": 400, "batch_size": 10}), tmp_path / "whole", CPU)
+    assert weights(tmp_path / "run") == weights(whole)
+    assert not (tmp_path / "run.partial").exists()
+
+
+def test_in_process_an_interrupt_stops_between_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(training={"epochs": 50, "batch_size": 50})
+    original = Trainer.run_epoch
+
+    def interrupting(self: Trainer, on_step: Any) -> Any:
+        if self.epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, on_step)
+
+    monkeypatch.setattr(Trainer, "run_epoch", interrupting)
+    with pytest.raises(run.Interrupted, match="stopped at step 11; .*--resume"):
+        train(recipe, tmp_path / "run", CPU)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

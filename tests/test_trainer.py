@@ -1,0 +1,179 @@
+"""The loop: repeatable, learning, and clear when it diverges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe, trainer, weights
+from zoo.data import load_images
+from zoo.sections import CosineSchedule, ExponentialSchedule, StepSchedule
+from zoo.training.batches import batches, epoch_order, place, streamed
+from zoo.training.checkpoint import read_checkpoint
+from zoo.training.run import train
+from zoo.training.trainer import Divergence, Trainer
+
+# --- repeatable -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_the_same_recipe_gives_the_same_bits_twice(variant: str, tmp_path: Path) -> None:
+    objective = {"name": "reconstruction" if variant == "ae" else "elbo"}
+    recipe = tiny_recipe(model={"variant": variant}, objective=objective)
+    first, second = (train(recipe, tmp_path / name, CPU) for name in ("a", "b"))
+    assert weights(first) == weights(second)
+    other = tiny_recipe(model={"variant": variant}, objective=objective, training={"epochs": 2, "seed": 1})
+    assert weights(train(other, tmp_path / "c", CPU)) != weights(first)
+
+
+def test_measuring_the_test_images_does_not_change_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe()
+    plain = trainer(recipe)
+    plain.run_epoch()
+    plain.run_epoch()
+    unmeasured = trainer(recipe)
+    monkeypatch.setattr("zoo.training.trainer.objective_terms", lambda *arguments: {})
+    unmeasured.run_epoch()
+    unmeasured.run_epoch()
+    for first, second in zip(plain.model.parameters(), unmeasured.model.parameters(), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_the_order_is_a_permutation_of_its_own_for_every_epoch_and_seed() -> None:
+    orders = [epoch_order(1000, seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
+    assert all(torch.equal(order.sort().values, torch.arange(1000)) for order in orders)
+    assert len({tuple(order.tolist()) for order in orders}) == 6
+    assert torch.equal(epoch_order(1000, 1, 2), orders[-1])
+
+
+def test_batches_cover_the_epoch_once_whether_resident_or_streamed() -> None:
+    images = torch.arange(23, dtype=torch.uint8).reshape(23, 1, 1, 1)
+    order = epoch_order(23, 0, 0)
+    found = list(batches(images, order, 5, CPU))
+    assert [len(batch) for batch in found] == [5, 5, 5, 5, 3]
+    assert torch.cat(found).flatten().tolist() == order.tolist()
+    assert torch.equal(torch.cat(list(batches(images, order, 5, CPU, skip=3))), torch.cat(found[3:]))
+    ahead = list(streamed((images[part] for part in order.split(5)), CPU))
+    assert all(torch.equal(a, b) for a, b in zip(ahead, found, strict=True))
+    assert list(streamed(iter(()), CPU)) == []
+
+
+def test_an_error_while_streaming_reaches_the_trainer() -> None:
+    def broken() -> Iterator[torch.Tensor]:
+        yield torch.zeros(1)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(streamed(broken(), CPU))
+
+
+def test_images_stay_where_they_are_on_the_cpu() -> None:
+    images = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+    assert place(images, CPU) is images
+
+
+# --- it learns, whatever the optimizer --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"name": "adam"},
+        {"name": "adamw", "weight_decay": 0.1},
+        {"name": "sgd", "learning_rate": 1e-4, "momentum": 0.9},
+        {"name": "rmsprop", "momentum": 0.5},
+    ],
+    ids=lambda o: str(o["name"]),
+)
+def test_every_optimizer_lowers_the_loss(optimizer: dict[str, Any]) -> None:
+    found = trainer(tiny_recipe(optimizer=optimizer, training={"epochs": 4, "batch_size": 50}))
+    rows = [found.run_epoch() for _ in range(4)]
+    assert rows[0] and rows[-1]
+    assert rows[-1]["train"]["loss"] < rows[0]["train"]["loss"]
+    assert rows[-1]["test"]["loss"] < rows[0]["test"]["loss"]
+
+
+def test_learning_rate_schedules() -> None:
+    assert [StepSchedule(every=2, gamma=0.5).factor(e, 6) for e in range(6)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert [ExponentialSchedule(gamma=0.5).factor(e, 3) for e in range(3)] == [1, 0.5, 0.25]
+    cosine = [CosineSchedule(floor=0.1).factor(e, 10) for e in range(11)]
+    assert cosine[0] == 1
+    assert cosine[5] == pytest.approx(0.55)
+    assert cosine[10] == pytest.approx(0.1)
+    assert cosine == sorted(cosine, reverse=True)
+
+
+def test_the_schedule_reaches_the_optimizer() -> None:
+    schedule = {"name": "exponential", "gamma": 0.5}
+    recipe = tiny_recipe(optimizer={"name": "sgd", "learning_rate": 1e-4, "schedule": schedule})
+    found = trainer(recipe)
+    rates = [row["learning_rate"] for row in (found.run_epoch(), found.run_epoch()) if row]
+    assert rates == [1e-4, 5e-5]
+    assert found.optimizer.param_groups[0]["lr"] == 5e-5
+
+
+def test_the_rows_are_means_over_all_images_also_with_a_short_last_batch() -> None:
+    recipe = tiny_recipe(
+        optimizer={"name": "sgd", "learning_rate": 1e-12},
+        model={"variant": "ae"},
+        objective={"name": "reconstruction"},
+        training={"epochs": 1, "batch_size": 100},
+    )  # a learning rate so small that all batches meet the same weights
+    found = trainer(recipe)
+    row = found.run_epoch()
+    assert row
+    x = load_images(recipe.data, "train").images.float() / 255
+    expected = (x - found.model.reconstruct(x)).square().flatten(1).sum(1).mean().item()
+    assert row["train"]["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_dropout_and_batchnorm_train_in_training_and_rest_in_tests() -> None:
+    found = trainer(tiny_recipe(model={"variant": "bn_vae"}))
+    modes: list[bool] = []
+    found.model.register_forward_pre_hook(lambda *_: None)
+    found.model.encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    found.run_epoch()
+    assert modes == [True] * 5 + [False]
+
+
+# --- divergence -------------------------------------------------------------------------------------------------------
+
+
+def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path: Path) -> None:
+    recipe = tiny_recipe(optimizer={"name": "sgd", "learning_rate": 1e30}, training={"epochs": 5, "batch_size": 50})
+    with pytest.raises(Divergence, match=r"the term '(kl|reconstruction)' .* at step \d+ \(epoch 1\); no checkpoint"):
+        train(recipe, tmp_path / "run", CPU)
+
+
+def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"epochs": 5, "batch_size": 50})
+    original = Trainer.run_epoch
+
+    def breaking(self: Trainer, on_step: Any) -> Any:
+        if self.epoch == 2:
+            next(self.model.parameters()).data.fill_(float("nan"))
+        return original(self, on_step)
+
+    Trainer.run_epoch = breaking  # type: ignore[method-assign]
+    try:
+        with pytest.raises(
+            Divergence, match=r"step 10 \(epoch 3\); the last good checkpoint, epoch 2, is .*safetensors"
+        ):
+            train(recipe, tmp_path / "run", CPU)
+    finally:
+        Trainer.run_epoch = original  # type: ignore[method-assign]
+    state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
+    assert state["step"] == 10
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+def test_weights_that_break_in_the_last_step_are_noticed() -> None:
+    found = trainer(
+        tiny_recipe(training={"epochs": 1, "batch_size": 230}, optimizer={"name": "sgd", "learning_rate": 1e38})
+    )
+    with pytest.raises(Divergence, match="no longer finite"):
+        found.run_epoch()
