@@ -31,12 +31,9 @@ AXES: dict[str, Registry[Any]] = {"data": DATASETS, "model": VARIANTS, "objectiv
 class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
     """A recipe whose data, model and objective sections have these settings."""
 
-    schema_uri: str = Field("", alias="$schema")
-    """Where editors find the JSON Schema."""
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    """The entry: what `zoo.load` takes."""
-    summary: str = ""
-    """One line for listings and the card."""
+    schema_uri: str = Field("", alias="$schema", description="Where editors find the JSON Schema.")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="The entry: what `zoo.load` takes.")
+    summary: str = Field("", description="One line for listings and the card.")
     data: DataT
     model: ModelT
     objective: ObjectiveT

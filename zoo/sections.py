@@ -26,9 +26,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 class Section(BaseModel):
     """A part of a recipe: unknown fields are errors, values are frozen, numbers are finite."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -37,14 +35,15 @@ class Section(BaseModel):
 class DatasetConfig(Section):
     """Which images, and how they are presented. Each dataset adds its own settings."""
 
-    name: str
-    """The registered dataset."""
-    binarization: Literal["none", "dynamic"] = "none"
-    """`dynamic` draws each pixel from Bernoulli(intensity) every time an image is used (Burda et al. 2016)."""
-    train_images: Annotated[int, Field(gt=0)] | None = None
-    """Use only the first so many training images."""
-    test_images: Annotated[int, Field(gt=0)] | None = None
-    """Use only the first so many test images."""
+    name: str = Field(description="The registered dataset.")
+    binarization: Literal["none", "dynamic"] = Field(
+        "none",
+        description="`dynamic`: every time an image is used, each pixel is drawn from Bernoulli(intensity).",
+    )
+    train_images: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="Use only the first so many training images."
+    )
+    test_images: Annotated[int, Field(gt=0)] | None = Field(None, description="Use only the first so many test images.")
 
     @property
     def image_shape(self) -> ImageShape:
@@ -65,8 +64,10 @@ class GaussianConfig(Section):
     """Independent Gaussian pixels of one fixed variance around a mean in [0, 1] (a sigmoid of the decoder's output)."""
 
     family: Literal["gaussian"] = "gaussian"
-    variance: Positive = 1.0
-    """Of each pixel, on the [0, 1] scale. At 0.5, -log p(x|z) is the summed squared error plus a constant."""
+    variance: Positive = Field(
+        1.0,
+        description="Of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a constant.",
+    )
 
 
 LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminator="family")]
@@ -75,10 +76,10 @@ LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminat
 class VariantConfig(Section):
     """Which kind of autoencoder. Each variant adds its sizes."""
 
-    variant: str
-    """The registered variant."""
-    likelihood: LikelihoodConfig = BernoulliConfig()
-    """p(x|z), the distribution of an image given its code."""
+    variant: str = Field(description="The registered variant.")
+    likelihood: LikelihoodConfig = Field(
+        BernoulliConfig(), description="p(x|z), the distribution of an image given its code."
+    )
 
 
 # --- objective --------------------------------------------------------------------------------------------------------
@@ -87,8 +88,7 @@ class VariantConfig(Section):
 class ObjectiveConfig(Section):
     """What is minimised. Each objective adds its own settings."""
 
-    name: str
-    """The registered objective."""
+    name: str = Field(description="The registered objective.")
 
 
 # --- optimizer --------------------------------------------------------------------------------------------------------
@@ -108,8 +108,7 @@ class StepSchedule(Section):
     """The learning rate is multiplied by `gamma` after every `every` epochs."""
 
     name: Literal["step"] = "step"
-    every: Size
-    """Epochs."""
+    every: Size = Field(description="Epochs.")
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
 
     def factor(self, epoch: int, epochs: int) -> float:
@@ -121,8 +120,7 @@ class CosineSchedule(Section):
     """Half a cosine from the full learning rate to `floor` times it (Loshchilov & Hutter 2017, without restarts)."""
 
     name: Literal["cosine"] = "cosine"
-    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """The last factor."""
+    floor: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="The last factor.")
 
     def factor(self, epoch: int, epochs: int) -> float:
         """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2."""
@@ -149,12 +147,11 @@ class OptimizerConfig(Section):
     """What every optimizer has."""
 
     name: str
-    learning_rate: Positive = 1e-3
-    """In the first epoch."""
-    weight_decay: NonNegative = 0.0
-    """Factor of the squared norm of the weights (L2), or of the decoupled decay in AdamW."""
-    schedule: Schedule = ConstantSchedule()
-    """How the learning rate changes from epoch to epoch."""
+    learning_rate: Positive = Field(1e-3, description="In the first epoch.")
+    weight_decay: NonNegative = Field(
+        0.0, description="Factor of the squared norm of the weights (L2), or of the decoupled decay in AdamW."
+    )
+    schedule: Schedule = Field(ConstantSchedule(), description="How the learning rate changes from epoch to epoch.")
 
 
 class Adam(OptimizerConfig):
@@ -196,32 +193,28 @@ Optimizer = Annotated[Adam | AdamW | SGD | RMSprop, Field(discriminator="name")]
 class Training(Section):
     """How long, in what portions, from which seed."""
 
-    epochs: Size
-    """Passes over the training images."""
-    batch_size: Size = 128
-    """Images; the last batch of an epoch holds what is left."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the initial weights, the order of the images and the noise."""
-    checkpoint_every: Size = 1
-    """Epochs between two checkpoints."""
+    epochs: Size = Field(description="Passes over the training images.")
+    batch_size: Size = Field(128, description="Images; the last batch of an epoch holds what is left.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Of the initial weights, the order of the images and the noise."
+    )
+    checkpoint_every: Size = Field(1, description="Epochs between two checkpoints.")
 
 
 class Source(Section):
     """Where the model and its setting come from."""
 
-    paper: str = ""
-    """Authors, year, title or identifier."""
+    paper: str = Field("", description="Authors, year, title or identifier.")
     url: str = ""
-    notes: str = ""
-    """What differs from the source and why."""
+    notes: str = Field("", description="What differs from the source and why.")
 
 
 class Claim(Section):
     """A metric value that the entry's card states and that can be measured again."""
 
-    metric: Literal["negative_elbo", "reconstruction", "kl", "mse"]
-    """In the units of `zoo.evaluation`."""
+    metric: Literal["negative_elbo", "reconstruction", "kl", "mse"] = Field(
+        description="In the units of `zoo.evaluation`."
+    )
     split: Literal["train", "test"] = "test"
     value: float
-    tolerance: NonNegative
-    """How far a new measurement may lie from `value`."""
+    tolerance: NonNegative = Field(description="How far a new measurement may lie from `value`.")

@@ -18,8 +18,9 @@ CROP = 148
 class CelebAConfig(DatasetConfig):
     """Aligned faces."""
 
-    size: Annotated[int, Field(ge=8, le=CROP)] = 64
-    """Pixels of a side, after cropping the central 148x148."""
+    size: Annotated[int, Field(ge=8, le=CROP)] = Field(
+        64, description="Pixels of a side, after cropping the central 148x148."
+    )
 
     @property
     def image_shape(self) -> ImageShape:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from pydantic import Field
+
 from zoo.data import ImageSet, Split
 from zoo.datasets._idx import IDXConfig, load_idx
 from zoo.registry import register_dataset
@@ -13,8 +15,9 @@ from zoo.registry import register_dataset
 class EMNISTConfig(IDXConfig):
     """Handwritten letters and digits."""
 
-    partition: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] = "balanced"
-    """`balanced` has 112,800 training and 18,800 test images in 47 classes."""
+    partition: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] = Field(
+        "balanced", description="`balanced` has 112,800 training and 18,800 test images in 47 classes."
+    )
 
 
 @register_dataset(

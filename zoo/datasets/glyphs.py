@@ -52,8 +52,9 @@ RANGES = {
 class GlyphsConfig(DatasetConfig):
     """Digits drawn from font outlines."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Of the labels and the factors; the test images follow the training images in the same stream."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="Of the labels and the factors; the test images follow the training images in the same stream."
+    )
 
     @property
     def image_shape(self) -> ImageShape:

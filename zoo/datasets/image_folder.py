@@ -26,12 +26,11 @@ TEST_PART = 10
 class ImageFolderConfig(DatasetConfig):
     """Pictures under a folder."""
 
-    path: str
-    """The folder; its subfolders are searched as well."""
-    size: Annotated[int, Field(ge=8, le=4096)] = 64
-    """Pixels of a side: the central square is cut out and resized."""
-    channels: Literal[1, 3] = 3
-    """1 for grey, 3 for RGB."""
+    path: str = Field(description="The folder; its subfolders are searched as well.")
+    size: Annotated[int, Field(ge=8, le=4096)] = Field(
+        64, description="Pixels of a side: the central square is cut out and resized."
+    )
+    channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB.")
 
     @property
     def image_shape(self) -> ImageShape:

@@ -31,8 +31,7 @@ class Linear(Section):
     """beta rises from 0 to its value in the first epochs (Bowman et al. 2016)."""
 
     name: Literal["linear"] = "linear"
-    epochs: Positive
-    """How long the rise takes."""
+    epochs: Positive = Field(description="How long the rise takes.")
 
     def factor(self, epoch: Tensor) -> Tensor:
         """min(1, epoch / epochs)."""
@@ -43,10 +42,10 @@ class Cyclical(Section):
     """beta rises from 0 to its value again and again (Fu et al. 2019)."""
 
     name: Literal["cyclical"] = "cyclical"
-    period: Positive
-    """Epochs from one rise to the next."""
-    rise: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """The part of a period in which beta rises; it stays at its value for the rest."""
+    period: Positive = Field(description="Epochs from one rise to the next.")
+    rise: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="The part of a period in which beta rises; it stays at its value for the rest."
+    )
 
     def factor(self, epoch: Tensor) -> Tensor:
         """min(1, position in the period / rise)."""
@@ -56,10 +55,10 @@ class Cyclical(Section):
 class ELBOConfig(ObjectiveConfig):
     """The weight of the KL term and how it changes."""
 
-    beta: NonNegative = 1.0
-    """1 is the evidence lower bound; more asks for a simpler code."""
-    annealing: Annotated[Constant | Linear | Cyclical, Field(discriminator="name")] = Constant()
-    """What beta is multiplied by as training goes on."""
+    beta: NonNegative = Field(1.0, description="1 is the evidence lower bound; more asks for a simpler code.")
+    annealing: Annotated[Constant | Linear | Cyclical, Field(discriminator="name")] = Field(
+        Constant(), description="What beta is multiplied by as training goes on."
+    )
 
 
 @register_objective(

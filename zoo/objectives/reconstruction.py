@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
@@ -15,8 +16,10 @@ from zoo.sections import ObjectiveConfig
 class ReconstructionConfig(ObjectiveConfig):
     """How far a reconstruction is from its image."""
 
-    distance: Literal["squared_error", "nll"] = "squared_error"
-    """`squared_error`: summed over pixels. `nll`: -log p(x|z) under the model's likelihood, in nats."""
+    distance: Literal["squared_error", "nll"] = Field(
+        "squared_error",
+        description="`squared_error`: summed over pixels. `nll`: -log p(x|z) under the model's likelihood, in nats.",
+    )
 
 
 @register_objective(

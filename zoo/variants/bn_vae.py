@@ -7,6 +7,7 @@ generation runs in eval mode.
 
 from __future__ import annotations
 
+from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
@@ -19,14 +20,17 @@ from zoo.sections import ImageShape, Probability, Size, Sizes, VariantConfig
 class BatchNormVAEConfig(VariantConfig):
     """Sizes of the BatchNorm VAE."""
 
-    channels: tuple[Size, Size, Size] = (16, 32, 16)
-    """Output channels of the three convolutions; the first two are followed by a max-pooling that halves the image."""
-    hidden: Sizes = (512, 256)
-    """Units of the encoder's fully connected layers; the decoder mirrors them."""
-    latent_dim: Size = 20
-    """Dimensions of the code."""
-    dropout: Probability = 0.2
-    """Probability that a feature is dropped, in the encoder's fully connected part."""
+    channels: tuple[Size, Size, Size] = Field(
+        (16, 32, 16),
+        description="Output channels of the three convolutions; after the first two, max-pooling halves the image.",
+    )
+    hidden: Sizes = Field(
+        (512, 256), description="Units of the encoder's fully connected layers; the decoder mirrors them."
+    )
+    latent_dim: Size = Field(20, description="Dimensions of the code.")
+    dropout: Probability = Field(
+        0.2, description="Probability that a feature is dropped, in the encoder's fully connected part."
+    )
 
 
 @register_variant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
@@ -14,10 +15,11 @@ from zoo.sections import ImageShape, Size, Sizes, VariantConfig
 class ConvVAEConfig(VariantConfig):
     """Sizes of the convolutional VAE."""
 
-    channels: Sizes = (32, 64)
-    """Output channels of the encoder's convolutions, each of which halves the image; the decoder mirrors them."""
-    latent_dim: Size = 20
-    """Dimensions of the code."""
+    channels: Sizes = Field(
+        (32, 64),
+        description="Output channels of the encoder's convolutions, each halving the image; the decoder mirrors them.",
+    )
+    latent_dim: Size = Field(20, description="Dimensions of the code.")
 
 
 @register_variant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
@@ -16,10 +17,8 @@ from zoo.sections import ImageShape, Size, Sizes, VariantConfig
 class LinearVAEConfig(VariantConfig):
     """Sizes of the fully connected VAE."""
 
-    hidden: Sizes = (400,)
-    """Units of the encoder's hidden layers; the decoder mirrors them."""
-    latent_dim: Size = 20
-    """Dimensions of the code."""
+    hidden: Sizes = Field((400,), description="Units of the encoder's hidden layers; the decoder mirrors them.")
+    latent_dim: Size = Field(20, description="Dimensions of the code.")
 
 
 @register_variant(
