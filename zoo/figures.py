@@ -20,6 +20,9 @@ TRAIN, TEST = "#0072B2", "#D55E00"
 GAP = 2
 """Pixels between two images of a grid."""
 
+LONG = 20
+"""Epochs from which loss curves are drawn over a logarithmic axis."""
+
 ROW_HEIGHT, LABEL_WIDTH = 0.75, 2.2
 """Inches, in a comparison."""
 
@@ -95,7 +98,11 @@ def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
         axes.set_title(title.replace("kl", "KL"))
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
-        axes.locator_params(axis="x", integer=True)
+        if len(epochs) > LONG:  # the first epochs, where most happens, get half the width
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:.0f}")
+        else:
+            axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return figure

@@ -20,7 +20,7 @@ from zoo.devices import describe, isolated_randomness
 from zoo.distributions import FittedGaussian
 from zoo.evaluation import codes, measure
 from zoo.files import sha256, write_atomically
-from zoo.training.trainer import Trainer
+from zoo.training.trainer import METRICS_FILE, Trainer
 
 SAMPLE_SEED = 0
 PICTURED = 50
@@ -28,7 +28,7 @@ PICTURED = 50
 
 
 def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> None:
-    """Write everything but the metrics' log, which training has written already.
+    """Write every file of the run folder, ``config.json`` last.
 
     Raises:
         ZooError: a file cannot be written.
@@ -58,6 +58,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         versions={"autoencoder-zoo": zoo.__version__, "torch": version("torch"), "python": platform.python_version()},
     )
     write_atomically(folder / WEIGHTS_FILE, weights)
+    write_atomically(folder / METRICS_FILE, trainer.log())
     for name, picture in pictures(trainer).items():
         write_atomically(folder / name, figures.to_png(picture))
     write_atomically(folder / "README.md", write_card(config))

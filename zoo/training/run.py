@@ -6,7 +6,6 @@ is never half written, and one that is trained again stays whole until the new o
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from zoo.schema import Recipe
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
 from zoo.training.finish import finish
 from zoo.training.progress import Progress
-from zoo.training.trainer import Divergence, Trainer
+from zoo.training.trainer import METRICS_FILE, Divergence, Trainer
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -76,7 +75,7 @@ def train(
                 raise Divergence(f"{error}; {last_words(last_good, checkpoint)}") from error
             if row:
                 progress.epoch_done(row)
-                write_atomically(partial / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in trainer.history))
+                write_atomically(partial / METRICS_FILE, trainer.log())
             if interrupted or trainer.done or (row and trainer.epoch % recipe.training.checkpoint_every == 0):
                 write_checkpoint(checkpoint, trainer.state())
                 last_good = trainer.epoch

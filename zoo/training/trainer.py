@@ -6,6 +6,7 @@ run that goes on from there ends with the same bits.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from zoo.schema import Recipe
 from zoo.totals import Totals
 from zoo.training.batches import batches, epoch_order, place
 from zoo.training.optimizers import build_optimizer, set_learning_rate
+
+METRICS_FILE = "metrics.jsonl"
 
 Row = dict[str, Any]
 """One epoch: its number, the means of the loss terms on both splits, the learning rate and the seconds it took."""
@@ -123,6 +126,10 @@ class Trainer:
             raise Divergence(
                 f"training diverged: the term {term!r} was no longer finite at step {step} (epoch {row['epoch']})"
             )
+
+    def log(self) -> str:
+        """The rows as JSON, one a line."""
+        return "".join(json.dumps(row) + "\n" for row in self.history)
 
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs to go on from here to the same bits."""
