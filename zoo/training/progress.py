@@ -49,6 +49,10 @@ class Progress:
     ) -> None:
         self.bar.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(text, soft_wrap=True)
+
     def advance(self, images: int) -> bool:
         """Count a step; always False: progress never stops a run."""
         self.seen += images
@@ -66,5 +70,5 @@ class Progress:
             for split in ("train", "test")
         )
         pace = f"{speed:,.0f} images/s  {left:.0f} s left"
-        self.console.print(f"{self._title(row['epoch'])}  {terms}  {pace}", soft_wrap=True)
+        self.say(f"{self._title(row['epoch'])}  {terms}  {pace}")
         self.bar.update(self.task, description=self._title(row["epoch"] + 1), speed=f"{speed:,.0f} images/s")

@@ -84,7 +84,8 @@ def train(
                     f"stopped at step {trainer.step}; the checkpoint is {checkpoint}. "
                     f"Go on with the same command and --resume"
                 )
-    finish(trainer, train_set, test_set, partial)
+        progress.say("measuring both splits, drawing the pictures")
+        finish(trainer, train_set, test_set, partial)
     publish(partial, out)
     return out
 
