@@ -3,6 +3,7 @@
 - ``docs/recipe.schema.json``, the JSON Schema of recipes, for editors
 - ``docs/recipe.md``, the table of every field, between its markers
 - ``README.md``, the table of entries with their measured figures, between its markers
+- the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
 
 With ``--check`` nothing is written; exit code 1 says that something is out of date.
 """
@@ -15,7 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo.artifacts import read_config
+import zoo
+from zoo.artifacts import CONFIG_FILE, read_config
+from zoo.card import write_card
 from zoo.catalog import list_models, weights_folder
 from zoo.files import write_atomically
 from zoo.schema import recipe_schema
@@ -123,7 +126,17 @@ def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     schema = recipe_schema()
     readme, recipe = ROOT / "README.md", ROOT / "docs" / "recipe.md"
+    shipped: dict[Path, str] = {}
+    for name in list_models(weights=True):
+        folder = weights_folder(name)
+        assert folder is not None
+        config, current = read_config(folder), zoo.recipe(name)
+        if config.recipe_sha256 != current.digest():
+            raise SystemExit(f"the weights of {name} were trained from another recipe; train them again")
+        config = config.model_copy(update={"recipe": current.to_dict()})
+        shipped |= {folder / CONFIG_FILE: config.to_json(), folder / "README.md": write_card(config)}
     return {
+        **shipped,
         ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
         recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
         readme: replace_between(readme.read_text(), "entries", entries_table()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,21 @@ def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, s
         assert torch.equal(value, second.model.state_dict()[name]), name
     without_time = [{k: v for k, v in row.items() if k != "seconds"} for row in whole.history]
     assert [{k: v for k, v in row.items() if k != "seconds"} for row in second.history] == without_time
+
+
+def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    (out / "marker").write_text("of the old run")
+    half = trainer(tiny_recipe())
+    half.run_epoch()
+    (tmp_path / "run.partial").mkdir()
+    write_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors", half.state())
+    with pytest.raises(ZooError, match="--overwrite"):
+        train(tiny_recipe(), out, CPU, resume=True)
+    train(tiny_recipe(), out, CPU, resume=True, overwrite=True)
+    assert weights(out) == weights(trained)
+    assert not (out / "marker").exists()
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:

@@ -64,6 +64,10 @@ class RunConfig(BaseModel):
     hardware: str
     versions: dict[str, str]
 
+    def to_json(self) -> str:
+        """As the file holds it."""
+        return self.model_dump_json(indent=2) + "\n"
+
     @cached_property
     def checked_recipe(self) -> Recipe:
         """The recipe, checked against what is registered.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures = (("mse", 5), ("negative_elbo", 2), ("reconstruction", 2), ("kl", 2))
         cells = [f"{result.metrics[name]:.{digits}f}" if name in result.metrics else "-" for name, digits in figures]
         table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells)
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 120, overflow="fold")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     print(f"wrote {options.out}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -62,7 +61,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     for name, picture in pictures(trainer).items():
         write_atomically(folder / name, figures.to_png(picture))
     write_atomically(folder / "README.md", write_card(config))
-    write_atomically(folder / CONFIG_FILE, json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
+    write_atomically(folder / CONFIG_FILE, config.to_json())
 
 
 def pictures(trainer: Trainer) -> dict[str, Figure]:

@@ -57,10 +57,11 @@ def train(
         Divergence: the loss is no longer finite; names step, term and last good checkpoint.
         Interrupted: Ctrl-C; a checkpoint was written.
     """
-    if resume and finished(out, recipe):
-        return out
-    partial = claim(out, resume=resume, overwrite=overwrite)
+    partial = out.with_name(out.name + ".partial")
     checkpoint = partial / CHECKPOINT_FILE
+    if resume and not checkpoint.exists() and finished(out, recipe):
+        return out
+    claim(out, partial, resume=resume, overwrite=overwrite)
     train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
     trainer = Trainer(recipe, train_set, test_set, device)
     if checkpoint.exists():
@@ -103,14 +104,13 @@ def finished(out: Path, recipe: Recipe) -> bool:
     raise ZooError(f"{out} was trained from another recipe; --overwrite replaces it, --out writes elsewhere")
 
 
-def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
-    """The partial folder of a run to ``out``, made or found.
+def claim(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> None:
+    """Make or find the partial folder of a run to ``out``.
 
     Raises:
         ZooError: something is there already and neither ``resume`` nor ``overwrite`` was asked for, there is nothing to
             resume, ``out`` is a folder that no run has written, or the folder cannot be made.
     """
-    partial = out.with_name(out.name + ".partial")
     begun = (partial / CHECKPOINT_FILE).exists()
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         if not (out / CONFIG_FILE).exists():
@@ -126,7 +126,6 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
     make_folder(partial)
     write_atomically(partial / ".writable", "")
     (partial / ".writable").unlink()
-    return partial
 
 
 def publish(partial: Path, out: Path) -> None:
