@@ -20,6 +20,7 @@ import zoo
 from zoo.artifacts import CONFIG_FILE, read_config
 from zoo.card import write_card
 from zoo.catalog import list_models, weights_folder
+from zoo.evaluation import COLUMNS, cells
 from zoo.files import write_atomically
 from zoo.schema import recipe_schema
 
@@ -29,22 +30,21 @@ SECTIONS = ("data", "model", "objective", "optimizer", "training", "source", "cl
 
 def entries_table() -> str:
     """One row per shipped entry, its figures as its config.json states them."""
-    rows = [
-        "| entry | variant | parameters | MSE per pixel | \N{MINUS SIGN}ELBO | reconstruction | KL | trained in |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
-    ]
+    headings = ["entry", "variant", "parameters", *(heading for heading, _ in COLUMNS.values()), "trained in"]
+    rows = [f"| {' | '.join(headings)} |", "|---|---|" + "--:|" * (len(headings) - 2)]
     for name in list_models(weights=True):
-        folder = weights_folder(name)
-        assert folder is not None
-        config = read_config(folder)
-        test = config.metrics["test"]
-        figures = [
-            f"{test[metric]:.{digits}f}" if metric in test else ""
-            for metric, digits in (("mse", 5), ("negative_elbo", 2), ("reconstruction", 2), ("kl", 2))
-        ]
-        cells = [f"`{name}`", f"`{config.recipe['model']['variant']}`", f"{config.parameters:,}", *figures]
-        rows.append(f"| {' | '.join(cells)} | {config.training_seconds:,.0f} s |")
+        config = read_config(shipped_folder(name))
+        variant, seconds = config.recipe["model"]["variant"], f"{config.training_seconds:,.0f} s"
+        row = [f"`{name}`", f"`{variant}`", f"{config.parameters:,}", *cells(config.metrics["test"]), seconds]
+        rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
+
+
+def shipped_folder(name: str) -> Path:
+    """The run folder of an entry that has weights."""
+    folder = weights_folder(name)
+    assert folder is not None
+    return folder
 
 
 def fields_tables(schema: dict[str, Any]) -> str:
@@ -128,12 +128,12 @@ def documents() -> dict[Path, str]:
     readme, recipe = ROOT / "README.md", ROOT / "docs" / "recipe.md"
     shipped: dict[Path, str] = {}
     for name in list_models(weights=True):
-        folder = weights_folder(name)
-        assert folder is not None
+        folder = shipped_folder(name)
         config, current = read_config(folder), zoo.recipe(name)
-        if config.recipe_sha256 != current.digest():
+        if config.checked_recipe.digest() != current.digest():
             raise SystemExit(f"the weights of {name} were trained from another recipe; train them again")
-        config = config.model_copy(update={"recipe": current.to_dict()})
+        words = {"recipe": current.to_dict(), "recipe_sha256": current.digest()}
+        config = config.model_copy(update=words)
         shipped |= {folder / CONFIG_FILE: config.to_json(), folder / "README.md": write_card(config)}
     return {
         **shipped,

@@ -17,6 +17,7 @@ from tests.conftest import tiny_recipe
 from zoo.artifacts import load, read_config
 from zoo.errors import ZooError
 from zoo.files import sha256, write_atomically
+from zoo.schema import digest
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def test_a_loaded_model_is_the_trained_one_in_eval_mode_with_its_card(trained: P
     assert all(not module.training for module in model.modules())
     stored = load_file(trained / "model.safetensors")
     assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
-    assert model.card is not None
-    assert model.card.checked_recipe == tiny_recipe()
-    assert model.card.parameters == sum(p.numel() for p in model.parameters())
+    assert model.config is not None
+    assert model.config.checked_recipe == tiny_recipe()
+    assert model.config.parameters == sum(p.numel() for p in model.parameters())
 
 
 def test_paths_as_text_and_as_path(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,11 @@ def test_bytes_that_are_no_safetensors_even_with_the_right_sha256(folder: Path, 
 
 
 def test_weights_of_another_shape(folder: Path) -> None:
-    edit(folder, lambda fields: fields["recipe"]["model"].update(latent_dim=5))
+    def narrower(fields: dict[str, Any]) -> None:
+        fields["recipe"]["model"]["latent_dim"] = 5
+        fields["recipe_sha256"] = digest(fields["recipe"])
+
+    edit(folder, narrower)
     with pytest.raises(ZooError, match=r"encoder\..*mu\.weight: expected float32 \(5, 32\), found float32 \(4, 32\)"):
         load(folder)
 
@@ -146,6 +151,9 @@ def test_missing_additional_and_narrower_weights(folder: Path, change: Any, expe
         (lambda f: f["recipe"]["model"].update(variant="my_vae"), "unknown variant 'my_vae'"),
         (lambda f: f["recipe"]["model"].update(variant="os.system"), "unknown variant 'os.system'"),
         (lambda f: f["recipe"]["objective"].update(name="evil"), "unknown objective 'evil'"),
+        (lambda f: f["recipe"]["model"].update(likelihood={"family": "gaussian"}), "its sha256 differs"),
+        (lambda f: f.update(parameters=7), "another image shape or number of parameters"),
+        (lambda f: f.update(image_shape=[3, 9, 9]), "another image shape or number of parameters"),
         (lambda f: f.update(weights_sha="x"), "weights_sha: unknown field; did you mean 'weights_sha256'"),
         (lambda f: f.pop("recipe"), "recipe: field required"),
         (lambda f: f.update(format=99), "format"),
@@ -172,7 +180,7 @@ def test_writes_are_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ZooError, match="No space left on device; the file that was there before is unchanged"):
+    with pytest.raises(ZooError, match="No space left on device; what was there before is unchanged"):
         write_atomically(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.read_text() == "old"

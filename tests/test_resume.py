@@ -60,7 +60,7 @@ def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, s
 def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(trained, out)
-    (out / "marker").write_text("of the old run")
+    (out / "samples.png").write_text("of the old run")
     half = trainer(tiny_recipe())
     half.run_epoch()
     (tmp_path / "run.partial").mkdir()
@@ -69,7 +69,7 @@ def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_p
         train(tiny_recipe(), out, CPU, resume=True)
     train(tiny_recipe(), out, CPU, resume=True, overwrite=True)
     assert weights(out) == weights(trained)
-    assert not (out / "marker").exists()
+    assert (out / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:

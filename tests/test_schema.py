@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import ROOT, tiny_fields, tiny_recipe
 from zoo.catalog import recipe_paths
 from zoo.errors import ZooError
-from zoo.schema import override, parse_json, parse_recipe, read_recipe
+from zoo.parsing import override, parse_json
+from zoo.schema import parse_recipe, read_recipe
 
 
 def message(fields: dict[str, Any]) -> str:
@@ -39,6 +40,12 @@ def test_nesting_without_end() -> None:
         parse_json('{"a":' * 100_000, "r.json")
 
 
+def test_a_number_without_end() -> None:
+    with pytest.raises(ZooError, match="r.json"):
+        parse_json('{"a": ' + "9" * 5000 + "}", "r.json")
+    assert override({}, ["a=" + "9" * 5000])["a"] == "9" * 5000
+
+
 def test_a_field_given_twice() -> None:
     with pytest.raises(ZooError, match="'name' appears twice"):
         parse_json('{"name": "a", "name": "b"}', "r.json")
@@ -58,7 +65,7 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
         (tiny_fields(trainig={}), "trainig: unknown field; did you mean 'training'"),
         (
             tiny_fields(optimizer={"name": "adam", "learning_rat": 1.0}),
-            "optimizer.adam.learning_rat: unknown field; did you mean 'learning_rate'",
+            "optimizer.learning_rat: unknown field; did you mean 'learning_rate'",
         ),
         (
             tiny_fields(model={"variant": "linear_vae", "latent_dims": 3}),
@@ -71,8 +78,15 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
         (tiny_fields(model={"variant": "linear_vea"}), "model.variant: unknown variant 'linear_vea'; did you mean"),
         (tiny_fields(objective={"name": "elbow"}), "objective.name: unknown objective 'elbow'; did you mean 'elbo'"),
         (tiny_fields(data={"name": "mnits"}), "data.name: unknown dataset 'mnits'; did you mean"),
-        (tiny_fields(optimizer={"name": "adam2"}), "optimizer"),
+        (tiny_fields(optimizer={"name": "adem"}), "optimizer: unknown name 'adem'; did you mean 'adam'"),
         (tiny_fields(data={}), "data.name: required"),
+        (
+            {"dat" if k == "data" else k: v for k, v in tiny_fields().items()},
+            "data: the section is missing (there is 'dat')",
+        ),
+        ({"weights_sha256": "", **tiny_fields()}, "is the config.json of a run"),
+        (tiny_fields(summary="\ud800"), "invalid JSON"),
+        (tiny_fields(model={"variant": "linear_vae", "likelihood": {"family": "gausian"}}), "did you mean 'gaussian'"),
         (tiny_fields(data="mnist"), "data.name: required"),
         (tiny_fields(name="../evil"), "name: string should match pattern"),
         (tiny_fields(model={"variant": "linear_vae", "latent_dim": -3}), "model.latent_dim: input should be greater"),

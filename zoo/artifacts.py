@@ -28,10 +28,14 @@ from zoo.catalog import recipe_paths, weights_folder
 from zoo.devices import choose_device
 from zoo.errors import UnknownNameError, ZooError
 from zoo.files import sha256
-from zoo.schema import Recipe, explain, parse_json, parse_recipe
+from zoo.parsing import explain, parse_json
+from zoo.schema import Recipe, digest, parse_recipe
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+PICTURES = ("loss_curves.png", "reconstructions.png", "samples.png")
+RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", "metrics.jsonl", *PICTURES})
+"""All that a run folder holds."""
 
 
 class DatasetRecord(BaseModel):
@@ -73,9 +77,15 @@ class RunConfig(BaseModel):
         """The recipe, checked against what is registered.
 
         Raises:
-            ZooError: it is no recipe, or names a variant, objective or dataset that is not registered.
+            ZooError: it is no recipe, names a variant, objective or dataset that is not registered, or is not the one
+                that the weights were trained from.
         """
-        return parse_recipe(self.recipe, f"the recipe of {self.name}")
+        recipe = parse_recipe(self.recipe, f"the recipe of {self.name}")
+        if digest(self.recipe) != self.recipe_sha256:
+            raise ZooError(
+                f"the recipe of {self.name} is not the one that its weights were trained from: its sha256 differs"
+            )
+        return recipe
 
 
 def resolve(source: str | os.PathLike[str]) -> Path:
@@ -91,7 +101,7 @@ def resolve(source: str | os.PathLike[str]) -> Path:
             f"{source}: this version cannot load from the Hub; download the repository and load it as ./FOLDER"
         )
     if source.startswith((".", "/", "~")) or Path(source).is_absolute():
-        return Path(source).expanduser()
+        return Path(os.path.expanduser(source))
     if "/" in source or os.sep in source:
         raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or hf-hub:{source}")
     folder = weights_folder(source)
@@ -122,7 +132,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> Autoencoder:
-    """A trained model in eval mode, with its ``card`` (recipe, metrics, provenance).
+    """A trained model in eval mode, with its ``config`` (recipe, metrics, provenance).
 
     Args:
         source: an entry's name, or a run folder as a path: ``"conv_vae_mnist"``, ``"./runs/mine"``.
@@ -133,21 +143,24 @@ def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> 
     """
     folder = resolve(source)
     config = read_config(folder)
-    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
-        model = build(config.checked_recipe)
+    recipe = config.checked_recipe
     content = _read(folder / WEIGHTS_FILE)
     if sha256(content) != config.weights_sha256:
         raise ZooError(
             f"{folder / WEIGHTS_FILE} is damaged or not the file that {CONFIG_FILE} describes: its sha256 differs; "
             f"restore it or train again"
         )
+    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
+        model = build(recipe)
     try:
         weights = load_tensors(content)
     except SafetensorError as error:
         raise ZooError(f"{folder / WEIGHTS_FILE} is no valid safetensors file ({error})") from error
     _check_fit(model.state_dict(), weights, folder)
     model.load_state_dict(weights, strict=True)
-    model.card = config
+    if (config.image_shape, config.parameters) != (model.image_shape, model.parameter_count):
+        raise ZooError(f"{folder / CONFIG_FILE} states another image shape or number of parameters than its model has")
+    model.config = config
     return model.eval().to(choose_device(str(device)))
 
 

@@ -29,8 +29,8 @@ class Autoencoder(nn.Module):
         likelihood: the family of p(x|z), from the variant's config.
     """
 
-    card: RunConfig | None = None
-    """Recipe, metrics and provenance, where the model was loaded."""
+    config: RunConfig | None = None
+    """``config.json``, where the model was loaded: recipe, metrics and provenance."""
 
     def __init__(
         self, image_shape: ImageShape, encoder: nn.Module, decoder: nn.Module, prior: StandardNormal, likelihood: Any
@@ -46,6 +46,11 @@ class Autoencoder(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers training adjusts."""
+        return sum(p.numel() for p in self.parameters())
 
     def encode(self, x: Tensor) -> Posterior:
         """Images (B, C, H, W) in [0, 1] → q(z|x)."""
@@ -75,5 +80,6 @@ class Autoencoder(nn.Module):
 
     def extra_repr(self) -> str:
         """The first line of ``print(model)``."""
-        parameters = sum(p.numel() for p in self.parameters())
-        return f"image_shape={self.image_shape}, latent_dim={self.prior.latent_dim}, parameters={parameters:,}"
+        return (
+            f"image_shape={self.image_shape}, latent_dim={self.prior.latent_dim}, parameters={self.parameter_count:,}"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.autoencoder import Autoencoder
+from zoo.errors import ZooError
 from zoo.registry import OBJECTIVES, VARIANTS
 from zoo.schema import Recipe
 
@@ -16,9 +17,14 @@ def build(recipe: Recipe) -> Autoencoder:
     """The recipe's model with fresh weights, drawn from torch's default generator; needs no data.
 
     Raises:
-        ZooError: the variant cannot take the dataset's image shape.
+        ZooError: the variant cannot take the dataset's image shape, or does not fit into memory.
     """
-    model: Autoencoder = VARIANTS.get(recipe.model.variant).build(recipe.model, recipe.data.image_shape)
+    try:
+        model: Autoencoder = VARIANTS.get(recipe.model.variant).build(recipe.model, recipe.data.image_shape)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "alloc" not in str(error):
+            raise
+        raise ZooError(f"a {recipe.model.variant} of these sizes does not fit into memory; make it smaller") from error
     return model
 
 

@@ -6,7 +6,9 @@ import json
 
 from zoo.artifacts import RunConfig
 from zoo.evaluation import UNITS
+from zoo.registry import VARIANTS
 from zoo.schema import Recipe
+from zoo.sections import spell
 
 
 def write_card(config: RunConfig) -> str:
@@ -17,15 +19,21 @@ def write_card(config: RunConfig) -> str:
         for name in config.metrics["test"]
     )
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
-    source = "\n".join(f"- {line}" for line in (recipe.source.paper, recipe.source.url, recipe.source.notes) if line)
+    variant = VARIANTS.get(recipe.model.variant)
+    origin = (recipe.source.paper or variant.paper, recipe.source.url, recipe.source.notes)
+    source = "\n".join(f"- {line}" for line in origin if line)
+    claims = "".join(
+        f"\n- claims {claim.metric} ({claim.split}) = {claim.value:g} within {claim.tolerance:g}"
+        for claim in recipe.claims
+    )
     return f"""---
 {metadata(config, recipe)}
 ---
 
 # {config.name}
 
-{recipe.summary}. A `{recipe.model.variant}` of the autoencoder zoo (`pip install autoencoder-zoo`) with
-{config.parameters:,} parameters, for images of {"x".join(map(str, config.image_shape))} (channels, height, width).
+{recipe.summary or "An autoencoder"}. A `{recipe.model.variant}` of the autoencoder zoo (`pip install autoencoder-zoo`):
+{variant.summary}. {config.parameters:,} parameters, images of {spell(config.image_shape)} (channels, height, width).
 
 ```python
 import zoo
@@ -43,6 +51,7 @@ the {config.dataset["train"].images:,} that it did. One seed ({recipe.training.s
 | metric | unit | test | train |
 |---|---|---|---|
 {metrics}
+{claims}
 
 ![Loss curves](loss_curves.png)
 

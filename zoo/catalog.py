@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import UnknownNameError
+from zoo.errors import UnknownNameError, ZooError
 
 if TYPE_CHECKING:
     from zoo.schema import Recipe
@@ -30,8 +30,16 @@ def recipe_folder() -> Path:
 @cache
 def recipe_paths() -> dict[str, Path]:
     """Entry name → its recipe's file."""
-    paths = sorted(recipe_folder().glob("*.json"))
-    return {json.loads(path.read_text(encoding="utf-8"))["name"]: path for path in paths}
+    found: dict[str, Path] = {}
+    for path in sorted(recipe_folder().glob("*.json")):
+        try:
+            name = json.loads(path.read_text(encoding="utf-8"))["name"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ZooError(f"{path} is no recipe ({error}); mend or remove it") from error
+        if name in found:
+            raise ZooError(f"{found[name]} and {path} are both named {name!r}; rename one")
+        found[name] = path
+    return found
 
 
 def weights_folder(name: str) -> Path | None:
@@ -63,7 +71,8 @@ def recipe_path(name: str) -> Path:
         UnknownNameError: no entry has this name; shows the close matches.
     """
     if name not in recipe_paths():
-        raise UnknownNameError("entry", name, recipe_paths())
+        same = [entry for entry, path in recipe_paths().items() if path.stem == name]
+        raise UnknownNameError("entry", name, same or recipe_paths())
     return recipe_paths()[name]
 
 

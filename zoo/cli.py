@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,12 +57,19 @@ def import_files(files: Sequence[str]) -> None:
     """Run the user's own files, which register what is in them.
 
     Raises:
-        ZooError: there is no such file.
+        ZooError: there is no such file, or it fails; says in which line.
     """
     for file in files:
         if not Path(file).is_file():
-            raise ZooError(f"--import {file}: there is no such file")
-        runpy.run_path(file, run_name=Path(file).stem)
+            raise ZooError(f"--import {file}: there is no such Python file")
+        try:
+            runpy.run_path(file, run_name=Path(file).stem)
+        except ZooError:
+            raise
+        except Exception as error:
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+            place = f", line {lines[-1]}" if lines else ""
+            raise ZooError(f"--import {file}{place}: {type(error).__name__}: {error}") from error
 
 
 def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -76,7 +84,7 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     if not (source.endswith(".json") or path.name != source):
         return read_recipe(recipe_path(source), overrides)
     if not path.is_file():
-        same = [name for name, shipped in recipe_paths().items() if shipped.name == path.name]
-        hint = f"; the zoo's own {path.name} is the entry {same[0]!r}" if same else ""
+        same = [name for name, shipped in recipe_paths().items() if path.stem in (name, shipped.stem)]
+        hint = f"; did you mean the entry {same[0]!r}?" if same else ""
         raise ZooError(f"there is no recipe {source}{hint}")
     return read_recipe(path, overrides)

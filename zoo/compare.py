@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     cli.add_common(parser)
     options = parser.parse_args(arguments)
+    if options.out.suffix != ".png" or not options.out.parent.is_dir():
+        raise ZooError(f"--out {options.out}: expected the name of a .png file in a folder that is there")
     if not 1 <= options.count <= 100:
         raise ZooError(f"--count {options.count}: choose between 1 and 100 images")
     cli.import_files(options.imports)
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from zoo.comparison import compare
     from zoo.devices import choose_device
+    from zoo.evaluation import COLUMNS, cells
     from zoo.figures import to_png
     from zoo.files import write_atomically
 
@@ -50,12 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from rich.table import Table
 
     table = Table("model", "variant", title=found.data)
-    for heading in ("parameters", "MSE per pixel", "\N{MINUS SIGN}ELBO, nats", "reconstruction", "KL"):
+    for heading in ("parameters", *(heading for heading, _ in COLUMNS.values())):
         table.add_column(heading, justify="right")
     for result in found.results:
-        figures = (("mse", 5), ("negative_elbo", 2), ("reconstruction", 2), ("kl", 2))
-        cells = [f"{result.metrics[name]:.{digits}f}" if name in result.metrics else "-" for name, digits in figures]
-        table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells)
+        table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells(result.metrics, missing="-"))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     print(f"wrote {options.out}")
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.artifacts import load
+from zoo.artifacts import RunConfig, load
 from zoo.autoencoder import Autoencoder
 from zoo.data import as_float, load_images
 from zoo.devices import isolated_randomness
 from zoo.errors import ZooError
 from zoo.evaluation import measure
 from zoo.figures import Row, comparison
-from zoo.registry import DATASETS
-from zoo.sections import DatasetConfig, ImageShape
+from zoo.schema import parse_data
+from zoo.sections import DatasetConfig, spell
 
 SEED = 0
 """Of the prior samples; each model draws from the same stream."""
@@ -30,6 +29,8 @@ SEED = 0
 class Result:
     """One model's line in the table."""
 
+    source: str
+    """As it was asked for."""
     name: str
     variant: str
     parameters: int
@@ -40,10 +41,10 @@ class Result:
 
     def label(self) -> str:
         """Name, size and figures, for the picture."""
-        figures = [f"{self.parameters:,} parameters", f"MSE {self.metrics['mse']:.5f} per pixel"]
+        lines = [self.name, f"{self.parameters:,} parameters", f"MSE {self.metrics['mse']:.5f} per pixel"]
         if "negative_elbo" in self.metrics:
-            figures.append(f"\N{MINUS SIGN}ELBO {self.metrics['negative_elbo']:.2f} nats")
-        return "\n".join([self.name, *figures])
+            lines.append(f"\N{MINUS SIGN}ELBO {self.metrics['negative_elbo']:.2f} nats")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -75,39 +76,45 @@ def compare(
         ZooError: a source cannot be loaded, or the models' images differ in shape.
     """
     models = {str(source): load(source, device) for source in sources}
-    shapes = {name: model.image_shape for name, model in models.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name}: {'x'.join(map(str, shape))}" for name, shape in shapes.items())
+    if len({model.image_shape for model in models.values()}) > 1:
+        listed = ", ".join(f"{source}: {spell(model.image_shape)}" for source, model in models.items())
         raise ZooError(f"the models take images of different shapes and cannot share a picture ({listed})")
 
     config = choose_data(data, next(iter(models.values())))
     images: Tensor | None = None
-    said = f"{config.name} test split"
+    described = f"{config.name} test split"
     try:
         images = load_images(config, "test").images
     except ZooError as error:
         if data:
             raise
-        said = f"no reconstructions: {str(error).splitlines()[0]}"
+        described = f"no reconstructions, and the figures are those of each card: {str(error).splitlines()[0]}"
 
     originals = None if images is None else pictured(images[:count], config)
     results, rows = [], []
-    for model in models.values():
-        result = line(model, images, config)
+    for source, model in models.items():
+        result = table_row(source, model, images, config)
+        if [_config(other).name for other in models.values()].count(result.name) > 1:
+            result = replace(result, name=source)
         reconstructions = None if originals is None else model.reconstruct(originals).cpu()
         samples = model.sample(count, torch.Generator().manual_seed(SEED)).cpu()
         rows.append(Row(result.label(), reconstructions, samples))
         results.append(result)
-    note = said if images is None else f"figures over all {len(images):,} images of the {said}"
-    return Comparison(results, said, comparison(originals, rows, note))
+    note = described if images is None else f"figures over all {len(images):,} images of the {described}"
+    return Comparison(results, described, comparison(originals, rows, note))
 
 
-def line(model: Autoencoder, images: Tensor | None, config: DatasetConfig) -> Result:
+def table_row(source: str, model: Autoencoder, images: Tensor | None, data: DatasetConfig) -> Result:
     """A model's line: measured on the images, or else as its card states."""
-    card = model.card
-    assert card is not None  # load() gives every model its card
-    metrics = card.metrics["test"] if images is None else measure(model, images, config)
-    return Result(card.name, card.checked_recipe.model.variant, card.parameters, metrics, images is not None)
+    config = _config(model)
+    metrics = config.metrics["test"] if images is None else measure(model, images, data)
+    variant = config.checked_recipe.model.variant
+    return Result(source, config.name, variant, config.parameters, metrics, images is not None)
+
+
+def _config(model: Autoencoder) -> RunConfig:
+    assert model.config is not None  # load() gives every model its config
+    return model.config
 
 
 def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
@@ -116,19 +123,16 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
     Raises:
         ZooError: no such dataset, or its images have another shape.
     """
-    assert model.card is not None
     if data is None:
-        return model.card.checked_recipe.data
-    config: DatasetConfig
-    if Path(data).is_dir():
+        return _config(model).checked_recipe.data
+    fields: dict[str, Any] = {"name": data}
+    if data.startswith((".", "/", "~")):
         channels, size, _ = model.image_shape
-        config = DATASETS.get("image_folder").config(path=data, size=size, channels=channels)
-    else:
-        config = DATASETS.get(data).config()
+        fields = {"name": "image_folder", "path": data, "size": size, "channels": channels}
+    config = parse_data(fields, f"--data {data}")
     if config.image_shape != model.image_shape:
-        raise ZooError(
-            f"--data {data}: its images are {shape(config.image_shape)}, the models take {shape(model.image_shape)}"
-        )
+        shapes = f"its images are {spell(config.image_shape)}, the models take {spell(model.image_shape)}"
+        raise ZooError(f"--data {data}: {shapes}")
     return config
 
 
@@ -136,8 +140,3 @@ def pictured(images: Tensor, config: DatasetConfig) -> Tensor:
     """uint8 → float, binarised with a fixed seed where the dataset's settings say so."""
     with isolated_randomness(SEED, images.device):
         return as_float(images, config)
-
-
-def shape(image_shape: ImageShape) -> str:
-    """(1, 28, 28) → 1x28x28."""
-    return "x".join(map(str, image_shape))

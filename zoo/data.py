@@ -96,7 +96,8 @@ def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
         return open_dataset(root, download=True, **options)
     except Exception as error:
         raise ZooError(
-            f"the dataset {name!r} is not under {root} and could not be downloaded ({first_line(error)}). Either\n"
+            f"the dataset {name!r} is not, or not whole, under {root} and could not be downloaded "
+            f"({first_line(error)}). Either\n"
             f"  connect to the network and run again,\n"
             f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
             f"  or use the embedded images instead: --set data.name=glyphs"

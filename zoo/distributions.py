@@ -118,9 +118,15 @@ class Deterministic:
 class StandardNormal(nn.Module):
     """The prior N(0, I) of a variational autoencoder."""
 
+    fitted: ClassVar[bool] = False
+    """Whether ``fit`` wants the codes of the training images once training is over."""
+
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+
+    def fit(self, codes: Tensor) -> None:
+        """Take from codes (N, D) what has to be estimated: here, nothing."""
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """(n, D), on the generator's device (the CPU without one)."""
@@ -135,6 +141,7 @@ class FittedGaussian(StandardNormal):
     (Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, section 4).
     """
 
+    fitted: ClassVar[bool] = True
     mean: Tensor  # (D,)
     scale_tril: Tensor  # (D, D), the Cholesky factor L
 
@@ -145,8 +152,8 @@ class FittedGaussian(StandardNormal):
 
     def fit(self, codes: Tensor) -> None:
         """Take mean and covariance from codes (N, D); unused dimensions are allowed."""
-        codes = codes.double()
-        covariance = torch.cov(codes.T).reshape(self.latent_dim, self.latent_dim)
+        codes = codes.cpu().double()  # MPS has no float64
+        covariance = torch.cov(codes.T, correction=0).reshape(self.latent_dim, self.latent_dim)
         jitter = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12) * torch.eye(self.latent_dim).to(covariance)
         self.mean.copy_(codes.mean(dim=0))
         self.scale_tril.copy_(torch.linalg.cholesky(covariance + jitter))

@@ -12,7 +12,7 @@ A deterministic code has no KL and so no ELBO: only ``mse`` is measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -24,9 +24,19 @@ from zoo.objective import Objective, Terms
 from zoo.sections import DatasetConfig
 from zoo.totals import Totals
 
-BATCH = 1000
+PIXELS = 800_000
+"""In a batch of images to be measured: 1,000 of MNIST, fewer of larger ones."""
+
 SEED = 0
 """Of the noise in z and of the binarisation: the same model and images give the same figures."""
+
+COLUMNS = {
+    "mse": ("MSE per pixel", 5),
+    "negative_elbo": ("\N{MINUS SIGN}ELBO, nats", 2),
+    "reconstruction": ("reconstruction", 2),
+    "kl": ("KL", 2),
+}
+"""Metric → heading and decimals, for tables."""
 
 UNITS = {
     "negative_elbo": "nats per image",
@@ -36,15 +46,23 @@ UNITS = {
 }
 
 
+def cells(metrics: Mapping[str, float], missing: str = "") -> list[str]:
+    """The metrics as :data:`COLUMNS` shows them."""
+    return [f"{metrics[name]:.{digits}f}" if name in metrics else missing for name, (_, digits) in COLUMNS.items()]
+
+
 def mean_over(
-    images: Tensor, data: DatasetConfig, model: Autoencoder, terms: Callable[[Tensor], Terms], batch_size: int = BATCH
+    images: Tensor, data: DatasetConfig, model: Autoencoder, terms: Callable[[Tensor], Terms], batch_size: int = 0
 ) -> dict[str, float]:
-    """The mean over images (N, C, H, W), uint8, of terms that are means over a batch. Eval mode, no gradients."""
+    """The mean over images (N, C, H, W), uint8, of terms that are means over a batch (one that fits, by default).
+
+    In eval mode, without gradients.
+    """
     was_training = model.training
     model.eval()
     totals = Totals(model.device)
     with torch.no_grad(), isolated_randomness(SEED, model.device):
-        for batch in images.split(batch_size):
+        for batch in images.split(batch_size or fitting(images)):
             totals.add(terms(as_float(batch.to(model.device), data)), len(batch))
     model.train(was_training)
     return totals.means()
@@ -73,9 +91,14 @@ def measure(model: Autoencoder, images: Tensor, data: DatasetConfig) -> dict[str
     return mean_over(images, data, model, terms)
 
 
-def codes(model: Autoencoder, images: Tensor, data: DatasetConfig) -> Iterator[Tensor]:
-    """The posterior means (<= 1000, D) of images, batch by batch, in eval mode."""
+def codes(model: Autoencoder, images: Tensor, data: DatasetConfig) -> Tensor:
+    """The posterior means (N, D) of images (N, C, H, W), uint8, in eval mode."""
     model.eval()
     with torch.no_grad(), isolated_randomness(SEED, model.device):
-        for batch in images.split(BATCH):
-            yield model.encode(as_float(batch.to(model.device), data)).mean
+        parts = images.split(fitting(images))
+        return torch.cat([model.encode(as_float(part.to(model.device), data)).mean for part in parts])
+
+
+def fitting(images: Tensor) -> int:
+    """How many images to measure at once: a function of their shape alone, so that figures can be repeated."""
+    return max(1, min(1000, PIXELS // images[0].numel()))

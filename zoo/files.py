@@ -16,7 +16,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         ZooError: the folder is not writable or the disk is full; an older file at ``path`` is untouched.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         try:
             with open(temporary, "wb") as file:
@@ -27,7 +27,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror}; the file that was there before is unchanged") from error
+        raise ZooError(f"cannot write {path}: {error.strerror}; what was there before is unchanged") from error
 
 
 def make_folder(path: Path) -> None:

@@ -55,6 +55,6 @@ def halved(shape: ImageShape, times: int, variant: str) -> ImageShape:
     if h % factor or w % factor:
         raise ZooError(
             f"{variant} halves the image {times} times, so height and width must be multiples of {factor}; "
-            f"got {h}x{w} (resize the images or change model.channels)"
+            f"got {h}x{w} (resize the images, or halve them less often)"
         )
     return c, h // factor, w // factor

@@ -6,17 +6,19 @@ as one :class:`~zoo.errors.ZooError` that lists every wrong field with its place
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, get_args
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
-from zoo.errors import UnknownNameError, ZooError, suggest
+from zoo.errors import UnknownNameError, ZooError
+from zoo.parsing import override, parse_json, validate
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
 from zoo.sections import Claim, DatasetConfig, ObjectiveConfig, Optimizer, Section, Source, Training, VariantConfig
 
@@ -48,9 +50,7 @@ class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
 
     def digest(self) -> str:
         """sha256 over the sections that determine the weights; words and claims may change without changing it."""
-        decisive = self.model_dump(mode="json", include={"data", "model", "objective", "optimizer", "training"})
-        decisive["training"].pop("checkpoint_every")
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        return digest(self.to_dict())
 
 
 Recipe = RecipeOf[DatasetConfig, VariantConfig, ObjectiveConfig]
@@ -69,73 +69,42 @@ def read_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     return parse_recipe(override(parse_json(text, str(path)), overrides), str(path))
 
 
-def parse_json(text: str, where: str) -> dict[str, Any]:
-    """One JSON object, or a ZooError that says where (line, column) and why it is none."""
-
-    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ZooError(f"{where}: the field {twice!r} appears twice in one object; keep one")
-        return fields
-
-    try:
-        value = json.loads(text, object_pairs_hook=without_duplicates)
-    except json.JSONDecodeError as error:
-        raise ZooError(f"{where}: line {error.lineno}, column {error.colno}: no valid JSON: {error.msg}") from error
-    except RecursionError as error:
-        raise ZooError(f"{where}: no valid recipe: nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ZooError(f"{where}: expected a JSON object {{...}}, found {type(value).__name__}")
-    return value
-
-
-def override(recipe: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Apply ``section.field=value`` assignments; a value is JSON, or else the text itself.
-
-    Raises:
-        ZooError: an assignment has no ``=`` or leads through something that is not a section.
-    """
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not all(path.split(".")):
-            raise ZooError(f"--set {assignment}: expected section.field=value, as in --set training.epochs=3")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        *sections, field = path.split(".")
-        target = recipe
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise ZooError(f"--set {assignment}: {section!r} is a value, not a section")
-        target[field] = value
-    return recipe
-
-
 def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
     """Check a recipe's fields.
 
     Raises:
         ZooError: lists every wrong field with its place, and the close match of an unknown one.
     """
-    configs: list[Any] = []
-    for section, registry in AXES.items():
-        name = fields[section].get(registry.tag) if isinstance(fields.get(section), dict) else None
-        if not isinstance(name, str):
-            raise ZooError(f"{where}: {section}.{registry.tag}: required, the name of a {registry.kind}")
-        try:
-            configs.append(registry.get(name).config)
-        except UnknownNameError as error:
-            raise ZooError(f"{where}: {section}.{registry.tag}: {error}") from error
-    schema = _recipe_of(configs)
-    try:
-        recipe: Recipe = schema.model_validate_json(json.dumps(fields), strict=True)
-    except ValidationError as error:
-        raise ZooError("\n".join(f"{where}: {line}" for line in explain(error, schema))) from error
+    if "weights_sha256" in fields:
+        raise ZooError(f"{where} is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
+    configs = [_config(section, registry, fields, where) for section, registry in AXES.items()]
+    recipe: Recipe = validate(_recipe_of(configs), fields, where)
     return recipe
+
+
+def parse_data(fields: dict[str, Any], where: str) -> DatasetConfig:
+    """Check the fields of a data section by itself.
+
+    Raises:
+        ZooError: as :func:`parse_recipe`.
+    """
+    config = _config("data", DATASETS, {"data": fields}, where)
+    data: DatasetConfig = validate(config, fields, where)
+    return data
+
+
+def _config(section: str, registry: Registry[Any], fields: dict[str, Any], where: str) -> Any:
+    """The settings of what a section names."""
+    if section not in fields:
+        close = difflib.get_close_matches(section, fields, n=1)
+        raise ZooError(f"{where}: {section}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
+    name = fields[section].get(registry.tag) if isinstance(fields[section], dict) else None
+    if not isinstance(name, str):
+        raise ZooError(f"{where}: {section}.{registry.tag}: required, the name of a {registry.kind}")
+    try:
+        return registry.get(name).config
+    except UnknownNameError as error:
+        raise ZooError(f"{where}: {section}.{registry.tag}: {error}") from error
 
 
 def _recipe_of(configs: list[Any]) -> Any:
@@ -143,33 +112,11 @@ def _recipe_of(configs: list[Any]) -> Any:
     return RecipeOf.__class_getitem__(tuple(configs))
 
 
-def explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
-    """One line per mistake: the field's place, what is wrong, and the close match of an unknown field."""
-    for mistake in error.errors(include_url=False):
-        place = ".".join(str(part) for part in mistake["loc"])
-        if mistake["type"] == "extra_forbidden":
-            *parents, name = mistake["loc"]
-            yield f"{place}: unknown field{suggest(str(name), _fields(schema, parents))}"
-        else:
-            found = f" (found {mistake['input']!r})" if isinstance(mistake["input"], int | float | str) else ""
-            yield f"{place}: {mistake['msg'][:1].lower()}{mistake['msg'][1:]}{found}"
-
-
-def _fields(schema: type[BaseModel], place: Iterable[str | int]) -> set[str]:
-    """The names of the fields that could stand at ``place``; a union's tag leads to the member with that tag."""
-    candidates = {schema}
-    for part in place:
-        tagged = {c for c in candidates if part in {f.default for f in c.model_fields.values()}}
-        inner = (c.model_fields[str(part)].annotation for c in candidates if str(part) in c.model_fields)
-        candidates = tagged or {model for annotation in inner for model in _models(annotation)}
-    return {field.alias or name for c in candidates for name, field in c.model_fields.items()}
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models(argument)
+def digest(recipe: dict[str, Any]) -> str:
+    """sha256 over the sections that determine the weights, of a recipe with every default written out."""
+    decisive = {section: dict(recipe[section]) for section in (*AXES, "optimizer", "training")}
+    decisive["training"].pop("checkpoint_every")
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def recipe_schema() -> dict[str, Any]:

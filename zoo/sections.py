@@ -14,13 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
 
+
+def spell(shape: ImageShape) -> str:
+    """(1, 28, 28) → ``1x28x28``."""
+    return "x".join(map(str, shape))
+
+
 Size = Annotated[int, Field(gt=0, le=2**20)]
 """A number of units, channels or dimensions."""
 
+Count = Annotated[int, Field(gt=0, le=2**31)]
+"""A number of images."""
+
 Sizes = Annotated[tuple[Size, ...], Field(max_length=64)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NonNegative = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Section(BaseModel):
@@ -40,15 +49,18 @@ class DatasetConfig(Section):
         "none",
         description="`dynamic`: every time an image is used, each pixel is drawn from Bernoulli(intensity).",
     )
-    train_images: Annotated[int, Field(gt=0)] | None = Field(
-        None, description="Use only the first so many training images."
-    )
-    test_images: Annotated[int, Field(gt=0)] | None = Field(None, description="Use only the first so many test images.")
+    train_images: Count | None = Field(None, description="Use only the first so many training images.")
+    test_images: Count | None = Field(None, description="Use only the first so many test images.")
 
     @property
     def image_shape(self) -> ImageShape:
         """Channels, height and width of every image, known without the data."""
         raise NotImplementedError
+
+    @property
+    def released(self) -> tuple[int, int] | None:
+        """Training and test images there are, where that is known without the data."""
+        return None
 
 
 # --- model ------------------------------------------------------------------------------------------------------------
@@ -120,7 +132,7 @@ class CosineSchedule(Section):
     """Half a cosine from the full learning rate to `floor` times it (Loshchilov & Hutter 2017, without restarts)."""
 
     name: Literal["cosine"] = "cosine"
-    floor: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="The last factor.")
+    floor: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="What the factor falls towards.")
 
     def factor(self, epoch: int, epochs: int) -> float:
         """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2."""

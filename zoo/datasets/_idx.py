@@ -18,6 +18,11 @@ class IDXConfig(DatasetConfig):
         """(1, 28, 28)."""
         return (1, 28, 28)
 
+    @property
+    def released(self) -> tuple[int, int]:
+        """60,000 and 10,000."""
+        return (60_000, 10_000)
+
 
 def load_idx(
     name: str,

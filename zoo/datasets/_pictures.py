@@ -18,6 +18,9 @@ from zoo.errors import ZooError
 from zoo.files import make_folder, write_atomically
 from zoo.sections import ImageShape
 
+TRANSIENT = "not opened: "
+"""Starts the reason where the system refused a file; that may be put right, so it is not remembered."""
+
 Unreadable = list[tuple[int, str]]
 """Index of a picture and why it could not be read."""
 
@@ -43,7 +46,8 @@ def decode_all(
     if unreadable is None:
         make_folder(folder)
         unreadable = write_pixels(pixels, count, shape, decode)
-        write_atomically(index, json.dumps({"images": count - len(unreadable), "unreadable": unreadable}))
+        if not any(why.startswith(TRANSIENT) for _, why in unreadable):
+            write_atomically(index, json.dumps({"images": count - len(unreadable), "unreadable": unreadable}))
     n = pixels.stat().st_size // size
     if not n:
         return torch.empty(0, *shape, dtype=torch.uint8), unreadable
@@ -55,9 +59,9 @@ def read_index(index: Path, pixels: Path, size: int) -> Unreadable | None:
     try:
         noted = json.loads(index.read_text())
         whole = pixels.stat().st_size == noted["images"] * size
-    except (OSError, ValueError, KeyError):
+        return [(i, why) for i, why in noted["unreadable"]] if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return [(i, why) for i, why in noted["unreadable"]] if whole else None
 
 
 def write_pixels(path: Path, count: int, shape: ImageShape, decode: Callable[[int], Image.Image]) -> Unreadable:
@@ -68,7 +72,8 @@ def write_pixels(path: Path, count: int, shape: ImageShape, decode: Callable[[in
             array = np.asarray(decode(index), dtype=np.uint8).reshape(shape[1], shape[2], shape[0])
             return array.transpose(2, 0, 1).tobytes()
         except Exception as error:  # Pillow raises a dozen kinds for damaged pictures
-            return first_line(error)
+            system = isinstance(error, OSError) and error.errno is not None
+            return f"{TRANSIENT if system else ''}{first_line(error)}"
 
     unreadable: Unreadable = []
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

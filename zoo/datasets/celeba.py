@@ -7,7 +7,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from zoo.data import ImageSet, Split, from_torchvision
+from zoo.data import ImageSet, Split, damaged, from_torchvision
 from zoo.datasets._pictures import decode_all
 from zoo.registry import register_dataset
 from zoo.sections import DatasetConfig, ImageShape
@@ -27,6 +27,11 @@ class CelebAConfig(DatasetConfig):
         """(3, size, size)."""
         return (3, self.size, self.size)
 
+    @property
+    def released(self) -> tuple[int, int]:
+        """162,770 and 19,962."""
+        return (162_770, 19_962)
+
 
 @register_dataset(
     "celeba",
@@ -43,5 +48,7 @@ def load(config: CelebAConfig, split: Split) -> ImageSet:
         left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
         return image.crop((left, top, left + CROP, top + CROP)).resize((config.size,) * 2, Image.Resampling.BICUBIC)
 
-    images, _ = decode_all(f"celeba-{split}-{config.size}", len(source), config.image_shape, decode)
+    images, unreadable = decode_all(f"celeba-{split}-{config.size}", len(source), config.image_shape, decode)
+    if unreadable:
+        raise damaged("celeba", f"{len(unreadable)} pictures cannot be read, number {unreadable[0][0]} first")
     return ImageSet(images)

@@ -17,6 +17,11 @@ class CIFAR10Config(DatasetConfig):
         """(3, 32, 32)."""
         return (3, 32, 32)
 
+    @property
+    def released(self) -> tuple[int, int]:
+        """50,000 and 10,000."""
+        return (50_000, 10_000)
+
 
 @register_dataset(
     "cifar10",

@@ -10,6 +10,7 @@ pixel grid and one look-up, and the stroke's weight is an offset of the distance
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.numpy import load as load_arrays
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
 from zoo.data import ImageSet, Split, data_folder
@@ -35,6 +36,9 @@ FACES = (
     *("cmr10", "cmb10", "cmss10", "cmtt10"),
 )
 """File names in matplotlib's font folder."""
+
+VERSION = 1
+"""Of the drawing: another one must never be taken from an old cache."""
 
 SIDE = 28
 TRAIN, TEST = 60_000, 10_000
@@ -61,6 +65,11 @@ class GlyphsConfig(DatasetConfig):
         """(1, 28, 28)."""
         return (1, SIDE, SIDE)
 
+    @property
+    def released(self) -> tuple[int, int]:
+        """60,000 and 10,000."""
+        return (TRAIN, TEST)
+
 
 @register_dataset(
     "glyphs",
@@ -69,7 +78,7 @@ class GlyphsConfig(DatasetConfig):
 )
 def load(config: GlyphsConfig, split: Split) -> ImageSet:
     """60,000 training or 10,000 test images with labels and factors, from the cache or drawn."""
-    path = data_folder() / "glyphs" / f"{split}-{config.seed}.safetensors"
+    path = data_folder() / "glyphs" / f"v{VERSION}-{split}-{config.seed}.safetensors"
     arrays = cached(path)
     if arrays is None:
         factors = draw_factors(config.seed)
@@ -78,7 +87,7 @@ def load(config: GlyphsConfig, split: Split) -> ImageSet:
         arrays = {"images": render(chosen), **chosen}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, save_arrays(arrays))
+            write_atomically(path, save_arrays(arrays, metadata={"sha256": checksum(arrays)}))
         except (ZooError, OSError):
             pass  # a cache that cannot be written only costs time
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -89,9 +98,20 @@ def load(config: GlyphsConfig, split: Split) -> ImageSet:
 def cached(path: Path) -> dict[str, NDArray[Any]] | None:
     """What an earlier call has drawn, or None where there is nothing whole."""
     try:
-        return load_arrays(path.read_bytes())
-    except Exception:  # missing, cut short or not ours: draw it again
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            return arrays if file.metadata()["sha256"] == checksum(arrays) else None
+    except (OSError, SafetensorError, KeyError, TypeError):  # missing, cut short or not ours: draw it again
         return None
+
+
+def checksum(arrays: dict[str, NDArray[Any]]) -> str:
+    """sha256 over every array and its name."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def draw_factors(seed: int) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,6 @@
 """A folder of the user's own pictures: any size and format that Pillow reads, resized, grey or colour.
 
-Every tenth picture (by the digest of its name, so that adding pictures moves none) is kept for testing, unless the
+One picture in ten, by the digest of its file's name, is kept for testing (the last one if that chose none), unless the
 folder has subfolders ``train`` and ``test``. Pictures that cannot be read are reported and skipped.
 """
 
@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from PIL import Image, ImageOps
 from pydantic import Field
 
@@ -37,6 +38,12 @@ class ImageFolderConfig(DatasetConfig):
         """(channels, size, size)."""
         return (self.channels, self.size, self.size)
 
+    @property
+    def released(self) -> tuple[int, int]:
+        """The files that look like pictures now."""
+        root = Path(self.path).expanduser()
+        return (len(find(root, "train")), len(find(root, "test")))
+
 
 @register_dataset("image_folder", config=ImageFolderConfig, summary="a folder of your own pictures, resized")
 def load(config: ImageFolderConfig, split: Split) -> ImageSet:
@@ -50,8 +57,7 @@ def load(config: ImageFolderConfig, split: Split) -> ImageSet:
 
     def decode(index: int) -> Image.Image:
         with Image.open(paths[index]) as image:
-            upright = ImageOps.exif_transpose(image).convert("L" if config.channels == 1 else "RGB")
-            return ImageOps.fit(upright, (config.size, config.size), Image.Resampling.BICUBIC)
+            return ImageOps.fit(flatten(image, config.channels), (config.size,) * 2, Image.Resampling.BICUBIC)
 
     content = hashlib.sha256(f"{config.size} {config.channels}".encode())
     for path in paths:
@@ -84,7 +90,7 @@ def find(root: Path, split: Split) -> list[Path]:
     if (root / "train").is_dir() and (root / "test").is_dir():
         chosen = [path for path in paths if path.relative_to(root).parts[0] == split]
     else:
-        held_out = {path for path in paths if is_test(path.relative_to(root))} or {paths[-1]}
+        held_out = {path for path in paths if is_test(path)} or {paths[-1]}
         chosen = [path for path in paths if (path in held_out) == (split == "test")]
     if not chosen:
         raise ZooError(
@@ -94,6 +100,18 @@ def find(root: Path, split: Split) -> list[Path]:
     return chosen
 
 
-def is_test(relative: Path) -> bool:
-    """Whether a picture is held out: one in ten, by its name alone."""
-    return int(hashlib.sha256(relative.as_posix().encode()).hexdigest(), 16) % TEST_PART == 0
+def is_test(path: Path) -> bool:
+    """Whether a picture is held out: one in ten, by its file's name alone, wherever the folder is entered."""
+    return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % TEST_PART == 0
+
+
+def flatten(image: Image.Image, channels: int) -> Image.Image:
+    """Upright, 8 bits, without transparency, grey (1) or RGB (3)."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would clip them to white
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if image.mode.startswith("I") else 1
+        image = Image.fromarray((np.clip(values / top, 0, 1) * 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("L" if channels == 1 else "RGB")

@@ -20,6 +20,11 @@ class SVHNConfig(DatasetConfig):
         """(3, 32, 32)."""
         return (3, 32, 32)
 
+    @property
+    def released(self) -> tuple[int, int]:
+        """73,257 and 26,032."""
+        return (73_257, 26_032)
+
 
 @register_dataset(
     "svhn",

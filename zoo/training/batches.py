@@ -24,12 +24,20 @@ def place(images: Tensor, device: torch.device) -> Tensor:
     return images.to(device)
 
 
+def cut(order: Tensor, size: int) -> list[Tensor]:
+    """An epoch's order in parts of ``size``; the last has what is left, and a single image joins the part before it."""
+    parts = list(order.split(size))
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:  # BatchNorm cannot normalise one image
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
 def batches(images: Tensor, order: Tensor, size: int, device: torch.device, skip: int = 0) -> Iterator[Tensor]:
-    """uint8 batches (<= size, C, H, W) on the device, in the given order, without the first ``skip``.
+    """uint8 batches (B, C, H, W) on the device, in the given order, without the first ``skip``.
 
     Images that are on the device are gathered there; others are streamed to it.
     """
-    gathered = (images[part] for part in order.to(images.device).split(size)[skip:])
+    gathered = (images[part] for part in cut(order.to(images.device), size)[skip:])
     return gathered if images.device == device else streamed(gathered, device)
 
 

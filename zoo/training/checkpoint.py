@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> State:
 
 def _split(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[place] = value.detach().cpu().contiguous()
+        tensors[place] = value.detach().cpu().contiguous().clone()  # tied weights share memory
         return {"__tensor__": place}
     if isinstance(value, dict):
         # JSON turns integer keys into strings; a list of pairs keeps them.

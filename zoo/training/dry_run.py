@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from zoo.builder import build, build_objective
 from zoo.data import load_images
-from zoo.errors import ZooError
 from zoo.schema import Recipe
+from zoo.sections import DatasetConfig
+from zoo.training.batches import cut
 from zoo.training.optimizers import build_optimizer
 
 PROBE = 2
@@ -58,17 +61,26 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     count = sum(p.numel() for p in model.parameters())
     lines += [f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})", *shapes, "", f"{count:,} parameters"]
 
-    data = 0
-    try:
-        train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
-        steps = -(-len(train) // recipe.training.batch_size)
-        lines.append(
-            f"{len(train):,} training images, {steps:,} steps an epoch, "
-            f"{steps * recipe.training.epochs:,} steps in {recipe.training.epochs} epochs"
-        )
-        data = train.images.nbytes + test.images.nbytes
-    except ZooError as error:
-        lines.append(f"steps: unknown, because {error}")
-    parts = {"images": data, "weights and gradients": 2 * weights, "optimizer": state, "activations": activations}
+    train, test = split_sizes(recipe.data)
+    steps = len(cut(torch.empty(train), recipe.training.batch_size))
+    lines.append(
+        f"{train:,} training images, {steps:,} steps an epoch, "
+        f"{steps * recipe.training.epochs:,} steps in {recipe.training.epochs} epochs"
+    )
+    parts = {
+        "images": (train + test) * math.prod(model.image_shape),
+        "weights and gradients": 2 * weights,
+        "optimizer": state,
+        "activations": activations,
+    }
     total = ", ".join(f"{name} {nbytes / 2**20:,.1f}" for name, nbytes in parts.items())
     return "\n".join([*lines, f"about {sum(parts.values()) / 2**20:,.0f} MiB of memory ({total})"])
+
+
+def split_sizes(data: DatasetConfig) -> tuple[int, int]:
+    """Training and test images; only a dataset that does not know beforehand is loaded."""
+    released = data.released or (len(load_images(data, "train")), len(load_images(data, "test")))
+    train, test = (
+        min(size, limit or size) for size, limit in zip(released, (data.train_images, data.test_images), strict=True)
+    )
+    return train, test

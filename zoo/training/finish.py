@@ -16,12 +16,14 @@ from zoo.artifacts import CONFIG_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
 from zoo.card import write_card
 from zoo.data import ImageSet, as_float
 from zoo.devices import describe, isolated_randomness
-from zoo.distributions import FittedGaussian
 from zoo.evaluation import codes, measure
 from zoo.files import sha256, write_atomically
 from zoo.training.trainer import METRICS_FILE, Trainer
 
 SAMPLE_SEED = 0
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib")
+"""Whose versions decide the weights or the images."""
+
 PICTURED = 50
 """Images in the reconstruction grid; twice as many in the grid of samples."""
 
@@ -33,16 +35,16 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         ZooError: a file cannot be written.
     """
     recipe, model = trainer.recipe, trainer.model.eval()
-    if isinstance(model.prior, FittedGaussian):
-        model.prior.fit(torch.cat(list(codes(model, trainer.train_images, recipe.data))))
+    if model.prior.fitted:
+        model.prior.fit(codes(model, trainer.train_images, recipe.data))
 
-    weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
+    weights = save({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()})
     config = RunConfig(
         name=recipe.name,
         recipe=recipe.to_dict(),
         recipe_sha256=recipe.digest(),
         image_shape=model.image_shape,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=model.parameter_count,
         weights_sha256=sha256(weights),
         metrics={
             "train": measure(model, trainer.train_images, recipe.data),
@@ -54,7 +56,8 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         },
         training_seconds=round(trainer.seconds, 1),
         hardware=describe(trainer.device),
-        versions={"autoencoder-zoo": zoo.__version__, "torch": version("torch"), "python": platform.python_version()},
+        versions={"autoencoder-zoo": zoo.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in LIBRARIES},
     )
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())

@@ -24,14 +24,14 @@ class Progress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(compact=True),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         done = trainer.epoch * images + trainer.step % trainer.steps_per_epoch * recipe.training.batch_size
         self.task = self.bar.add_task(
-            self._title(trainer.epoch + 1), total=self.epochs * images, completed=done, speed=""
+            self._title(trainer.epoch + 1), total=self.epochs * images, completed=done, state=""
         )
         self.images_per_epoch = images
         self.mark = (time.perf_counter(), 0)
@@ -53,11 +53,10 @@ class Progress:
         """Print a line above the bar."""
         self.console.print(text, soft_wrap=True)
 
-    def advance(self, images: int) -> bool:
-        """Count a step; always False: progress never stops a run."""
+    def advance(self, images: int) -> None:
+        """Count a step."""
         self.seen += images
         self.bar.advance(self.task, images)
-        return False
 
     def epoch_done(self, row: Row) -> None:
         """Print the epoch's line: loss terms on both splits, speed, time left."""
@@ -71,4 +70,5 @@ class Progress:
         )
         pace = f"{speed:,.0f} images/s  {left:.0f} s left"
         self.say(f"{self._title(row['epoch'])}  {terms}  {pace}")
-        self.bar.update(self.task, description=self._title(row["epoch"] + 1), speed=f"{speed:,.0f} images/s")
+        state = " ".join(f"{name} {value:.1f}" for name, value in row["train"].items()) + f"  {speed:,.0f} images/s"
+        self.bar.update(self.task, description=self._title(row["epoch"] + 1), state=state)

@@ -1,0 +1,113 @@
+"""From text to checked fields, with messages for people: JSON, dotted overrides, pydantic's errors in plain words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from zoo.errors import ZooError, suggest
+
+
+def parse_json(text: str, where: str) -> dict[str, Any]:
+    """One JSON object, or a ZooError that says where (line, column) and why it is none."""
+
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ZooError(f"{where}: the field {twice!r} appears twice in one object; keep one")
+        return fields
+
+    try:
+        value = json.loads(text, object_pairs_hook=without_duplicates)
+    except json.JSONDecodeError as error:
+        raise ZooError(f"{where}: line {error.lineno}, column {error.colno}: no valid JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise ZooError(f"{where}: nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ZooError(f"{where}: {error}") from error
+    if not isinstance(value, dict):
+        raise ZooError(f"{where}: expected a JSON object {{...}}, found {type(value).__name__}")
+    return value
+
+
+def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Apply ``section.field=value`` assignments; a value is JSON, or else the text itself.
+
+    Raises:
+        ZooError: an assignment has no ``=`` or leads through something that is not a section.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not all(path.split(".")):
+            raise ZooError(f"--set {assignment}: expected section.field=value, as in --set training.epochs=3")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = text
+        *sections, field = path.split(".")
+        target = fields
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ZooError(f"--set {assignment}: {section!r} is a value, not a section")
+        target[field] = value
+    return fields
+
+
+def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any:
+    """``fields`` as an instance of ``schema``.
+
+    Raises:
+        ZooError: one line per mistake: its place, what is wrong, and the close match of an unknown name.
+    """
+    try:
+        return schema.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        raise ZooError("\n".join(f"{where}: {line}" for line in explain(error, schema))) from error
+
+
+def explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
+    """One line per mistake of a validation."""
+    for mistake in error.errors(include_url=False):
+        place, candidates = _follow(schema, mistake["loc"])
+        if mistake["type"] == "extra_forbidden":
+            _, parents = _follow(schema, mistake["loc"][:-1])
+            known = {field.alias or name for model in parents for name, field in model.model_fields.items()}
+            yield f"{place}: unknown field{suggest(str(mistake['loc'][-1]), known)}"
+        elif mistake["type"] == "union_tag_invalid":
+            known = set(re.findall(r"'(\w+)'", mistake["ctx"]["expected_tags"]))
+            yield f"{place}: unknown name {mistake['ctx']['tag']!r}{suggest(mistake['ctx']['tag'], known)}"
+        else:
+            scalar = isinstance(mistake["input"], int | float | str) and len(repr(mistake["input"])) < 80
+            found = f" (found {mistake['input']!r})" if scalar else ""
+            message = f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}{found}"
+            yield f"{place}: {message}" if place else message
+
+
+def _follow(schema: type[BaseModel], location: tuple[str | int, ...]) -> tuple[str, set[type[BaseModel]]]:
+    """The dotted place as a user would write it, without the tags of unions, and the models that may stand there."""
+    place: list[str] = []
+    candidates = {schema}
+    for part in location:
+        named = {model.model_fields[str(part)].annotation for model in candidates if str(part) in model.model_fields}
+        tagged = {model for model in candidates if part in {field.default for field in model.model_fields.values()}}
+        if tagged and not named:
+            candidates = tagged
+            continue
+        place.append(str(part))
+        if not isinstance(part, int):  # an index stays among the models of its list
+            candidates = {model for annotation in named for model in _models(annotation)}
+    return ".".join(place), candidates
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
