@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 import zoo
 from zoo.catalog import natural, recipe_folder, recipe_paths
-from zoo.errors import UnknownNameError
+from zoo.errors import UnknownNameError, ZooError
 
 FOUR = ["ae_mnist", "bn_vae_mnist", "conv_vae_mnist", "linear_vae_mnist"]
 
@@ -35,6 +36,25 @@ def test_every_recipe_is_valid_and_names_its_schema(name: str) -> None:
 
 def test_names_are_unique() -> None:
     assert len(recipe_paths()) == len(list(recipe_folder().glob("*.json")))
+
+
+def test_a_broken_recipe_and_a_second_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.catalog.recipe_folder", lambda: tmp_path)
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text('{"name": "same"}')
+    recipe_paths.cache_clear()
+    with pytest.raises(ZooError, match="are both named 'same'"):
+        zoo.list_models()
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(ZooError, match=r"b\.json is no recipe \(.*line 1 column 2"):
+        zoo.list_models()
+    monkeypatch.undo()
+    recipe_paths.cache_clear()
+
+
+def test_a_file_name_leads_to_its_entry() -> None:
+    with pytest.raises(UnknownNameError, match="unknown entry 'vae_linear'; known: linear_vae_mnist"):
+        zoo.recipe("vae_linear")
 
 
 def test_an_unknown_entry_shows_the_close_match() -> None:

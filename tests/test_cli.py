@@ -83,6 +83,9 @@ FOLDER_OF_30_PIXELS = 'data={"name": "image_folder", "path": "x", "size": 30}'
         (["conv_vae_mnist", "--device", "cuda:77"], "no device 'cuda:77'"),
         (["conv_vae_mnist", "--import", "nothing.py"], "--import nothing.py: there is no such Python file"),
         (["ae_mnist", "--dry-run", "--set", "objective={\"name\": \"elbo\"}"], "objective 'reconstruction'"),
+        (["conv_vae_mnist", "--device", "meta"], "no device 'meta'"),
+        (["conv_vae_mnist", "--dry-run", "--set", "model.channels=[1048576,1048576]"], "does not fit into memory"),
+        (["conv_vae_mnist", "--set", "optimizer.name=sgdd"], "unknown name 'sgdd'; did you mean 'sgd'"),
         (["conv_vae_mnist", "--dry-run", "--set", FOLDER_OF_30_PIXELS], "multiples of 4"),
     ],
 )  # fmt: skip
@@ -93,6 +96,14 @@ def test_mistakes(arguments: list[str], expected: str, tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_ones_own_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import zoo\n\nzoo.registr_variant('x')\n")
+    done = command("zoo.train", "conv_vae_mnist", "--import", tmp_path / "mine.py", "--print-recipe")
+    assert done.returncode == 2
+    assert "mine.py, line 3: AttributeError" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_options_that_do_not_exist() -> None:

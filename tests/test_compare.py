@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,23 @@ def test_the_command_writes_a_picture_and_a_table(trained: Path, plain: Path, tm
     assert json.loads(table.stdout)["models"][0]["variant"] == "linear_vae"
 
 
+def test_runs_of_the_same_name_are_told_apart(trained: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    names = [result.name for result in compare([trained, other]).results]
+    assert names == [str(trained), str(other)]
+
+
+def test_data_that_needs_settings_says_so(trained: Path) -> None:
+    with pytest.raises(ZooError, match="--data image_folder: path: field required"):
+        compare([trained], data="image_folder")
+
+
+@pytest.mark.parametrize("out", [".", "x.jpg", "nowhere/x.png"])
+def test_a_place_for_the_picture_that_cannot_be(out: str) -> None:
+    with pytest.raises(ZooError, match="expected the name of a .png file"):
+        main(["--out", out])
+
+
 @pytest.mark.parametrize("count", ["0", "-3", "1000"])
 def test_a_count_out_of_range(count: str) -> None:
     with pytest.raises(ZooError, match="between 1 and 100"):
@@ -114,8 +132,8 @@ def test_a_count_out_of_range(count: str) -> None:
 
 
 def test_a_picture_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = command("zoo.compare", trained, "--import", PLUGIN, "--out", tmp_path / "file" / "c.png")
+    (tmp_path / "c.png").mkdir()
+    done = command("zoo.compare", trained, "--import", PLUGIN, "--out", tmp_path / "c.png")
     assert done.returncode == 2
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr

@@ -36,7 +36,7 @@ def test_the_quickstart_needs_no_download_and_trains_in_under_90_seconds(tmp_pat
 
     config = read_config(tmp_path / "quickstart")
     assert config.training_seconds < 90
-    assert config.metrics["test"]["negative_elbo"] < 105
+    assert config.metrics["test"]["negative_elbo"] < 110
 
 
 @needs_mnist

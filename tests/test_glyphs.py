@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from tests.conftest import dataset
 from zoo.data import ImageSet, load_images
@@ -78,8 +79,12 @@ def test_glyphs_are_whole_cached_and_drawn_again_when_the_cache_is_damaged(
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     monkeypatch.setattr(glyphs, "TRAIN", 200)
     monkeypatch.setattr(glyphs, "TEST", 50)
-    path.write_bytes(path.read_bytes()[:999])
-    assert load_images(dataset("glyphs"), "test").digest == first.digest
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[-100] ^= 1
+    for damaged in (content[:999], bytes(flipped), save({"other": np.zeros(3)}), b""):
+        path.write_bytes(damaged)
+        assert load_images(dataset("glyphs"), "test").digest == first.digest
 
 
 def test_the_default_glyphs_have_sixty_and_ten_thousand_images() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.conftest import dataset
 from zoo.data import load_images
+from zoo.datasets import image_folder
 from zoo.errors import ZooError
 
 
@@ -66,6 +67,38 @@ def test_unreadable_pictures_are_reported_and_skipped(pictures: Path) -> None:
     assert any("cut.jpg" in str(w.message) for w in caught)
     with pytest.warns(UserWarning, match="skipped"):  # and again from the cache
         [load_images(found, split) for split in ("train", "test")]
+
+
+def test_a_subfolder_holds_out_the_same_pictures(pictures: Path) -> None:
+    whole = {path for path in image_folder.find(pictures, "test") if path.parent.name == "deeper"}
+    assert set(image_folder.find(pictures / "deeper", "test")) == whole or not whole
+
+
+def test_16_bits_and_transparency() -> None:
+    ramp = Image.fromarray(np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8))
+    values = np.asarray(image_folder.flatten(ramp, 1)).flatten()
+    assert values[0] == 0
+    assert values[-1] == 255
+    assert int(values[32]) == pytest.approx(130, abs=1)
+    hidden = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert np.asarray(image_folder.flatten(hidden, 3)).min() == 255
+
+
+def test_a_picture_that_the_system_refuses_is_tried_again(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dataset("image_folder", path=str(pictures), size=16)
+    original = Image.open
+
+    def refused(path: Path) -> Image.Image:
+        if Path(path).name == "0.jpg":
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(Image, "open", refused)
+    with pytest.warns(UserWarning, match="not opened"):
+        sizes = [len(load_images(found, split)) for split in ("train", "test")]
+    monkeypatch.setattr(Image, "open", original)
+    assert sum(sizes) == 39
+    assert sum(len(load_images(found, split)) for split in ("train", "test")) == 40
 
 
 def test_a_changed_picture_is_read_again(pictures: Path) -> None:

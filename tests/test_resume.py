@@ -20,7 +20,7 @@ from zoo.errors import ZooError
 from zoo.training import run
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
 from zoo.training.run import train
-from zoo.training.trainer import Trainer
+from zoo.training.trainer import Divergence, Trainer
 
 LINEAR = {"name": "linear", "epochs": 2}
 
@@ -145,3 +145,32 @@ def test_in_process_an_interrupt_stops_between_two_steps(tmp_path: Path, monkeyp
     with pytest.raises(run.Interrupted, match="stopped at step 11; .*--resume"):
         train(recipe, tmp_path / "run", CPU)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_diverged_state_never_replaces_a_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Trainer.run_epoch
+
+    def breaking(self: Trainer, on_step: Any) -> Any:
+        if self.epoch == 1:
+            next(self.model.parameters()).data.fill_(float("nan"))
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, on_step)
+
+    monkeypatch.setattr(Trainer, "run_epoch", breaking)
+    with pytest.raises(Divergence, match="last good checkpoint, step 5"):
+        train(tiny_recipe(training={"epochs": 9, "batch_size": 50}), tmp_path / "run", CPU)
+    state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data": ["another", "digest"]}, "the images have changed"),
+        ({"device": "cuda"}, "resume with --device cuda"),
+    ],
+)
+def test_a_checkpoint_of_other_data_or_another_device_is_refused(change: dict[str, Any], expected: str) -> None:
+    found = trainer(tiny_recipe())
+    with pytest.raises(ZooError, match=expected):
+        found.restore(found.state() | change)

@@ -17,6 +17,7 @@ from tests.conftest import CPU, PLUGIN, ROOT, SHIPPED_VARIANTS, tiny_recipe, wei
 from zoo.artifacts import load
 from zoo.data import load_images
 from zoo.errors import ZooError
+from zoo.training import run
 from zoo.training.run import train
 from zoo.training.trainer import Divergence
 
@@ -127,7 +128,7 @@ def test_the_deterministic_prior_is_fitted_to_the_training_codes(tmp_path: Path)
     state = model.prior.state_dict()
     torch.testing.assert_close(state["mean"], codes.mean(dim=0), atol=1e-4, rtol=1e-4)
     covariance = state["scale_tril"] @ state["scale_tril"].T
-    torch.testing.assert_close(covariance, torch.cov(codes.T), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(covariance, torch.cov(codes.T, correction=0), atol=1e-3, rtol=1e-3)
     assert set(model.config.metrics["test"]) == {"mse"} if model.config else False
 
 
@@ -145,3 +146,67 @@ def test_a_gpu_gives_the_same_curve_and_the_same_bits_twice(variant: str, tmp_pa
     if variant == "ae":  # no noise: the curves agree to rounding
         assert found.config.metrics["test"]["mse"] == pytest.approx(on_cpu.config.metrics["test"]["mse"], rel=1e-2)
     assert load(on_gpu, "cuda").sample(2).device.type == "cuda"
+
+
+def test_a_run_with_notes_of_the_users_beside_it_is_never_replaced(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    (out / "notes.txt").write_text("my findings")
+    with pytest.raises(ZooError, match="holds files that no run has written"):
+        train(tiny_recipe(), out, CPU, overwrite=True)
+    assert (out / "notes.txt").exists()
+
+
+def test_two_runs_into_one_folder_are_kept_apart(tmp_path: Path) -> None:
+    with run.reserved(tmp_path / "run", tmp_path / "run.partial", resume=False, overwrite=False):
+        with pytest.raises(ZooError, match="another process is training into"):
+            train(tiny_recipe(), tmp_path / "run", CPU, overwrite=True)
+        assert (tmp_path / "run.partial").is_dir()
+    train(tiny_recipe(), tmp_path / "run", CPU)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_failed_swap_leaves_the_old_run_in_its_place(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    original = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise OSError(13, "Permission denied")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ZooError, match="cannot rename .*Permission denied; the new run is complete there"):
+        train(tiny_recipe(), out, CPU, overwrite=True)
+    assert weights(out) == weights(trained)
+    assert (tmp_path / "run.partial" / "config.json").exists()
+
+
+@pytest.mark.parametrize("place", ["/", "."])
+def test_places_that_are_no_run_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(ZooError, match="--out"):
+        train(tiny_recipe(), Path(place), CPU, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_tied_weights_can_be_trained_saved_and_loaded(tmp_path: Path) -> None:
+    from zoo.autoencoder import Autoencoder
+    from zoo.registry import VARIANTS, register_variant
+    from zoo.sections import VariantConfig
+
+    if "tied" not in VARIANTS.names():
+
+        @register_variant("tied", config=VariantConfig, summary="encoder and decoder share their weights")
+        def build(config: VariantConfig, shape: Any) -> Autoencoder:
+            model = VARIANTS.get("ae").build(VARIANTS.get("ae").config(hidden=(), latent_dim=784), shape)
+            model.decoder[0].weight = model.encoder[1].code.weight
+            return model  # type: ignore[no-any-return]
+
+    recipe = tiny_recipe(model={"variant": "tied"}, objective={"name": "reconstruction"})
+    model = load(train(recipe, tmp_path / "run", CPU))
+    assert model.decoder[0].weight is model.encoder[1].code.weight  # type: ignore[index,union-attr]

@@ -11,8 +11,9 @@ import torch
 
 from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe, trainer, weights
 from zoo.data import load_images
+from zoo.errors import ZooError
 from zoo.sections import CosineSchedule, ExponentialSchedule, StepSchedule
-from zoo.training.batches import batches, epoch_order, place, streamed
+from zoo.training.batches import batches, cut, epoch_order, place, streamed
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.run import train
 from zoo.training.trainer import Divergence, Trainer
@@ -60,6 +61,34 @@ def test_batches_cover_the_epoch_once_whether_resident_or_streamed() -> None:
     ahead = list(streamed((images[part] for part in order.split(5)), CPU))
     assert all(torch.equal(a, b) for a, b in zip(ahead, found, strict=True))
     assert list(streamed(iter(()), CPU)) == []
+
+
+def test_a_single_image_at_the_end_joins_the_batch_before_it() -> None:
+    # BatchNorm cannot normalise one image: 101 images in batches of 50 would end in a traceback.
+    assert [len(part) for part in cut(torch.arange(101), 50)] == [50, 51]
+    assert [len(part) for part in cut(torch.arange(1), 50)] == [1]
+    assert [len(part) for part in cut(torch.arange(3), 1)] == [1, 1, 1]
+    found = trainer(tiny_recipe(model={"variant": "bn_vae"}, data={"name": "tiny", "train_images": 101}))
+    assert found.run_epoch()
+    assert (found.step, found.epoch) == (2, 1)
+
+
+@pytest.mark.parametrize("section", [{"training": {"epochs": 1, "batch_size": 1}}, {"data": {"train_images": 1}}])
+def test_batchnorm_with_one_image_a_batch_is_refused(section: dict[str, Any]) -> None:
+    sections = {"model": {"variant": "bn_vae"}} | section
+    sections["data"] = {"name": "tiny"} | sections.get("data", {})
+    with pytest.raises(ZooError, match="BatchNorm needs at least two images"):
+        trainer(tiny_recipe(**sections))
+
+
+def test_with_cyclical_annealing_the_test_loss_has_the_weight_of_the_last_step() -> None:
+    annealing = {"name": "cyclical", "period": 1, "rise": 1.0}
+    found = trainer(tiny_recipe(objective={"name": "elbo", "annealing": annealing}))
+    row = found.run_epoch()
+    assert row
+    last = (found.steps_per_epoch - 1) / found.steps_per_epoch
+    terms = row["test"]
+    assert terms["loss"] == pytest.approx(terms["reconstruction"] + last * terms["kl"], rel=1e-5)
 
 
 def test_an_error_while_streaming_reaches_the_trainer() -> None:
@@ -172,8 +201,13 @@ def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path) -> None:
 
 
 def test_weights_that_break_in_the_last_step_are_noticed() -> None:
-    found = trainer(
-        tiny_recipe(training={"epochs": 1, "batch_size": 230}, optimizer={"name": "sgd", "learning_rate": 1e6})
-    )
-    with pytest.raises(Divergence, match="no longer finite"):
+    found = trainer(tiny_recipe(training={"epochs": 1, "batch_size": 230}))
+    step = found.optimizer.step
+
+    def breaking() -> None:
+        step()
+        next(found.model.parameters()).data.fill_(float("inf"))
+
+    found.optimizer.step = breaking  # type: ignore[method-assign,assignment]
+    with pytest.raises(Divergence, match=r"no longer finite at step 1 \(epoch 1\)"):
         found.run_epoch()

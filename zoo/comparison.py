@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -92,9 +93,10 @@ def compare(
 
     originals = None if images is None else pictured(images[:count], config)
     results, rows = [], []
+    names = Counter(_config(model).name for model in models.values())
     for source, model in models.items():
         result = table_row(source, model, images, config)
-        if [_config(other).name for other in models.values()].count(result.name) > 1:
+        if names[result.name] > 1:  # two runs of one recipe: where they are tells them apart
             result = replace(result, name=source)
         reconstructions = None if originals is None else model.reconstruct(originals).cpu()
         samples = model.sample(count, torch.Generator().manual_seed(SEED)).cpu()

@@ -76,7 +76,7 @@ def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
         ZooError: lists every wrong field with its place, and the close match of an unknown one.
     """
     if "weights_sha256" in fields:
-        raise ZooError(f"{where} is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
+        raise ZooError(f"{where}: this is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
     configs = [_config(section, registry, fields, where) for section, registry in AXES.items()]
     recipe: Recipe = validate(_recipe_of(configs), fields, where)
     return recipe

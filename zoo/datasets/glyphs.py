@@ -11,6 +11,7 @@ pixel grid and one look-up, and the stroke's weight is an offset of the distance
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,13 +130,18 @@ def draw_factors(seed: int) -> dict[str, NDArray[Any]]:
 
 def render(factors: dict[str, NDArray[Any]], chunk: int = 2000) -> NDArray[np.uint8]:
     """Draw images from their factors: uint8 (N, 28, 28)."""
-    fields = np.stack([distance_field(contours) for face in FACES for contours in outlines(face, "0123456789")])
     n = len(factors["label"])
     images = np.empty((n, SIDE, SIDE), dtype=np.uint8)
     for start in range(0, n, chunk):
         part = {name: values[start : start + chunk] for name, values in factors.items()}
-        images[start : start + chunk] = _render(fields, part)
+        images[start : start + chunk] = _render(glyph_fields(), part)
     return images
+
+
+@cache
+def glyph_fields() -> Array:
+    """The distance field of every face's every digit: (faces * 10, FIELD, FIELD)."""
+    return np.stack([distance_field(contours) for face in FACES for contours in outlines(face, "0123456789")])
 
 
 def _render(fields: Array, factors: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
