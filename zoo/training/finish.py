@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -56,8 +57,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         },
         training_seconds=round(trainer.seconds, 1),
         hardware=describe(trainer.device),
-        versions={"autoencoder-zoo": zoo.__version__, "python": platform.python_version()}
-        | {name: version(name) for name in LIBRARIES},
+        versions=versions(),
     )
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())
@@ -65,6 +65,15 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         write_atomically(folder / name, figures.to_png(picture))
     write_atomically(folder / "README.md", write_card(config))
     write_atomically(folder / CONFIG_FILE, config.to_json())
+
+
+def versions() -> dict[str, str]:
+    """Of what has made the weights; a library installed without its metadata is left out."""
+    found = {"autoencoder-zoo": zoo.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def pictures(trainer: Trainer) -> dict[str, Figure]:
