@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from tests import plugin  # registers the dataset "tiny"  # noqa: F401
+from zoo.configs import DatasetConfig
 from zoo.data import data_folder, load_images
 from zoo.registry import DATASETS, VARIANTS, list_variants
 from zoo.schema import Recipe, parse_recipe
-from zoo.sections import DatasetConfig
 from zoo.training.run import train
 from zoo.training.trainer import Trainer
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from tests.conftest import tiny_fields, tiny_recipe
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build, build_objective
+from zoo.configs import BernoulliConfig
 from zoo.distributions import DiagonalGaussian, Gaussian, StandardNormal
 from zoo.errors import ZooError
 from zoo.objective import Objective
 from zoo.schema import parse_recipe
-from zoo.sections import BernoulliConfig
 
 EPOCH = torch.tensor(0.0)
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 import zoo
+from zoo.configs import VariantConfig
 from zoo.errors import UnknownNameError, ZooError
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
-from zoo.sections import VariantConfig
 
 SHIPPED = [
     (registry, name) for registry in (VARIANTS, OBJECTIVES, DATASETS) for name in registry.names() if name != "tiny"

@@ -10,9 +10,9 @@ import torch
 from tests.conftest import SHIPPED_VARIANTS, tiny_recipe
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
+from zoo.configs import ImageShape
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
-from zoo.sections import ImageShape
 
 SHAPES = [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)]
 every_variant = pytest.mark.parametrize("name", SHIPPED_VARIANTS)

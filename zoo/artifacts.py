@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,13 +23,18 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
-from zoo.builder import build
+from zoo.builder import build_variant
 from zoo.catalog import recipe_paths, weights_folder
 from zoo.devices import choose_device
+from zoo.digest import DECISIVE, digest
 from zoo.errors import UnknownNameError, ZooError
 from zoo.files import sha256
-from zoo.parsing import explain, parse_json
-from zoo.schema import Recipe, digest, parse_recipe
+from zoo.parsing import explain, parse_json, validate
+from zoo.registry import VARIANTS
+
+if TYPE_CHECKING:
+    from zoo.configs import VariantConfig
+    from zoo.schema import Recipe
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -77,15 +82,26 @@ class RunConfig(BaseModel):
         """The recipe, checked against what is registered.
 
         Raises:
-            ZooError: it is no recipe, names a variant, objective or dataset that is not registered, or is not the one
-                that the weights were trained from.
+            ZooError: it is no recipe, or names a variant, objective or dataset that is not registered.
         """
-        recipe = parse_recipe(self.recipe, f"the recipe of {self.name}")
-        if digest(self.recipe) != self.recipe_sha256:
+        from zoo.schema import parse_recipe  # here, because loading a model needs only its own section
+
+        return parse_recipe(self.recipe, f"the recipe of {self.name}")
+
+    def model_section(self) -> VariantConfig:
+        """The recipe's model section, checked: all of the recipe that the weights need.
+
+        Raises:
+            ZooError: it is not right, names a variant that is not registered, or is not what the weights were trained
+                from.
+        """
+        where = f"the recipe of {self.name}"
+        model: VariantConfig = validate(VARIANTS.config_of("model", self.recipe, where), self.recipe["model"], where)
+        if not DECISIVE.issubset(self.recipe) or digest(self.recipe) != self.recipe_sha256:
             raise ZooError(
                 f"the recipe of {self.name} is not the one that its weights were trained from: its sha256 differs"
             )
-        return recipe
+        return model
 
 
 def resolve(source: str | os.PathLike[str]) -> Path:
@@ -143,7 +159,7 @@ def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> 
     """
     folder = resolve(source)
     config = read_config(folder)
-    recipe = config.checked_recipe
+    section = config.model_section()
     content = _read(folder / WEIGHTS_FILE)
     if sha256(content) != config.weights_sha256:
         raise ZooError(
@@ -151,15 +167,15 @@ def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> 
             f"restore it or train again"
         )
     with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
-        model = build(recipe)
+        model = build_variant(section, config.image_shape)
     try:
         weights = load_tensors(content)
     except SafetensorError as error:
         raise ZooError(f"{folder / WEIGHTS_FILE} is no valid safetensors file ({error})") from error
     _check_fit(model.state_dict(), weights, folder)
     model.load_state_dict(weights, strict=True)
-    if (config.image_shape, config.parameters) != (model.image_shape, model.parameter_count):
-        raise ZooError(f"{folder / CONFIG_FILE} states another image shape or number of parameters than its model has")
+    if config.parameters != model.parameter_count:
+        raise ZooError(f"{folder / CONFIG_FILE} states another number of parameters than its model has")
     model.config = config
     return model.eval().to(choose_device(str(device)))
 

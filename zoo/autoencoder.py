@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from zoo.configs import BernoulliConfig, ImageShape
 from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, StandardNormal
-from zoo.sections import BernoulliConfig, ImageShape
 
 if TYPE_CHECKING:
     from zoo.artifacts import RunConfig

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.autoencoder import Autoencoder
+from zoo.configs import ImageShape, VariantConfig
 from zoo.errors import ZooError
 from zoo.registry import OBJECTIVES, VARIANTS
-from zoo.schema import Recipe
 
 if TYPE_CHECKING:
     from zoo.objective import Objective
+    from zoo.schema import Recipe
 
 
 def build(recipe: Recipe) -> Autoencoder:
@@ -19,12 +20,17 @@ def build(recipe: Recipe) -> Autoencoder:
     Raises:
         ZooError: the variant cannot take the dataset's image shape, or does not fit into memory.
     """
+    return build_variant(recipe.model, recipe.data.image_shape)
+
+
+def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
+    """As :func:`build`, from the model section and the image shape alone."""
     try:
-        model: Autoencoder = VARIANTS.get(recipe.model.variant).build(recipe.model, recipe.data.image_shape)
+        model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
-        raise ZooError(f"a {recipe.model.variant} of these sizes does not fit into memory; make it smaller") from error
+        raise ZooError(f"a {config.variant} of these sizes does not fit into memory; make it smaller") from error
     return model
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from zoo.artifacts import RunConfig
+from zoo.configs import spell
 from zoo.evaluation import UNITS
 from zoo.registry import VARIANTS
 from zoo.schema import Recipe
-from zoo.sections import spell
 
 
 def write_card(config: RunConfig) -> str:

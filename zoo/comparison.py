@@ -14,13 +14,13 @@ from torch import Tensor
 
 from zoo.artifacts import RunConfig, load
 from zoo.autoencoder import Autoencoder
+from zoo.configs import DatasetConfig, spell
 from zoo.data import as_float, load_images
 from zoo.devices import isolated_randomness
 from zoo.errors import ZooError
 from zoo.evaluation import measure
 from zoo.figures import Row, comparison
 from zoo.schema import parse_data
-from zoo.sections import DatasetConfig, spell
 
 SEED = 0
 """Of the prior samples; each model draws from the same stream."""
@@ -110,7 +110,7 @@ def table_row(source: str, model: Autoencoder, images: Tensor | None, data: Data
     """A model's line: measured on the images, or else as its card states."""
     config = _config(model)
     metrics = config.metrics["test"] if images is None else measure(model, images, data)
-    variant = config.checked_recipe.model.variant
+    variant = config.recipe["model"]["variant"]
     return Result(source, config.name, variant, config.parameters, metrics, images is not None)
 
 

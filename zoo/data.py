@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from zoo.configs import DatasetConfig
 from zoo.errors import ZooError
 from zoo.registry import DATASETS
-from zoo.sections import DatasetConfig
 
 Split = Literal["train", "test"]
 

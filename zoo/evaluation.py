@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
+from zoo.configs import DatasetConfig
 from zoo.data import as_float
 from zoo.devices import isolated_randomness
 from zoo.objective import Objective, Terms
-from zoo.sections import DatasetConfig
 from zoo.totals import Totals
 
 PIXELS = 800_000

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from zoo.configs import ImageShape
 from zoo.distributions import Deterministic, DiagonalGaussian
 from zoo.errors import ZooError
-from zoo.sections import ImageShape
 
 
 class DeterministicCode(nn.Module):

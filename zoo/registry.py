@@ -7,6 +7,7 @@ only ever *selects* among these files and what the running program has registere
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from zoo.errors import UnknownNameError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.sections import DatasetConfig, ObjectiveConfig, Section, VariantConfig
+    from zoo.configs import DatasetConfig, ObjectiveConfig, Section, VariantConfig
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
@@ -86,6 +87,23 @@ class Registry(Generic[SectionT]):
     def names(self) -> list[str]:
         """Every known name, sorted; imports nothing."""
         return sorted(self._shipped | self._registered.keys())
+
+    def config_of(self, section: str, recipe: dict[str, Any], where: str) -> Any:
+        """The pydantic model of the settings in a recipe's section, by the name in it.
+
+        Raises:
+            ZooError: the section or the name is missing or unknown.
+        """
+        if section not in recipe:
+            close = difflib.get_close_matches(section, recipe, n=1)
+            raise ZooError(f"{where}: {section}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
+        name = recipe[section].get(self.tag) if isinstance(recipe[section], dict) else None
+        if not isinstance(name, str):
+            raise ZooError(f"{where}: {section}.{self.tag}: required, the name of a {self.kind}")
+        try:
+            return self.get(name).config
+        except UnknownNameError as error:
+            raise ZooError(f"{where}: {section}.{self.tag}: {error}") from error
 
     def get(self, name: str) -> Registered:
         """Look a name up, importing its file on first use.

@@ -6,9 +6,6 @@ as one :class:`~zoo.errors.ZooError` that lists every wrong field with its place
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
@@ -17,10 +14,12 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from zoo.errors import UnknownNameError, ZooError
+from zoo.configs import DatasetConfig, ObjectiveConfig, Section, VariantConfig
+from zoo.digest import digest
+from zoo.errors import ZooError
 from zoo.parsing import override, parse_json, validate
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
-from zoo.sections import Claim, DatasetConfig, ObjectiveConfig, Optimizer, Section, Source, Training, VariantConfig
+from zoo.sections import Claim, Optimizer, Source, Training
 
 DataT = TypeVar("DataT", bound=DatasetConfig)
 ModelT = TypeVar("ModelT", bound=VariantConfig)
@@ -77,7 +76,7 @@ def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
     """
     if "weights_sha256" in fields:
         raise ZooError(f"{where}: this is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
-    configs = [_config(section, registry, fields, where) for section, registry in AXES.items()]
+    configs = [registry.config_of(section, fields, where) for section, registry in AXES.items()]
     recipe: Recipe = validate(_recipe_of(configs), fields, where)
     return recipe
 
@@ -88,35 +87,13 @@ def parse_data(fields: dict[str, Any], where: str) -> DatasetConfig:
     Raises:
         ZooError: as :func:`parse_recipe`.
     """
-    config = _config("data", DATASETS, {"data": fields}, where)
-    data: DatasetConfig = validate(config, fields, where)
+    data: DatasetConfig = validate(DATASETS.config_of("data", {"data": fields}, where), fields, where)
     return data
-
-
-def _config(section: str, registry: Registry[Any], fields: dict[str, Any], where: str) -> Any:
-    """The settings of what a section names."""
-    if section not in fields:
-        close = difflib.get_close_matches(section, fields, n=1)
-        raise ZooError(f"{where}: {section}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
-    name = fields[section].get(registry.tag) if isinstance(fields[section], dict) else None
-    if not isinstance(name, str):
-        raise ZooError(f"{where}: {section}.{registry.tag}: required, the name of a {registry.kind}")
-    try:
-        return registry.get(name).config
-    except UnknownNameError as error:
-        raise ZooError(f"{where}: {section}.{registry.tag}: {error}") from error
 
 
 def _recipe_of(configs: list[Any]) -> Any:
     """The recipe's model with these settings for data, model and objective."""
     return RecipeOf.__class_getitem__(tuple(configs))
-
-
-def digest(recipe: dict[str, Any]) -> str:
-    """sha256 over the sections that determine the weights, of a recipe with every default written out."""
-    decisive = {section: dict(recipe[section]) for section in (*AXES, "optimizer", "training")}
-    decisive["training"].pop("checkpoint_every")
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -1,109 +1,13 @@
-"""The sections of a recipe: strict pydantic models, each field bounded and explained.
-
-The variant, the objective and the dataset add their own settings to :class:`VariantConfig`, :class:`ObjectiveConfig`
-and :class:`DatasetConfig`; :mod:`zoo.schema` puts the sections together.
-"""
+"""The sections that every recipe has alike: optimizer and its schedule, training, source, claims."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-ImageShape = tuple[int, int, int]
-"""Channels, height, width."""
-
-
-def spell(shape: ImageShape) -> str:
-    """(1, 28, 28) → ``1x28x28``."""
-    return "x".join(map(str, shape))
-
-
-Size = Annotated[int, Field(gt=0, le=2**20)]
-"""A number of units, channels or dimensions."""
-
-Count = Annotated[int, Field(gt=0, le=2**31)]
-"""A number of images."""
-
-Sizes = Annotated[tuple[Size, ...], Field(max_length=64)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, le=1e6)]
-NonNegative = Annotated[float, Field(ge=0, le=1e6)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: unknown fields are errors, values are frozen, numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-# --- data -------------------------------------------------------------------------------------------------------------
-
-
-class DatasetConfig(Section):
-    """Which images, and how they are presented. Each dataset adds its own settings."""
-
-    name: str = Field(description="The registered dataset.")
-    binarization: Literal["none", "dynamic"] = Field(
-        "none",
-        description="`dynamic`: every time an image is used, each pixel is drawn from Bernoulli(intensity).",
-    )
-    train_images: Count | None = Field(None, description="Use only the first so many training images.")
-    test_images: Count | None = Field(None, description="Use only the first so many test images.")
-
-    @property
-    def image_shape(self) -> ImageShape:
-        """Channels, height and width of every image, known without the data."""
-        raise NotImplementedError
-
-    @property
-    def released(self) -> tuple[int, int] | None:
-        """Training and test images there are, where that is known without the data."""
-        return None
-
-
-# --- model ------------------------------------------------------------------------------------------------------------
-
-
-class BernoulliConfig(Section):
-    """Independent Bernoulli pixels; the decoder gives logits. Intensities in [0, 1] count as probabilities."""
-
-    family: Literal["bernoulli"] = "bernoulli"
-
-
-class GaussianConfig(Section):
-    """Independent Gaussian pixels of one fixed variance around a mean in [0, 1] (a sigmoid of the decoder's output)."""
-
-    family: Literal["gaussian"] = "gaussian"
-    variance: Positive = Field(
-        1.0,
-        description="Of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a constant.",
-    )
-
-
-LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminator="family")]
-
-
-class VariantConfig(Section):
-    """Which kind of autoencoder. Each variant adds its sizes."""
-
-    variant: str = Field(description="The registered variant.")
-    likelihood: LikelihoodConfig = Field(
-        BernoulliConfig(), description="p(x|z), the distribution of an image given its code."
-    )
-
-
-# --- objective --------------------------------------------------------------------------------------------------------
-
-
-class ObjectiveConfig(Section):
-    """What is minimised. Each objective adds its own settings."""
-
-    name: str = Field(description="The registered objective.")
-
-
-# --- optimizer --------------------------------------------------------------------------------------------------------
+from zoo.configs import NonNegative, Positive, Probability, Section, Size
 
 
 class ConstantSchedule(Section):
@@ -198,8 +102,6 @@ class RMSprop(OptimizerConfig):
 
 
 Optimizer = Annotated[Adam | AdamW | SGD | RMSprop, Field(discriminator="name")]
-
-# --- training, source, claims -----------------------------------------------------------------------------------------
 
 
 class Training(Section):

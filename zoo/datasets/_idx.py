@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, damaged, from_torchvision
-from zoo.sections import DatasetConfig, ImageShape
 
 
 class IDXConfig(DatasetConfig):

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from zoo.configs import ImageShape
 from zoo.data import data_folder, first_line
 from zoo.errors import ZooError
 from zoo.files import make_folder, write_atomically
-from zoo.sections import ImageShape
 
 TRANSIENT = "not opened: "
 """Starts the reason where the system refused a file; that may be put right, so it is not remembered."""

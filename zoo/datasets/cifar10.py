@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, from_torchvision
 from zoo.registry import register_dataset
-from zoo.sections import DatasetConfig, ImageShape
 
 
 class CIFAR10Config(DatasetConfig):

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from pydantic import Field
 
+from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split
 from zoo.datasets._pictures import decode_all
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
-from zoo.sections import DatasetConfig, ImageShape
 
 TEST_PART = 10
 

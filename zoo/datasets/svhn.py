@@ -6,10 +6,10 @@ from importlib.util import find_spec
 
 import torch
 
+from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, from_torchvision
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
-from zoo.sections import DatasetConfig, ImageShape
 
 
 class SVHNConfig(DatasetConfig):

@@ -8,9 +8,9 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
+from zoo.configs import ObjectiveConfig
 from zoo.objective import Objective, Terms
 from zoo.registry import register_objective
-from zoo.sections import ObjectiveConfig
 
 
 class ReconstructionConfig(ObjectiveConfig):

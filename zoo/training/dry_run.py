@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.builder import build, build_objective
+from zoo.configs import DatasetConfig
 from zoo.data import load_images
 from zoo.schema import Recipe
-from zoo.sections import DatasetConfig
 from zoo.training.batches import cut
 from zoo.training.optimizers import build_optimizer
 

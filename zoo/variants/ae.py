@@ -8,10 +8,10 @@ from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
+from zoo.configs import ImageShape, Size, Sizes, VariantConfig
 from zoo.distributions import FittedGaussian
 from zoo.layers import DeterministicCode, mlp
 from zoo.registry import register_variant
-from zoo.sections import ImageShape, Size, Sizes, VariantConfig
 
 
 class AEConfig(VariantConfig):

@@ -1,0 +1,93 @@
+"""What a registered name brings into a recipe: its settings, strict pydantic models with bounded fields.
+
+A dataset, a variant or an objective extends :class:`DatasetConfig`, :class:`VariantConfig` or :class:`ObjectiveConfig`
+with settings of its own. The sections that every recipe has alike are in :mod:`zoo.sections`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ImageShape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+def spell(shape: ImageShape) -> str:
+    """(1, 28, 28) → ``1x28x28``."""
+    return "x".join(map(str, shape))
+
+
+Size = Annotated[int, Field(gt=0, le=2**20)]
+"""A number of units, channels or dimensions."""
+
+Count = Annotated[int, Field(gt=0, le=2**31)]
+"""A number of images."""
+
+Sizes = Annotated[tuple[Size, ...], Field(max_length=64)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NonNegative = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown fields are errors, values are frozen, numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DatasetConfig(Section):
+    """Which images, and how they are presented. Each dataset adds its own settings."""
+
+    name: str = Field(description="The registered dataset.")
+    binarization: Literal["none", "dynamic"] = Field(
+        "none",
+        description="`dynamic`: every time an image is used, each pixel is drawn from Bernoulli(intensity).",
+    )
+    train_images: Count | None = Field(None, description="Use only the first so many training images.")
+    test_images: Count | None = Field(None, description="Use only the first so many test images.")
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Channels, height and width of every image, known without the data."""
+        raise NotImplementedError
+
+    @property
+    def released(self) -> tuple[int, int] | None:
+        """Training and test images there are, where that is known without the data."""
+        return None
+
+
+class BernoulliConfig(Section):
+    """Independent Bernoulli pixels; the decoder gives logits. Intensities in [0, 1] count as probabilities."""
+
+    family: Literal["bernoulli"] = "bernoulli"
+
+
+class GaussianConfig(Section):
+    """Independent Gaussian pixels of one fixed variance around a mean in [0, 1] (a sigmoid of the decoder's output)."""
+
+    family: Literal["gaussian"] = "gaussian"
+    variance: Positive = Field(
+        1.0,
+        description="Of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a constant.",
+    )
+
+
+LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminator="family")]
+
+
+class VariantConfig(Section):
+    """Which kind of autoencoder. Each variant adds its sizes."""
+
+    variant: str = Field(description="The registered variant.")
+    likelihood: LikelihoodConfig = Field(
+        BernoulliConfig(), description="p(x|z), the distribution of an image given its code."
+    )
+
+
+class ObjectiveConfig(Section):
+    """What is minimised. Each objective adds its own settings."""
+
+    name: str = Field(description="The registered objective.")

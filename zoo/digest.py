@@ -1,0 +1,17 @@
+"""What identifies a recipe: the sections that determine the weights, and nothing that is only words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+DECISIVE = frozenset({"data", "model", "objective", "optimizer", "training"})
+"""The sections of a recipe that determine the weights."""
+
+
+def digest(recipe: dict[str, Any]) -> str:
+    """sha256 over the sections that determine the weights, of a recipe with every default written out."""
+    decisive = {section: dict(recipe[section]) for section in DECISIVE}
+    decisive["training"].pop("checkpoint_every")
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
