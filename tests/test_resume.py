@@ -107,7 +107,7 @@ def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = tmp_path / "r.json"
-    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 400, "batch_size": 10, "checkpoint_every": 1000})))
+    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 150, "batch_size": 10, "checkpoint_every": 1000})))
     process = start(recipe, tmp_path / "run")
     log = tmp_path / "run.partial" / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -127,7 +127,7 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
 
     resumed = command("zoo.train", recipe, "--out", tmp_path / "run", "--import", PLUGIN, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    whole = train(tiny_recipe(training={"epochs": 400, "batch_size": 10}), tmp_path / "whole", CPU)
+    whole = train(tiny_recipe(training={"epochs": 150, "batch_size": 10}), tmp_path / "whole", CPU)
     assert weights(tmp_path / "run") == weights(whole)
     assert not (tmp_path / "run.partial").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from torch import Tensor, nn
 
@@ -42,6 +43,12 @@ def mlp(sizes: Sequence[int]) -> list[nn.Module]:
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return layers
+
+
+def mlp_decoder(latent_dim: int, hidden: Sequence[int], shape: ImageShape) -> nn.Sequential:
+    """Codes (B, D) → (B, C, H, W) through an encoder's hidden layers in reverse."""
+    sizes = (latent_dim, *reversed(hidden))
+    return nn.Sequential(*mlp(sizes), nn.Linear(sizes[-1], prod(shape)), nn.Unflatten(1, shape))
 
 
 def halved(shape: ImageShape, times: int, variant: str) -> ImageShape:

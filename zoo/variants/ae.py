@@ -10,7 +10,7 @@ from torch import nn
 from zoo.autoencoder import Autoencoder
 from zoo.configs import ImageShape, Size, Sizes, VariantConfig
 from zoo.distributions import FittedGaussian
-from zoo.layers import DeterministicCode, mlp
+from zoo.layers import DeterministicCode, mlp, mlp_decoder
 from zoo.registry import register_variant
 
 
@@ -29,17 +29,11 @@ class AEConfig(VariantConfig):
 )
 def build(config: AEConfig, shape: ImageShape) -> Autoencoder:
     """C*H*W - hidden - latent_dim - mirrored hidden - C*H*W."""
-    pixels = prod(shape)
-    sizes = (pixels, *config.hidden)
+    sizes = (prod(shape), *config.hidden)
     encoder = nn.Sequential(
         nn.Flatten(),  # (B, C*H*W)
         *mlp(sizes),
         DeterministicCode(sizes[-1], config.latent_dim),  # (B, D)
     )
-    mirrored = (config.latent_dim, *reversed(config.hidden))
-    decoder = nn.Sequential(
-        *mlp(mirrored),
-        nn.Linear(mirrored[-1], pixels),
-        nn.Unflatten(1, shape),  # (B, C, H, W)
-    )
+    decoder = mlp_decoder(config.latent_dim, config.hidden, shape)
     return Autoencoder(shape, encoder, decoder, FittedGaussian(config.latent_dim), config.likelihood)

@@ -10,7 +10,7 @@ from torch import nn
 from zoo.autoencoder import Autoencoder
 from zoo.configs import ImageShape, Size, Sizes, VariantConfig
 from zoo.distributions import StandardNormal
-from zoo.layers import GaussianCode, mlp
+from zoo.layers import GaussianCode, mlp, mlp_decoder
 from zoo.registry import register_variant
 
 
@@ -29,17 +29,11 @@ class LinearVAEConfig(VariantConfig):
 )
 def build(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
     """C*H*W - hidden - (mu, logvar), latent_dim - mirrored hidden - C*H*W."""
-    pixels = prod(shape)
-    sizes = (pixels, *config.hidden)
+    sizes = (prod(shape), *config.hidden)
     encoder = nn.Sequential(
         nn.Flatten(),  # (B, C*H*W)
         *mlp(sizes),
         GaussianCode(sizes[-1], config.latent_dim),  # mu, logvar: (B, D)
     )
-    mirrored = (config.latent_dim, *reversed(config.hidden))
-    decoder = nn.Sequential(
-        *mlp(mirrored),
-        nn.Linear(mirrored[-1], pixels),
-        nn.Unflatten(1, shape),  # (B, C, H, W)
-    )
+    decoder = mlp_decoder(config.latent_dim, config.hidden, shape)
     return Autoencoder(shape, encoder, decoder, StandardNormal(config.latent_dim), config.likelihood)
