@@ -45,7 +45,8 @@ def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:
     )
     card = (trained / "README.md").read_text()
     assert card.startswith("---\n")
-    assert "license: apache-2.0" in card
+    assert "library_name: autoencoder-zoo" in card
+    assert "license" not in card.split("---")[1]  # the weights are the user's
     assert config["weights_sha256"] in card
 
 

@@ -79,6 +79,7 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
         (tiny_fields(objective={"name": "elbow"}), "objective.name: unknown objective 'elbow'; did you mean 'elbo'"),
         (tiny_fields(data={"name": "mnits"}), "data.name: unknown dataset 'mnits'; did you mean"),
         (tiny_fields(optimizer={"name": "adem"}), "optimizer: unknown name 'adem'; did you mean 'adam'"),
+        (tiny_fields(epochs=3), "epochs: unknown field; did you mean 'training.epochs'?"),
         (tiny_fields(data={}), "data.name: required"),
         (
             {"dat" if k == "data" else k: v for k, v in tiny_fields().items()},
@@ -106,6 +107,13 @@ def test_mistakes_are_placed_and_explained(fields: dict[str, Any], expected: str
     text = message(fields)
     assert text.startswith("r.json: ")
     assert expected in text
+
+
+def test_a_changed_recipe_makes_no_claims(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(tiny_fields(claims=[{"metric": "mse", "value": 0.1, "tolerance": 0.01}])))
+    assert len(read_recipe(path).claims) == 1
+    assert read_recipe(path, ["training.epochs=1"]).claims == ()
 
 
 def test_every_mistake_is_listed() -> None:

@@ -32,7 +32,7 @@ def write_card(config: RunConfig) -> str:
 
 # {config.name}
 
-{recipe.summary or "An autoencoder"}. A `{recipe.model.variant}` of the autoencoder zoo (`pip install autoencoder-zoo`):
+{recipe.summary or "An autoencoder"}. A `{recipe.model.variant}` of the autoencoder zoo:
 {variant.summary}. {config.parameters:,} parameters, images of {spell(config.image_shape)} (channels, height, width).
 
 ```python
@@ -70,7 +70,7 @@ Samples from the prior:
 - Images: {recipe.data.name}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
-Train it again with `python -m zoo.train recipe.json`, where `recipe.json` is:
+To train it again, save this as `recipe.json` and run `python -m zoo.train recipe.json`:
 
 ```json
 {json.dumps(config.recipe, indent=2)}
@@ -84,7 +84,7 @@ def metadata(config: RunConfig, recipe: Recipe) -> str:
 
     generative = "negative_elbo" in config.metrics["test"]
     card = ModelCardData(
-        license="apache-2.0",
+        license=recipe.source.license or None,
         library_name="autoencoder-zoo",
         tags=["autoencoder", recipe.model.variant, recipe.objective.name],
         datasets=[recipe.data.name],

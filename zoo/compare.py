@@ -22,13 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--data", help="a dataset or a folder of pictures (default: what the first model was trained on)"
     )
-    parser.add_argument("--out", type=Path, default=Path("compare.png"), help="the picture (default: compare.png)")
+    parser.add_argument("--out", type=Path, help="the picture (default: compare.png; none with --json)")
     parser.add_argument("--count", type=int, default=8, help="test images and samples in a row (default: 8)")
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON instead")
     cli.add_common(parser)
     options = parser.parse_args(arguments)
-    if options.out.suffix != ".png" or not options.out.parent.is_dir():
-        raise ZooError(f"--out {options.out}: expected the name of a .png file in a folder that is there")
+    out = options.out or (None if options.json else Path("compare.png"))
+    if out and (out.suffix != ".png" or not out.parent.is_dir()):
+        raise ZooError(f"--out {out}: expected the name of a .png file in a folder that is there")
     if not 1 <= options.count <= 100:
         raise ZooError(f"--count {options.count}: choose between 1 and 100 images")
     cli.import_files(options.imports)
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     device = choose_device(options.device)
     found = compare(models, data=options.data, count=options.count, device=str(device))
-    write_atomically(options.out, to_png(found.figure))
+    if out:
+        write_atomically(out, to_png(found.figure))
     if options.json:
         print(json.dumps(found.to_dict(), indent=2))
         return
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for result in found.results:
         table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells(result.metrics, missing="-"))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-    print(f"wrote {options.out}")
+    print(f"wrote {out}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -89,7 +90,8 @@ def compare(
     except ZooError as error:
         if data:
             raise
-        described = f"no reconstructions, and the figures are those of each card: {str(error).splitlines()[0]}"
+        warnings.warn(str(error), stacklevel=2)
+        described = f"no reconstructions, for want of the dataset {config.name!r}; the figures are those of each card"
 
     originals = None if images is None else pictured(images[:count], config)
     results, rows = [], []

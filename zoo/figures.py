@@ -23,7 +23,7 @@ GAP = 2
 LONG = 20
 """Epochs from which loss curves are drawn over a logarithmic axis."""
 
-ROW_HEIGHT, LABEL_WIDTH = 0.75, 2.2
+ROW_HEIGHT, LABEL_WIDTH = 0.75, 2.6
 """Inches, in a comparison."""
 
 
@@ -100,9 +100,10 @@ def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
         axes.set_ylabel(unit)
         if len(epochs) > LONG:  # the first epochs, where most happens, get half the width
             axes.set_xscale("log")
+            axes.set_xlabel("epoch (logarithmic)")
             axes.xaxis.set_major_formatter("{x:.0f}")
         else:
-            axes.locator_params(axis="x", integer=True)
+            axes.set_xticks(epochs if len(epochs) < 8 else range(0, len(epochs) + 1, 5))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return figure

@@ -78,8 +78,11 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
         place, candidates = _follow(schema, mistake["loc"])
         if mistake["type"] == "extra_forbidden":
             _, parents = _follow(schema, mistake["loc"][:-1])
-            known = {field.alias or name for model in parents for name, field in model.model_fields.items()}
-            yield f"{place}: unknown field{suggest(str(mistake['loc'][-1]), known)}"
+            known = _fields(parents)
+            name = str(mistake["loc"][-1])
+            homes = [section for section in known if name in _fields(_follow(schema, (section,))[1])]
+            hint = f"; did you mean '{place.removesuffix(name)}{homes[0]}.{name}'?" if homes else suggest(name, known)
+            yield f"{place}: unknown field{hint}"
         elif mistake["type"] == "union_tag_invalid":
             known = set(re.findall(r"'(\w+)'", mistake["ctx"]["expected_tags"]))
             yield f"{place}: unknown name {mistake['ctx']['tag']!r}{suggest(mistake['ctx']['tag'], known)}"
@@ -104,6 +107,10 @@ def _follow(schema: type[BaseModel], location: tuple[str | int, ...]) -> tuple[s
         if not isinstance(part, int):  # an index stays among the models of its list
             candidates = {model for annotation in named for model in _models(annotation)}
     return ".".join(place), candidates
+
+
+def _fields(models: Iterable[type[BaseModel]]) -> set[str]:
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -6,7 +6,7 @@ as one :class:`~zoo.errors.ZooError` that lists every wrong field with its place
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -55,8 +55,10 @@ class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
 Recipe = RecipeOf[DatasetConfig, VariantConfig, ObjectiveConfig]
 
 
-def read_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe's file, after applying dotted ``overrides`` such as ``training.epochs=3``.
+
+    A recipe that is changed so makes none of the claims of its file.
 
     Raises:
         ZooError: the file cannot be read, is no JSON (with line and column), or is no recipe (with every wrong field).
@@ -65,7 +67,10 @@ def read_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ZooError(f"cannot read the recipe {path}: {error}") from error
-    return parse_recipe(override(parse_json(text, str(path)), overrides), str(path))
+    fields = parse_json(text, str(path))
+    if overrides:
+        fields.pop("claims", None)  # they are of the recipe as it stands
+    return parse_recipe(override(fields, overrides), f"{path} with --set" if overrides else str(path))
 
 
 def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:

@@ -120,6 +120,7 @@ class Source(Section):
 
     paper: str = Field("", description="Authors, year, title or identifier.")
     url: str = ""
+    license: str = Field("", description="Of the weights, as the Hub spells it: `apache-2.0`.")
     notes: str = Field("", description="What differs from the source and why.")
 
 

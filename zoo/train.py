@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = options.out or Path("runs") / recipe.name
     train(recipe, out, device, resume=options.resume, overwrite=options.overwrite)
     folder = out if out.is_absolute() or str(out).startswith(".") else f"./{out}"
-    print(f"{out} is ready: zoo.load({str(folder)!r}), python -m zoo.compare {folder}")
+    imports = "".join(f" --import {file}" for file in options.imports)
+    print(f"{out} is ready: zoo.load({str(folder)!r}), python -m zoo.compare {folder}{imports}")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def load(config: ImageFolderConfig, split: Split) -> ImageSet:
     if unreadable:
         shown = "\n".join(f"  {paths[index]}: {why}" for index, why in unreadable[:5])
         rest = f"\n  and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
-        warnings.warn(f"skipped {len(unreadable)} of {len(paths)} pictures:\n{shown}{rest}", stacklevel=2)
+        warnings.warn(f"skipped {len(unreadable)} of {len(paths)} {split} pictures:\n{shown}{rest}", stacklevel=2)
     if not len(images):
         raise ZooError(f"none of the {len(paths)} {split} pictures under {root} can be read")
     return ImageSet(images)
