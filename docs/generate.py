@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.artifacts import CONFIG_FILE, read_config
+from zoo.artifacts import CONFIG_FILE, RunConfig, read_config
 from zoo.card import write_card
 from zoo.catalog import list_models, weights_folder
 from zoo.evaluation import COLUMNS, cells
@@ -133,7 +133,7 @@ def documents() -> dict[Path, str]:
         if config.checked_recipe.digest() != current.digest():
             raise SystemExit(f"the weights of {name} were trained from another recipe; train them again")
         words = {"recipe": current.to_dict(), "recipe_sha256": current.digest()}
-        config = config.model_copy(update=words)
+        config = RunConfig(**config.model_dump() | words)
         shipped |= {folder / CONFIG_FILE: config.to_json(), folder / "README.md": write_card(config)}
     return {
         **shipped,

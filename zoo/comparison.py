@@ -23,6 +23,9 @@ from zoo.evaluation import measure
 from zoo.figures import Row, comparison
 from zoo.schema import parse_data
 
+LABEL = 28
+"""Characters of a name that a picture has room for; of a longer one, a path, the end tells more."""
+
 SEED = 0
 """Of the prior samples; each model draws from the same stream."""
 
@@ -43,7 +46,8 @@ class Result:
 
     def label(self) -> str:
         """Name, size and figures, for the picture."""
-        lines = [self.name, f"{self.parameters:,} parameters", f"MSE {self.metrics['mse']:.5f} per pixel"]
+        name = self.name if len(self.name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{self.name[1 - LABEL :]}"
+        lines = [name, f"{self.parameters:,} parameters", f"MSE {self.metrics['mse']:.5f} per pixel"]
         if "negative_elbo" in self.metrics:
             lines.append(f"\N{MINUS SIGN}ELBO {self.metrics['negative_elbo']:.2f} nats")
         return "\n".join(lines)

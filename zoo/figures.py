@@ -23,7 +23,7 @@ GAP = 2
 LONG = 20
 """Epochs from which loss curves are drawn over a logarithmic axis."""
 
-ROW_HEIGHT, LABEL_WIDTH = 0.75, 2.6
+ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
 """Inches, in a comparison."""
 
 
@@ -131,20 +131,23 @@ def comparison(originals: Tensor | None, rows: Sequence[Row], note: str = "") ->
     strips = 1 if originals is None else 2
     lines = len(rows) + strips - 1
     strip_width = ROW_HEIGHT * width / height
-    figure = Figure(
-        (LABEL_WIDTH + strips * strip_width, lines * (ROW_HEIGHT + 0.12) + 0.6), layout="constrained", dpi=150
-    )
-    grid = figure.subplots(lines, strips, squeeze=False)
+    size = (LABEL_WIDTH + strips * (strip_width + MARGIN), lines * (ROW_HEIGHT + MARGIN) + 4 * MARGIN)
+    figure = Figure(size, dpi=150)
+
+    def place(line: int, column: int, images: Tensor, title: str = "") -> Axes:
+        left = LABEL_WIDTH + column * (strip_width + MARGIN)
+        bottom = size[1] - 2 * MARGIN - line * (ROW_HEIGHT + MARGIN) - ROW_HEIGHT
+        box = (left / size[0], bottom / size[1], strip_width / size[0], ROW_HEIGHT / size[1])
+        axes = figure.add_axes(box)
+        show(axes, tile(images, columns), title)
+        return axes
 
     if originals is not None:
-        show(grid[0, 0], tile(originals, columns), "reconstructions below the test images")
-        bare(grid[0, 0], "test images")
-        grid[0, 1].set_axis_off()
-    for axes, row in zip(grid[strips - 1 :], rows, strict=True):
-        if row.reconstructions is not None:
-            show(axes[0], tile(row.reconstructions, columns))
-        show(axes[-1], tile(row.samples, columns))
-        bare(axes[0], row.label)
-    grid[strips - 1, -1].set_title("samples from the prior", fontsize=10, loc="left")
-    figure.supxlabel(note, fontsize=8)
+        bare(place(0, 0, originals, "reconstructions below the test images"), "test images")
+    for line, row in enumerate(rows, strips - 1):
+        title = "samples from the prior" if row is rows[0] else ""
+        samples = place(line, strips - 1, row.samples, title)
+        first = samples if row.reconstructions is None else place(line, 0, row.reconstructions)
+        bare(first, row.label)
+    figure.text(0.5, MARGIN / size[1], note, ha="center", va="center", fontsize=8)
     return figure
