@@ -84,7 +84,7 @@ FOLDER_OF_30_PIXELS = 'data={"name": "image_folder", "path": "x", "size": 30}'
         (["conv_vae_mnist", "--import", "nothing.py"], "--import nothing.py: there is no such Python file"),
         (["ae_mnist", "--dry-run", "--set", "objective={\"name\": \"elbo\"}"], "objective 'reconstruction'"),
         (["conv_vae_mnist", "--device", "meta"], "no device 'meta'"),
-        (["conv_vae_mnist", "--dry-run", "--set", "model.channels=[1048576,1048576]"], "does not fit into memory"),
+        (["conv_vae_mnist", "--dry-run", "--set", "model.channels=[1048576,1048576]"], "make it smaller"),
         (["conv_vae_mnist", "--set", "optimizer.name=sgdd"], "unknown name 'sgdd'; did you mean 'sgd'"),
         (["conv_vae_mnist", "--dry-run", "--set", FOLDER_OF_30_PIXELS], "multiples of 4"),
     ],

@@ -25,8 +25,9 @@ from torch import Tensor
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build_variant
 from zoo.catalog import recipe_paths, weights_folder
+from zoo.configs import Size
 from zoo.devices import choose_device
-from zoo.digest import DECISIVE, digest
+from zoo.digest import digest
 from zoo.errors import UnknownNameError, ZooError
 from zoo.files import sha256
 from zoo.parsing import explain, parse_json, validate
@@ -62,7 +63,7 @@ class RunConfig(BaseModel):
     recipe: dict[str, Any]
     recipe_sha256: str
     """Of the sections that determine the weights: :meth:`zoo.schema.RecipeOf.digest`."""
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[Size, Size, Size]
     parameters: int
     weights_sha256: str
     metrics: dict[Literal["train", "test"], dict[str, float]]
@@ -97,7 +98,7 @@ class RunConfig(BaseModel):
         """
         where = f"the recipe of {self.name}"
         model: VariantConfig = validate(VARIANTS.config_of("model", self.recipe, where), self.recipe["model"], where)
-        if not DECISIVE.issubset(self.recipe) or digest(self.recipe) != self.recipe_sha256:
+        if digest(self.recipe) != self.recipe_sha256:
             raise ZooError(
                 f"the recipe of {self.name} is not the one that its weights were trained from: its sha256 differs"
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zoo.autoencoder import Autoencoder
 from zoo.configs import ImageShape, VariantConfig
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 from zoo.registry import OBJECTIVES, VARIANTS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def build(recipe: Recipe) -> Autoencoder:
     """The recipe's model with fresh weights, drawn from torch's default generator; needs no data.
 
     Raises:
-        ZooError: the variant cannot take the dataset's image shape, or does not fit into memory.
+        ZooError: the variant cannot take the dataset's image shape, or is too large.
     """
     return build_variant(recipe.model, recipe.data.image_shape)
 
@@ -27,10 +27,10 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
     """As :func:`build`, from the model section and the image shape alone."""
     try:
         model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and "alloc" not in str(error):
-            raise
-        raise ZooError(f"a {config.variant} of these sizes does not fit into memory; make it smaller") from error
+    except (RuntimeError, MemoryError, OverflowError) as error:  # torch's words for sizes beyond memory
+        raise ZooError(
+            f"cannot build a {config.variant} of these sizes ({first_line(error)}); make it smaller"
+        ) from error
     return model
 
 

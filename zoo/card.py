@@ -15,7 +15,7 @@ def write_card(config: RunConfig) -> str:
     """Markdown with the Hub's metadata on top."""
     recipe = config.checked_recipe
     metrics = "\n".join(
-        f"| {name} | {UNITS[name]} | {config.metrics['test'][name]:.4f} | {config.metrics['train'][name]:.4f} |"
+        f"| {name} | {UNITS[name]} | {config.metrics['test'][name]:.5g} | {config.metrics['train'][name]:.5g} |"
         for name in config.metrics["test"]
     )
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
@@ -23,7 +23,7 @@ def write_card(config: RunConfig) -> str:
     origin = (recipe.source.paper or variant.paper, recipe.source.url, recipe.source.notes)
     source = "\n".join(f"- {line}" for line in origin if line)
     claims = "".join(
-        f"\n- claims {claim.metric} ({claim.split}) = {claim.value:g} within {claim.tolerance:g}"
+        f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
     return f"""---
@@ -32,8 +32,8 @@ def write_card(config: RunConfig) -> str:
 
 # {config.name}
 
-{recipe.summary or "An autoencoder"}. A `{recipe.model.variant}` of the autoencoder zoo:
-{variant.summary}. {config.parameters:,} parameters, images of {spell(config.image_shape)} (channels, height, width).
+{recipe.summary or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {variant.summary}.
+{config.parameters:,} parameters, images of {spell(config.image_shape)} (channels, height, width).
 
 ```python
 import zoo

@@ -81,7 +81,7 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     from zoo.schema import read_recipe
 
     path = Path(source)
-    if not (source.endswith(".json") or path.name != source):
+    if path.name == source and path.suffix != ".json":
         return read_recipe(recipe_path(source), overrides)
     if not path.is_file():
         same = [name for name, shipped in recipe_paths().items() if path.stem in (name, shipped.stem)]

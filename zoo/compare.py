@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "models", nargs="*", help="entries and run folders (./runs/mine); by default every shipped entry"
     )
     parser.add_argument(
-        "--data", help="a dataset or a folder of pictures (default: what the first model was trained on)"
+        "--data",
+        help="a dataset, or a folder of pictures such as ./pictures (default: what the first model was trained on)",
     )
     parser.add_argument("--out", type=Path, help="the picture (default: compare.png; none with --json)")
     parser.add_argument("--count", type=int, default=8, help="test images and samples in a row (default: 8)")

@@ -6,7 +6,7 @@ with settings of its own. The sections that every recipe has alike are in :mod:`
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,15 +48,18 @@ class DatasetConfig(Section):
     train_images: Count | None = Field(None, description="Use only the first so many training images.")
     test_images: Count | None = Field(None, description="Use only the first so many test images.")
 
+    SHAPE: ClassVar[ImageShape]
+    SIZES: ClassVar[tuple[int, int] | None] = None
+
     @property
     def image_shape(self) -> ImageShape:
-        """Channels, height and width of every image, known without the data."""
-        raise NotImplementedError
+        """Channels, height and width of every image, known without the data: ``SHAPE``, or as the settings say."""
+        return self.SHAPE
 
     @property
     def released(self) -> tuple[int, int] | None:
-        """Training and test images there are, where that is known without the data."""
-        return None
+        """Training and test images there are, where that is known without the data: ``SIZES``."""
+        return self.SIZES
 
 
 class BernoulliConfig(Section):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.configs import DatasetConfig
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 from zoo.registry import DATASETS
 
 Split = Literal["train", "test"]
@@ -53,7 +53,7 @@ class ImageSet:
 def data_folder() -> Path:
     """Where datasets are looked for, downloaded to and cached: ``$ZOO_DATA``, else the user's cache folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("ZOO_DATA") or cache / "autoencoder-zoo").expanduser()
+    return Path(os.path.expanduser(os.environ.get("ZOO_DATA") or cache / "autoencoder-zoo"))
 
 
 def load_images(config: DatasetConfig, split: Split) -> ImageSet:
@@ -110,8 +110,3 @@ def damaged(name: str, error: object) -> ZooError:
         f"the files of the dataset {name!r} under {data_folder()} are damaged ({first_line(error)}); "
         f"delete them and run again to download them anew"
     )
-
-
-def first_line(error: object) -> str:
-    """An exception's message on one line."""
-    return (str(error) or type(error).__name__).splitlines()[0]

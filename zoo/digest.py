@@ -12,6 +12,7 @@ DECISIVE = frozenset({"data", "model", "objective", "optimizer", "training"})
 
 def digest(recipe: dict[str, Any]) -> str:
     """sha256 over the sections that determine the weights, of a recipe with every default written out."""
-    decisive = {section: dict(recipe[section]) for section in DECISIVE}
-    decisive["training"].pop("checkpoint_every")
+    decisive = {section: recipe.get(section) for section in DECISIVE}
+    if isinstance(decisive["training"], dict):
+        decisive["training"] = {k: v for k, v in decisive["training"].items() if k != "checkpoint_every"}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -27,3 +27,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if close:
         return "; did you mean " + " or ".join(repr(match) for match in close) + "?"
     return "; known: " + ", ".join(names) if names else ""
+
+
+def first_line(error: object) -> str:
+    """An exception's message on one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -89,6 +89,8 @@ def sample_grid(samples: Tensor, columns: int = 10) -> Figure:
 def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
     """One panel per loss term, training and test, over epochs."""
     terms = {"loss": "total", **{name: name for name in history[-1]["train"] if name != "loss"}}
+    if len(terms) == 2:  # one term is the total
+        del terms["loss"]
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(4 * len(terms), 3.2), layout="constrained")
     for axes, (term, title) in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms.items(), strict=True):

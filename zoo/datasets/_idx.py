@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -13,15 +13,8 @@ from zoo.data import ImageSet, Split, damaged, from_torchvision
 class IDXConfig(DatasetConfig):
     """28x28 grey images."""
 
-    @property
-    def image_shape(self) -> ImageShape:
-        """(1, 28, 28)."""
-        return (1, 28, 28)
-
-    @property
-    def released(self) -> tuple[int, int]:
-        """60,000 and 10,000."""
-        return (60_000, 10_000)
+    SHAPE: ClassVar[ImageShape] = (1, 28, 28)
+    SIZES: ClassVar[tuple[int, int] | None] = (60_000, 10_000)
 
 
 def load_idx(

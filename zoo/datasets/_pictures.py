@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.configs import ImageShape
-from zoo.data import data_folder, first_line
-from zoo.errors import ZooError
+from zoo.data import data_folder
+from zoo.errors import ZooError, first_line
 from zoo.files import make_folder, write_atomically
 
 TRANSIENT = "not opened: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from PIL import Image
 from pydantic import Field
@@ -18,6 +18,8 @@ CROP = 148
 class CelebAConfig(DatasetConfig):
     """Aligned faces."""
 
+    SIZES: ClassVar[tuple[int, int] | None] = (162_770, 19_962)
+
     size: Annotated[int, Field(ge=8, le=CROP)] = Field(
         64, description="Pixels of a side, after cropping the central 148x148."
     )
@@ -26,11 +28,6 @@ class CelebAConfig(DatasetConfig):
     def image_shape(self) -> ImageShape:
         """(3, size, size)."""
         return (3, self.size, self.size)
-
-    @property
-    def released(self) -> tuple[int, int]:
-        """162,770 and 19,962."""
-        return (162_770, 19_962)
 
 
 @register_dataset(

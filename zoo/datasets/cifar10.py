@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from zoo.configs import DatasetConfig, ImageShape
@@ -12,15 +14,8 @@ from zoo.registry import register_dataset
 class CIFAR10Config(DatasetConfig):
     """Photographs in ten classes; no settings of its own."""
 
-    @property
-    def image_shape(self) -> ImageShape:
-        """(3, 32, 32)."""
-        return (3, 32, 32)
-
-    @property
-    def released(self) -> tuple[int, int]:
-        """50,000 and 10,000."""
-        return (50_000, 10_000)
+    SHAPE: ClassVar[ImageShape] = (3, 32, 32)
+    SIZES: ClassVar[tuple[int, int] | None] = (50_000, 10_000)
 
 
 @register_dataset(

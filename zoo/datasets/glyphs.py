@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,19 +57,12 @@ RANGES = {
 class GlyphsConfig(DatasetConfig):
     """Digits drawn from font outlines."""
 
+    SHAPE: ClassVar[ImageShape] = (1, SIDE, SIDE)
+    SIZES: ClassVar[tuple[int, int] | None] = (TRAIN, TEST)
+
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         0, description="Of the labels and the factors; the test images follow the training images in the same stream."
     )
-
-    @property
-    def image_shape(self) -> ImageShape:
-        """(1, 28, 28)."""
-        return (1, SIDE, SIDE)
-
-    @property
-    def released(self) -> tuple[int, int]:
-        """60,000 and 10,000."""
-        return (TRAIN, TEST)
 
 
 @register_dataset(

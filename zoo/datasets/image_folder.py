@@ -7,6 +7,7 @@ folder has subfolders ``train`` and ``test``. Pictures that cannot be read are r
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,7 +42,7 @@ class ImageFolderConfig(DatasetConfig):
     @property
     def released(self) -> tuple[int, int]:
         """The files that look like pictures now."""
-        root = Path(self.path).expanduser()
+        root = Path(os.path.expanduser(self.path))
         return (len(find(root, "train")), len(find(root, "test")))
 
 
@@ -52,7 +53,7 @@ def load(config: ImageFolderConfig, split: Split) -> ImageSet:
     Raises:
         ZooError: there is no such folder, no picture in it, or none that can be read.
     """
-    root = Path(config.path).expanduser()
+    root = Path(os.path.expanduser(config.path))
     paths = find(root, split)
 
     def decode(index: int) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import ClassVar
 
 import torch
 
@@ -15,15 +16,8 @@ from zoo.registry import register_dataset
 class SVHNConfig(DatasetConfig):
     """House numbers, one digit an image; no settings of its own."""
 
-    @property
-    def image_shape(self) -> ImageShape:
-        """(3, 32, 32)."""
-        return (3, 32, 32)
-
-    @property
-    def released(self) -> tuple[int, int]:
-        """73,257 and 26,032."""
-        return (73_257, 26_032)
+    SHAPE: ClassVar[ImageShape] = (3, 32, 32)
+    SIZES: ClassVar[tuple[int, int] | None] = (73_257, 26_032)
 
 
 @register_dataset(

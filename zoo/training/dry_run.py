@@ -58,8 +58,12 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     state = sum(t.nbytes for s in optimizer.state.values() for t in s.values() if isinstance(t, Tensor))
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     activations = sum(n for address, n in saved.items() if address not in own) * recipe.training.batch_size // PROBE
-    count = sum(p.numel() for p in model.parameters())
-    lines += [f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})", *shapes, "", f"{count:,} parameters"]
+    lines += [
+        f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})",
+        *shapes,
+        "",
+        f"{model.parameter_count:,} parameters",
+    ]
 
     train, test = split_sizes(recipe.data)
     steps = len(cut(torch.empty(train), recipe.training.batch_size))

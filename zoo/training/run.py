@@ -60,7 +60,7 @@ def train(
         Divergence: the loss is no longer finite; names step, term and last good checkpoint.
         Interrupted: Ctrl-C; a checkpoint was written.
     """
-    place = Path(os.path.abspath(out.expanduser()))
+    place = Path(os.path.abspath(os.path.expanduser(out)))
     partial = place.parent / f"{place.name}.partial"
     checkpoint = partial / CHECKPOINT_FILE
     if resume and not checkpoint.exists() and finished(place, recipe):
