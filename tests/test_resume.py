@@ -74,7 +74,9 @@ def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_p
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     state = trainer(tiny_recipe()).state()
-    with pytest.raises(ZooError, match="another recipe"):
+    with pytest.raises(
+        ZooError, match=r"another recipe \(training.batch_size was 50, is 128; training.epochs was 2, is 9"
+    ):
         trainer(tiny_recipe(training={"epochs": 9})).restore(state)
 
 
@@ -107,7 +109,7 @@ def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = tmp_path / "r.json"
-    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 150, "batch_size": 10, "checkpoint_every": 1000})))
+    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 150, "batch_size": 10})))
     process = start(recipe, tmp_path / "run")
     log = tmp_path / "run.partial" / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -132,33 +134,38 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
     assert not (tmp_path / "run.partial").exists()
 
 
-def test_in_process_an_interrupt_stops_between_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_in_process_a_signal_stops_between_two_steps(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = tiny_recipe(training={"epochs": 50, "batch_size": 50})
-    original = Trainer.run_epoch
+    original = Trainer.segments
 
-    def interrupting(self: Trainer, on_step: Any) -> Any:
+    def interrupting(self: Trainer) -> Any:
         if self.epoch == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(self, on_step)
+            os.kill(os.getpid(), number)
+        return original(self)
 
-    monkeypatch.setattr(Trainer, "run_epoch", interrupting)
+    monkeypatch.setattr(Trainer, "segments", interrupting)
+    before = [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(run.Interrupted, match="stopped at step 11; .*--resume"):
         train(recipe, tmp_path / "run", CPU)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_diverged_state_never_replaces_a_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Trainer.run_epoch
+    original = Trainer.segments
 
-    def breaking(self: Trainer, on_step: Any) -> Any:
+    def breaking(self: Trainer) -> Any:
         if self.epoch == 1:
             next(self.model.parameters()).data.fill_(float("nan"))
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, on_step)
+        return original(self)
 
-    monkeypatch.setattr(Trainer, "run_epoch", breaking)
+    monkeypatch.setattr(Trainer, "segments", breaking)
+    recipe = tiny_recipe(training={"epochs": 9, "batch_size": 50}, execution={"checkpoint_epochs": 1})
     with pytest.raises(Divergence, match="last good checkpoint, step 5"):
-        train(tiny_recipe(training={"epochs": 9, "batch_size": 50}), tmp_path / "run", CPU)
+        train(recipe, tmp_path / "run", CPU)
     state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
     assert all(torch.isfinite(value).all() for value in state["model"].values())
 

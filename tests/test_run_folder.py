@@ -85,9 +85,15 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
 
 
-def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(ZooError, match="nothing to resume"):
-        train(tiny_recipe(), tmp_path / "run", CPU, resume=True)
+def test_with_nothing_to_resume_a_run_begins_and_says_so(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.partial").mkdir()  # of a run that was killed before its first checkpoint
+    train(tiny_recipe(), tmp_path / "run", CPU, resume=True)
+    assert "no checkpoint" in capsys.readouterr().out
+    assert weights(tmp_path / "run") == weights(trained)
+    train(tiny_recipe(), tmp_path / "run", CPU, resume=True)
+    assert "finished already" in capsys.readouterr().out
 
 
 def test_an_unwritable_output_folder(tmp_path: Path) -> None:

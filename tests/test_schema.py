@@ -148,7 +148,7 @@ def test_defaults_are_written_out_and_read_back() -> None:
 def test_the_digest_follows_what_decides_the_weights_and_nothing_else() -> None:
     recipe = tiny_recipe()
     assert tiny_recipe(summary="other", source={"notes": "x"}).digest() == recipe.digest()
-    assert tiny_recipe(training={"epochs": 2, "batch_size": 50, "checkpoint_every": 9}).digest() == recipe.digest()
+    assert tiny_recipe(execution={"compile": "on", "checkpoint_epochs": 9}).digest() == recipe.digest()
     assert tiny_recipe(training={"epochs": 2, "batch_size": 50, "seed": 1}).digest() != recipe.digest()
     assert tiny_recipe(objective={"name": "elbo", "beta": 2.0}).digest() != recipe.digest()
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe, trainer, weights
-from zoo.data import load_images
+from zoo.data import ImageSet, load_images
 from zoo.errors import ZooError
 from zoo.sections import CosineSchedule, ExponentialSchedule, StepSchedule
-from zoo.training.batches import batches, cut, epoch_order, place, streamed
+from zoo.training.batches import Resident, Streamed, ahead, batch_sizes, epoch_order, place, portions
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.run import train
 from zoo.training.trainer import Divergence, Trainer
@@ -54,20 +54,41 @@ def test_the_order_is_a_permutation_of_its_own_for_every_epoch_and_seed() -> Non
 def test_batches_cover_the_epoch_once_whether_resident_or_streamed() -> None:
     images = torch.arange(23, dtype=torch.uint8).reshape(23, 1, 1, 1)
     order = epoch_order(23, 0, 0)
-    found = list(batches(images, order, 5, CPU))
-    assert [len(batch) for batch in found] == [5, 5, 5, 5, 3]
-    assert torch.cat(found).flatten().tolist() == order.tolist()
-    assert torch.equal(torch.cat(list(batches(images, order, 5, CPU, skip=3))), torch.cat(found[3:]))
-    ahead = list(streamed((images[part] for part in order.split(5)), CPU))
-    assert all(torch.equal(a, b) for a, b in zip(ahead, found, strict=True))
-    assert list(streamed(iter(()), CPU)) == []
+    sizes = batch_sizes(23, 5)
+    assert sizes == [5, 5, 5, 5, 3]
+    for feed in (Resident(images, 5), Streamed(images, 5, CPU)):
+        for skip in (0, 3):
+            feed.start(order, skip)
+            found = []
+            for step, size in list(enumerate(sizes))[skip:]:
+                feed.next()
+                found.append(feed.batch(torch.tensor(step), size).clone())
+            assert torch.cat(found).flatten().tolist() == order[5 * skip :].tolist()
+
+
+def test_a_run_has_the_same_bits_whether_its_images_are_resident_or_streamed() -> None:
+    resident, streamed = trainer(tiny_recipe()), trainer(tiny_recipe())
+    streamed.feed = streamed.take_step.feed = Streamed(streamed.train_images, 50, CPU)
+    for found in (resident, streamed):
+        while not found.done:
+            found.run_epoch()
+    for name, value in resident.model.state_dict().items():
+        assert torch.equal(value, streamed.model.state_dict()[name]), name
+
+
+def test_portions_are_of_equal_batches_and_not_too_long() -> None:
+    assert list(portions([5, 5, 5, 3], 2)) == [(2, 5), (1, 5), (1, 3)]
+    assert list(portions([5, 6], 8)) == [(1, 5), (1, 6)]
+    assert list(portions([], 8)) == []
 
 
 def test_a_single_image_at_the_end_joins_the_batch_before_it() -> None:
     # BatchNorm cannot normalise one image: 101 images in batches of 50 would end in a traceback.
-    assert [len(part) for part in cut(torch.arange(101), 50)] == [50, 51]
-    assert [len(part) for part in cut(torch.arange(1), 50)] == [1]
-    assert [len(part) for part in cut(torch.arange(3), 1)] == [1, 1, 1]
+    assert batch_sizes(101, 50) == [50, 51]
+    assert batch_sizes(1, 50) == [1]
+    assert batch_sizes(3, 1) == [1, 1, 1]
+    assert batch_sizes(104, 50, least=4) == [50, 50, 4]
+    assert batch_sizes(103, 50, least=4) == [50, 53]
     found = trainer(tiny_recipe(model={"variant": "bn_vae"}, data={"name": "tiny", "train_images": 101}))
     assert found.run_epoch()
     assert (found.step, found.epoch) == (2, 1)
@@ -97,12 +118,12 @@ def test_an_error_while_streaming_reaches_the_trainer() -> None:
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(streamed(broken(), CPU))
+        list(ahead(broken(), pinned=False))
 
 
 def test_images_stay_where_they_are_on_the_cpu() -> None:
-    images = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
-    assert place(images, CPU) is images
+    data = ImageSet(torch.zeros(3, 1, 2, 2, dtype=torch.uint8))
+    assert place(data, CPU) is data.images
 
 
 # --- it learns, whatever the optimizer --------------------------------------------------------------------------------
@@ -142,7 +163,7 @@ def test_the_schedule_reaches_the_optimizer() -> None:
     found = trainer(recipe)
     rates = [row["learning_rate"] for row in (found.run_epoch(), found.run_epoch()) if row]
     assert rates == [1e-4, 5e-5]
-    assert found.optimizer.param_groups[0]["lr"] == 5e-5
+    assert found.optimizer.rate.item() == pytest.approx(5e-5)
 
 
 def test_the_rows_are_means_over_all_images_also_with_a_short_last_batch() -> None:
@@ -174,27 +195,22 @@ def test_dropout_and_batchnorm_train_in_training_and_rest_in_tests() -> None:
 
 def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path: Path) -> None:
     recipe = tiny_recipe(optimizer={"name": "sgd", "learning_rate": 1e6}, training={"epochs": 5, "batch_size": 50})
-    with pytest.raises(Divergence, match=r"the term '(kl|reconstruction)' .* at step \d+ \(epoch 1\); no checkpoint"):
+    with pytest.raises(Divergence, match=r"the term '(kl|reconstruction)' .* at step \d+ \(epoch 1\); .*step 0, is"):
         train(recipe, tmp_path / "run", CPU)
 
 
-def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path) -> None:
-    recipe = tiny_recipe(training={"epochs": 5, "batch_size": 50})
-    original = Trainer.run_epoch
+def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(training={"epochs": 5, "batch_size": 50}, execution={"checkpoint_epochs": 1})
+    original = Trainer.segments
 
-    def breaking(self: Trainer, on_step: Any) -> Any:
+    def breaking(self: Trainer) -> Any:
         if self.epoch == 2:
             next(self.model.parameters()).data.fill_(float("nan"))
-        return original(self, on_step)
+        return original(self)
 
-    Trainer.run_epoch = breaking  # type: ignore[method-assign]
-    try:
-        with pytest.raises(
-            Divergence, match=r"step 11 \(epoch 3\); the last good checkpoint, step 10, is .*safetensors"
-        ):
-            train(recipe, tmp_path / "run", CPU)
-    finally:
-        Trainer.run_epoch = original  # type: ignore[method-assign]
+    monkeypatch.setattr(Trainer, "segments", breaking)
+    with pytest.raises(Divergence, match=r"step 11 \(epoch 3\); the last good checkpoint, step 10, is .*safetensors"):
+        train(recipe, tmp_path / "run", CPU)
     state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
     assert state["step"] == 10
     assert all(torch.isfinite(value).all() for value in state["model"].values())
@@ -202,12 +218,12 @@ def test_a_later_divergence_keeps_the_good_checkpoint(tmp_path: Path) -> None:
 
 def test_weights_that_break_in_the_last_step_are_noticed() -> None:
     found = trainer(tiny_recipe(training={"epochs": 1, "batch_size": 230}))
-    step = found.optimizer.step
+    update = found.optimizer.update
 
-    def breaking() -> None:
-        step()
+    def breaking(gradients: Any) -> None:
+        update(gradients)
         next(found.model.parameters()).data.fill_(float("inf"))
 
-    found.optimizer.step = breaking  # type: ignore[method-assign,assignment]
+    found.optimizer.update = breaking  # type: ignore[method-assign]
     with pytest.raises(Divergence, match=r"no longer finite at step 1 \(epoch 1\)"):
         found.run_epoch()

@@ -8,10 +8,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.catalog import recipe_path, recipe_paths
+from zoo.catalog import list_models, recipe_path, recipe_paths
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -70,6 +71,26 @@ def import_files(files: Sequence[str]) -> None:
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
             place = f", line {lines[-1]}" if lines else ""
             raise ZooError(f"--import {file}{place}: {type(error).__name__}: {error}") from error
+
+
+def expand_recipes(sources: Sequence[str], *, everything: bool = False) -> list[str]:
+    """Files and names of recipes, where wildcards stand for every entry or file that they fit.
+
+    Raises:
+        ZooError: there is nothing to train, or a wildcard fits nothing.
+    """
+    found = list_models() if everything else []
+    for source in sources:
+        if not set(source) & set("*?["):
+            found.append(source)
+            continue
+        matches = list_models(source) or sorted(glob(source))
+        if not matches:
+            raise ZooError(f"no entry and no file fits {source!r}; the entries are {', '.join(list_models())}")
+        found += matches
+    if not found:
+        raise ZooError(f"name a recipe's file or an entry ({', '.join(list_models())}), or use --all")
+    return list(dict.fromkeys(found))
 
 
 def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:

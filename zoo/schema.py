@@ -19,7 +19,7 @@ from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.parsing import override, parse_json, validate
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
-from zoo.sections import Claim, Optimizer, Source, Training
+from zoo.sections import Claim, Execution, Optimizer, Source, Training
 
 DataT = TypeVar("DataT", bound=DatasetConfig)
 ModelT = TypeVar("ModelT", bound=VariantConfig)
@@ -40,6 +40,7 @@ class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
     objective: ObjectiveT
     optimizer: Optimizer
     training: Training
+    execution: Execution = Execution()
     source: Source = Source()
     claims: tuple[Claim, ...] = ()
 
@@ -68,7 +69,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise ZooError(f"cannot read the recipe {path}: {error}") from error
     fields = parse_json(text, str(path))
-    if overrides:
+    if any(not override.startswith("execution.") for override in overrides):
         fields.pop("claims", None)  # they are of the recipe as it stands
     return parse_recipe(override(fields, overrides), f"{path} with --set" if overrides else str(path))
 

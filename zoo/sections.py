@@ -112,7 +112,31 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="Of the initial weights, the order of the images and the noise."
     )
-    checkpoint_every: Size = Field(1, description="Epochs between two checkpoints.")
+
+
+class Execution(Section):
+    """How the steps are run and kept: decides the speed, and the weights by no more than rounding."""
+
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "tf32",
+        description="Of matrix products and convolutions: `fp32`, `tf32` (on CUDA; elsewhere the same as `fp32`), or "
+        "`bf16` (autocast). Weights, losses and the optimizer stay in 32 bits.",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether the whole step goes through `torch.compile`. `auto`: on CUDA, where the time it is "
+        "predicted to save exceeds the time it takes.",
+    )
+    graph: Literal["on", "off"] = Field(
+        "on", description="Whether steps are captured as CUDA graphs and replayed, several at once. On CUDA only."
+    )
+    convolutions: Literal["auto", "contiguous", "channels_last", "gemm"] = Field(
+        "auto",
+        description="How they are computed: by the library on images in either memory layout, or, where they are "
+        "strided, as slices and one matrix product. `auto`: what was measured to be fastest; see `performance.md`.",
+    )
+    checkpoint_minutes: Positive | None = Field(1.0, description="Between two checkpoints; `null`: not by the clock.")
+    checkpoint_epochs: Size | None = Field(None, description="Between two checkpoints; `null`: not by epochs.")
 
 
 class Source(Section):

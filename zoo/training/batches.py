@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from zoo.data import ImageSet
+from zoo.training.distributed import SOLO, World
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
@@ -16,40 +20,124 @@ def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(images, generator=torch.Generator().manual_seed(mixed % 2**63))
 
 
-def place(images: Tensor, device: torch.device) -> Tensor:
-    """The images on the device where they fit into half its free memory, else where they are, to be streamed."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return images if images.nbytes > free // 2 else images.to(device)
-    return images.to(device)
+def batch_sizes(images: int, size: int, least: int = 2) -> list[int]:
+    """The sizes of an epoch's batches: the last takes what is left, or the batch before it does where that is too few.
 
-
-def cut(order: Tensor, size: int) -> list[Tensor]:
-    """An epoch's order in parts of ``size``; the last has what is left, and a single image joins the part before it."""
-    parts = list(order.split(size))
-    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:  # BatchNorm cannot normalise one image
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
-
-
-def batches(images: Tensor, order: Tensor, size: int, device: torch.device, skip: int = 0) -> Iterator[Tensor]:
-    """uint8 batches (B, C, H, W) on the device, in the given order, without the first ``skip``.
-
-    Images that are on the device are gathered there; others are streamed to it.
+    ``least`` is 2 because BatchNorm cannot normalise one image.
     """
-    gathered = (images[part] for part in cut(order.to(images.device), size)[skip:])
-    return gathered if images.device == device else streamed(gathered, device)
+    sizes = [size] * (images // size)
+    rest = images % size
+    if not rest:
+        return sizes
+    if sizes and rest < least:
+        return [*sizes[:-1], size + rest]
+    return [*sizes, rest]
 
 
-def streamed(gathered: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Batches copied to the device while a second thread gathers the next one."""
+def portions(sizes: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """Runs of equal batch sizes, cut to at most so many steps: (steps, images in each)."""
+    while sizes:
+        steps = next((n for n, size in enumerate(sizes) if size != sizes[0]), len(sizes))
+        steps = min(steps, most)
+        yield steps, sizes[0]
+        sizes = sizes[steps:]
+
+
+class Resident:
+    """Images on the device; a batch is gathered there, as part of the step.
+
+    Args:
+        images: uint8 (N, C, H, W), on the device.
+        size: of a batch.
+        world: of each batch this process takes its own share.
+    """
+
+    steps_at_once = True
+    """Whether several steps can follow one another without the host."""
+
+    def __init__(self, images: Tensor, size: int, world: World = SOLO) -> None:
+        self.images = images
+        self.size = size
+        self.order = torch.arange(len(images), device=images.device)
+        self.offsets = torch.arange(world.rank, 2 * size, world.size, device=images.device)
+
+    def start(self, order: Tensor, skip: int) -> None:
+        """Begin an epoch; ``skip`` steps of it are done."""
+        self.order.copy_(order)
+
+    def next(self) -> None:
+        """Make the following batch ready; here it is."""
+
+    def batch(self, position: Tensor, images: int) -> Tensor:
+        """The share of ``images`` images in the batch at this step (a scalar) of the epoch: uint8 (images, C, H, W)."""
+        # The remainder keeps warm-up steps, which do not stop at the epoch's end, inside the images.
+        return self.images[self.order[(position * self.size + self.offsets[:images]) % len(self.order)]]
+
+
+class Streamed:
+    """Images that do not fit on the device: each batch is copied into one place there, the next one read meanwhile.
+
+    Args:
+        images: uint8 (N, C, H, W), anywhere.
+        size: of a batch.
+        device: where the batches go.
+        world: of each batch this process takes its own share.
+    """
+
+    steps_at_once = False
+
+    def __init__(self, images: Tensor, size: int, device: torch.device, world: World = SOLO) -> None:
+        self.images = images
+        self.size = size
+        self.world = world
+        self.place = torch.zeros(2 * size, *images.shape[1:], dtype=torch.uint8, device=device)
+        self.batches: Iterator[Tensor] = iter(())
+
+    def start(self, order: Tensor, skip: int) -> None:
+        """Begin an epoch; ``skip`` steps of it are done."""
+        sizes = batch_sizes(len(order), self.size, 2 * self.world.size)
+        parts = order.split(sizes)[skip:]
+        self.batches = ahead(
+            (self.images[part[self.world.rank :: self.world.size]] for part in parts), pinned=self.place.is_cuda
+        )
+
+    def next(self) -> None:
+        """Copy the following batch to the device; after the last one, that stays."""
+        batch = next(self.batches, None)
+        if batch is not None:
+            self.place[: len(batch)].copy_(batch, non_blocking=True)
+
+    def batch(self, position: Tensor, images: int) -> Tensor:
+        """The batch that :meth:`next` has brought: uint8 (images, C, H, W)."""
+        return self.place[:images]
+
+
+PLACED: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
+"""Images on a device, as long as a run uses them: runs on the same images share them."""
+
+
+def place(data: ImageSet, device: torch.device) -> Tensor:
+    """The images on the device where they fit into half its free memory, else where they are, to be streamed."""
+    images = data.images
+    if device.type == "cpu":
+        return images
+    found = PLACED.get((data.digest, device))
+    if found is None:
+        if device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return images
+        found = PLACED[data.digest, device] = images.to(device)
+    return found
+
+
+def ahead(batches: Iterator[Tensor], pinned: bool) -> Iterator[Tensor]:
+    """The batches, each read by a second thread while the one before it is in use."""
 
     def fetch() -> Tensor | None:
-        batch = next(gathered, None)
-        return batch.pin_memory() if batch is not None and device.type == "cuda" else batch
+        batch = next(batches, None)
+        return batch.pin_memory() if batch is not None and pinned else batch
 
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        following = ahead.submit(fetch)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(fetch)
         while (batch := following.result()) is not None:
-            following = ahead.submit(fetch)
-            yield batch.to(device, non_blocking=True)
+            following = thread.submit(fetch)
+            yield batch

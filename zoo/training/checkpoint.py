@@ -1,9 +1,15 @@
-"""One file with everything a run needs to go on: safetensors for the tensors, JSON in its metadata for the rest."""
+"""One file with everything a run needs to go on: safetensors for the tensors, JSON in its metadata for the rest.
+
+A run's checkpoints are serialised and written by a second thread while training goes on.
+"""
 
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import safetensors
@@ -12,6 +18,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.files import write_atomically
+from zoo.sections import Execution
 
 State = dict[str, Any]
 """Nested dicts and lists of tensors and JSON values."""
@@ -23,8 +30,16 @@ def write_checkpoint(path: Path, state: State) -> None:
     Raises:
         ZooError: the file cannot be written; the checkpoint before it is untouched.
     """
+    _write(path, *_snapshot(state))
+
+
+def _snapshot(state: State) -> tuple[dict[str, Tensor], Any]:
+    """Copies of the tensors in the state, which may change from now on, and everything else."""
     tensors: dict[str, Tensor] = {}
-    rest = _split(state, "", tensors)
+    return tensors, _split(state, "", tensors)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], rest: Any) -> None:
     write_atomically(path, save(tensors, metadata={"state": json.dumps(rest)}))
 
 
@@ -41,6 +56,61 @@ def read_checkpoint(path: Path) -> State:
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ZooError(f"cannot read the checkpoint {path} ({error}); start again with --overwrite") from error
     return state
+
+
+class Checkpoints:
+    """Writes one run's checkpoints, each in place of the one before it. Use as a context manager around the run.
+
+    Args:
+        path: the file.
+        settings: how often.
+    """
+
+    def __init__(self, path: Path, settings: Execution) -> None:
+        self.path = path
+        self.epochs = settings.checkpoint_epochs
+        self.seconds = settings.checkpoint_minutes and 60 * settings.checkpoint_minutes
+        self.written_at = time.monotonic()
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.writing: Future[None] | None = None
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.finish()
+        finally:
+            self.thread.shutdown()
+
+    def due(self, epoch: int | None = None) -> bool:
+        """Whether it is time for another; ``epoch`` epochs have just been completed, if any."""
+        by_clock = self.seconds is not None and time.monotonic() - self.written_at >= self.seconds
+        return by_clock or bool(self.epochs and epoch and epoch % self.epochs == 0)
+
+    def write(self, state: State, wait: bool = False) -> None:
+        """Copy the state and begin to write it, once the one before it is written.
+
+        Raises:
+            ZooError: that one could not be written, or this one, if ``wait``.
+        """
+        self.finish()
+        self.writing = self.thread.submit(_write, self.path, *_snapshot(state))
+        self.written_at = time.monotonic()
+        if wait:
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait for what is being written.
+
+        Raises:
+            ZooError: it cannot be written; the checkpoint before it is untouched.
+        """
+        writing, self.writing = self.writing, None
+        if writing:
+            writing.result()
 
 
 def _split(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:

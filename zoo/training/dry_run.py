@@ -11,8 +11,8 @@ from zoo.builder import build, build_objective
 from zoo.configs import DatasetConfig
 from zoo.data import load_images
 from zoo.schema import Recipe
-from zoo.training.batches import cut
-from zoo.training.optimizers import build_optimizer
+from zoo.training.batches import batch_sizes
+from zoo.training.optimizers import Optimizer
 
 PROBE = 2
 """Images in the batch that sizes are read off."""
@@ -26,7 +26,7 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     """
     model = build(recipe).to(device)
     objective = build_objective(recipe).to(device)
-    optimizer = build_optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
+    optimizer = Optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
     lines = [f"{recipe.name}: {recipe.model.variant}, {recipe.objective.name}, {recipe.data.name}, on {device}", ""]
 
     shapes: list[str] = []
@@ -51,11 +51,10 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     blank = torch.zeros(PROBE, *model.image_shape, device=device)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = objective(model, blank, torch.zeros((), device=device))["loss"]
-    loss.backward()
-    optimizer.step()
+    optimizer.update(torch.autograd.grad(loss, optimizer.parameters, allow_unused=True))
 
     weights = sum(p.nbytes for p in model.parameters())
-    state = sum(t.nbytes for s in optimizer.state.values() for t in s.values() if isinstance(t, Tensor))
+    state = sum(tensor.nbytes for tensors in optimizer.state.values() for tensor in tensors)
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     activations = sum(n for address, n in saved.items() if address not in own) * recipe.training.batch_size // PROBE
     lines += [
@@ -66,7 +65,7 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     ]
 
     train, test = split_sizes(recipe.data)
-    steps = len(cut(torch.empty(train), recipe.training.batch_size))
+    steps = len(batch_sizes(train, recipe.training.batch_size))
     lines.append(
         f"{train:,} training images, {steps:,} steps an epoch, "
         f"{steps * recipe.training.epochs:,} steps in {recipe.training.epochs} epochs"

@@ -1,31 +1,121 @@
-"""From the recipe's optimizer section to torch's optimizers."""
+"""From the recipe's optimizer section to torch's optimizers, in their functional form.
+
+The state is made once, before the first step, and every tensor stays where it is: a captured CUDA graph reads and
+writes tensors by address, and a compiled step can be traced as a whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from torch import nn, optim
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 from zoo.sections import SGD, Adam, AdamW, OptimizerConfig, RMSprop
 
-
-def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """The optimizer with the learning rate of the first epoch."""
-    settings = config.model_dump(exclude={"name", "learning_rate", "schedule"})
-    classes: dict[type[OptimizerConfig], Callable[..., optim.Optimizer]] = {
-        Adam: optim.Adam,
-        AdamW: optim.AdamW,
-        SGD: optim.SGD,
-        RMSprop: optim.RMSprop,
-    }
-    if not isinstance(config, RMSprop):  # which has no fused form
-        settings["fused"] = True
-    return classes[type(config)](parameters, lr=config.learning_rate, **settings)
+Lists = dict[str, list[Tensor]]
+"""A state's name → one tensor per parameter."""
 
 
-def set_learning_rate(optimizer: optim.Optimizer, config: OptimizerConfig, epoch: int, epochs: int) -> float:
-    """Set and return the learning rate of 0-based ``epoch``."""
-    rate: float = config.learning_rate * config.schedule.factor(epoch, epochs)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    return rate
+class Optimizer:
+    """Updates parameters in place.
+
+    Args:
+        config: which optimizer.
+        parameters: what it updates.
+    """
+
+    def __init__(self, config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> None:
+        self.config = config
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.rate = torch.zeros((), device=self.parameters[0].device)
+        self.state: Lists = {
+            name: [torch.zeros((), device=p.device) if name == "step" else torch.zeros_like(p) for p in self.parameters]
+            for name in STATES[type(config)]
+        }
+        self.set_rate(0, 1)
+
+    def set_rate(self, epoch: int, epochs: int) -> float:
+        """Set and return the learning rate of 0-based ``epoch`` of ``epochs``."""
+        rate: float = self.config.learning_rate * self.config.schedule.factor(epoch, epochs)
+        self.rate.fill_(rate)
+        return rate
+
+    @torch.no_grad()
+    def update(self, gradients: Sequence[Tensor | None]) -> None:
+        """One step; a parameter whose gradient is None stays as it is."""
+        used = [index for index, gradient in enumerate(gradients) if gradient is not None]
+        parameters = [self.parameters[index] for index in used]
+        state = {name: [tensors[index] for index in used] for name, tensors in self.state.items()}
+        found = [gradient for gradient in gradients if gradient is not None]
+        if torch.compiler.is_compiling():  # written out, so that the compiler fuses it
+            form = {"foreach": True}
+        else:  # torch's own kernel, which needs gradients laid out like their parameters
+            form = {"fused": True}
+            found = [
+                g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+                for p, g in zip(parameters, found, strict=True)
+            ]
+        UPDATES[type(self.config)](self.config, parameters, found, state, self.rate, form)
+
+    def state_dict(self) -> Lists:
+        """The live state."""
+        return self.state
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Lists) -> None:
+        """Copy a state into this one."""
+        for name, tensors in self.state.items():
+            for mine, other in zip(tensors, state[name], strict=True):
+                mine.copy_(other)
+
+
+def _adam(
+    config: Adam, parameters: list[Tensor], gradients: list[Tensor], state: Lists, rate: Tensor, form: dict[str, bool]
+) -> None:
+    adam(
+        parameters, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"],
+        lr=rate, beta1=config.betas[0], beta2=config.betas[1], eps=config.eps, weight_decay=config.weight_decay,
+        decoupled_weight_decay=isinstance(config, AdamW), amsgrad=False, maximize=False,
+        capturable="foreach" in form, **form,
+    )  # fmt: skip
+
+
+def _sgd(
+    config: SGD, parameters: list[Tensor], gradients: list[Tensor], state: Lists, rate: Tensor, form: dict[str, bool]
+) -> None:
+    momentum: list[Tensor | None] = list(state["momentum_buffer"]) if config.momentum else [None] * len(parameters)
+    sgd(
+        parameters, gradients, momentum, lr=rate, momentum=config.momentum, weight_decay=config.weight_decay,
+        dampening=0, nesterov=False, maximize=False, **form,
+    )  # fmt: skip
+
+
+def _rmsprop(
+    config: RMSprop,
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    state: Lists,
+    rate: Tensor,
+    form: dict[str, bool],
+) -> None:
+    on_cuda = parameters[0].is_cuda  # there is no fused form; on a GPU a learning rate on the device needs foreach
+    rmsprop(
+        parameters, gradients, state["square_avg"], [], state["momentum_buffer"], state["step"],
+        lr=rate, alpha=config.alpha, eps=config.eps, weight_decay=config.weight_decay, momentum=config.momentum,
+        centered=False, foreach=on_cuda or "foreach" in form, capturable=on_cuda or "foreach" in form,
+    )  # fmt: skip
+
+
+UPDATES: dict[type[OptimizerConfig], Callable[..., Any]] = {Adam: _adam, AdamW: _adam, SGD: _sgd, RMSprop: _rmsprop}
+STATES: dict[type[OptimizerConfig], tuple[str, ...]] = {
+    Adam: ("step", "exp_avg", "exp_avg_sq"),
+    AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    SGD: ("momentum_buffer",),
+    RMSprop: ("step", "square_avg", "momentum_buffer"),
+}
+"""What each keeps per parameter; all of it starts at zero, as in torch.optim."""

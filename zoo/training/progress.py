@@ -1,26 +1,32 @@
-"""What a person sees of a run: a rich progress bar on a terminal, one plain line per epoch elsewhere."""
+"""What a person sees of runs: rich progress bars on a terminal, one plain line per epoch elsewhere."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import Progress as Bars
 
 from zoo.schema import Recipe
 from zoo.training.trainer import Row, Trainer
 
 
 class Progress:
-    """Epoch, loss terms, images per second and time left. Use as a context manager around the run."""
+    """The lines and bars of one or several runs. Use as a context manager around them.
 
-    def __init__(self, recipe: Recipe, trainer: Trainer) -> None:
-        self.epochs = recipe.training.epochs
-        self.console = Console(highlight=False)
-        images = len(trainer.train_images)
-        self.bar = Bar(
+    Args:
+        named: whether each line begins with the name of its run, for several.
+        silent: show nothing.
+    """
+
+    def __init__(self, named: bool = False, silent: bool = False) -> None:
+        self.named = named
+        self.console = Console(highlight=False, quiet=silent)
+        self.bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
@@ -29,34 +35,56 @@ class Progress:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        done = trainer.epoch * images + trainer.step % trainer.steps_per_epoch * recipe.training.batch_size
-        self.task = self.bar.add_task(
-            self._title(trainer.epoch + 1), total=self.epochs * images, completed=done, state=""
-        )
-        self.images_per_epoch = images
-        self.mark = (time.perf_counter(), 0)
-        self.seen = 0
-
-    def _title(self, epoch: int) -> str:
-        return f"epoch {min(epoch, self.epochs)}/{self.epochs}"
 
     def __enter__(self) -> Progress:
-        self.bar.start()
+        self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self.bars.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self.console.print(text, soft_wrap=True)
+        """Print a line above the bars."""
+        self.console.print(text, soft_wrap=True, markup=False)
+
+    @contextmanager
+    def run(self, title: str, recipe: Recipe, trainer: Trainer) -> Iterator[RunProgress]:
+        """A bar for this run, until the context ends."""
+        shown = RunProgress(self, f"{title}: " if self.named else "", recipe, trainer)
+        try:
+            yield shown
+        finally:
+            self.bars.remove_task(shown.task)
+
+
+class RunProgress:
+    """Epoch, loss terms, images per second and time left of one run."""
+
+    def __init__(self, progress: Progress, title: str, recipe: Recipe, trainer: Trainer) -> None:
+        self.progress = progress
+        self.title = title
+        self.epochs = recipe.training.epochs
+        self.images_per_epoch = sum(trainer.sizes)
+        done = trainer.epoch * self.images_per_epoch + sum(trainer.sizes[: trainer.step % trainer.steps_per_epoch])
+        self.task = progress.bars.add_task(
+            self._epoch(trainer.epoch + 1), total=self.epochs * self.images_per_epoch, completed=done, state=""
+        )
+        self.mark = (time.perf_counter(), 0)
+        self.seen = 0
+
+    def _epoch(self, epoch: int) -> str:
+        return f"{self.title}epoch {min(epoch, self.epochs)}/{self.epochs}"
+
+    def say(self, text: str) -> None:
+        """Print a line about this run."""
+        self.progress.say(f"{self.title}{text}")
 
     def advance(self, images: int) -> None:
-        """Count a step."""
+        """Count a portion of steps."""
         self.seen += images
-        self.bar.advance(self.task, images)
+        self.progress.bars.advance(self.task, images)
 
     def epoch_done(self, row: Row) -> None:
         """Print the epoch's line: loss terms on both splits, speed, time left."""
@@ -69,6 +97,6 @@ class Progress:
             for split in ("train", "test")
         )
         pace = f"{speed:,.0f} images/s  {left:.0f} s left"
-        self.say(f"{self._title(row['epoch'])}  {terms}  {pace}")
+        self.progress.say(f"{self._epoch(row['epoch'])}  {terms}  {pace}")
         state = " ".join(f"{name} {value:.1f}" for name, value in row["train"].items()) + f"  {speed:,.0f} images/s"
-        self.bar.update(self.task, description=self._title(row["epoch"] + 1), state=state)
+        self.progress.bars.update(self.task, description=self._epoch(row["epoch"] + 1), state=state)

@@ -6,24 +6,30 @@ run that goes on from there ends with the same bits.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.builder import build, build_objective
-from zoo.data import ImageSet, as_float
+from zoo.data import ImageSet
 from zoo.devices import random_state, set_random_state
+from zoo.digest import differences
 from zoo.errors import ZooError
 from zoo.evaluation import objective_terms
 from zoo.schema import Recipe
-from zoo.totals import Totals
-from zoo.training.batches import batches, cut, epoch_order, place
-from zoo.training.optimizers import build_optimizer, set_learning_rate
+from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order, place, portions
+from zoo.training.distributed import SOLO, World
+from zoo.training.execution import StepByStep, choose
+from zoo.training.lane import Lane
+from zoo.training.layout import laid_out
+from zoo.training.optimizers import Optimizer
+from zoo.training.step import Step
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -43,29 +49,61 @@ class Trainer:
         recipe: what to train.
         train, test: the images; the test images are only measured.
         device: where.
+        world: the processes that train it together.
 
     Raises:
-        ZooError: the variant cannot take the images.
+        ZooError: the variant cannot take the images, or a batch is too small.
     """
 
-    def __init__(self, recipe: Recipe, train: ImageSet, test: ImageSet, device: torch.device) -> None:
+    def __init__(
+        self, recipe: Recipe, train: ImageSet, test: ImageSet, device: torch.device, world: World = SOLO
+    ) -> None:
         self.recipe = recipe
-        torch.manual_seed(recipe.training.seed)
-        self.model = build(recipe).to(device)
-        self.device = device = self.model.device  # with its index
+        self.world = world
+        self.device = device = torch.empty(0, device=device).device  # with its index
         self.data_digests = [train.digest, test.digest]
-        self.objective = build_objective(recipe).to(device)
-        self.optimizer = build_optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
-        self.train_images = place(train.images, device)
-        self.test_images = place(test.images, device)
-        self.steps_per_epoch = len(cut(torch.empty(len(train)), recipe.training.batch_size))
-        smallest = min(len(train), recipe.training.batch_size)
-        if smallest < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):
-            raise ZooError("BatchNorm needs at least two images in a batch; raise training.batch_size")
+        self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * world.size)
+        self.lane = Lane(device, recipe.execution.precision)
+        with self.lane.entered():
+            torch.manual_seed(recipe.training.seed)
+            self.model = laid_out(build(recipe).to(device), recipe.execution.convolutions)
+            self.objective = build_objective(recipe).to(device)
+            self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
+            self.train_images = place(train, device)
+            self.test_images = place(test, device)
+            if world.rank:  # each share of a batch has noise of its own
+                torch.manual_seed(recipe.training.seed + 2**32 * world.rank)
+        self.check_batches()
+        size = recipe.training.batch_size
+        self.feed = (
+            Resident(self.train_images, size, world)
+            if self.train_images.device == device
+            else Streamed(self.train_images, size, device, world)
+        )
+        self.take_step = Step(
+            self.model, self.objective, self.optimizer, self.feed, recipe.data, self.steps_per_epoch,
+            half=recipe.execution.precision == "bf16", world=world,
+        )  # fmt: skip
+        self.totals = self.take_step.totals
+        self.way: StepByStep | None = None
+        self.was_compiled: bool | None = None
         self.step = 0
-        self.totals = Totals(device)
         self.history: list[Row] = []
         self.seconds = 0.0
+        self.clock = 0.0
+
+    def check_batches(self) -> None:
+        """Refuse batches that the model or the number of processes cannot do with."""
+        share = self.world.share(min(self.sizes))
+        if share < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):
+            raise ZooError("BatchNorm needs at least two images in a batch; raise training.batch_size")
+        if share < 1:
+            raise ZooError(f"a batch of {min(self.sizes)} has no image for some of {self.world.size} processes")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return len(self.sizes)
 
     @property
     def epoch(self) -> int:
@@ -77,59 +115,94 @@ class Trainer:
         """Whether the recipe's last epoch is over."""
         return self.epoch >= self.recipe.training.epochs
 
+    def prepare(self) -> str:
+        """Choose how to run the steps, which warms up and may compile; says what was chosen. No state changes."""
+        before = copy.deepcopy(self.state())
+        with self.lane.entered():
+            self.model.train()
+            self.feed.start(self.order(), 0)
+            steps_left = self.recipe.training.epochs * self.steps_per_epoch - self.step
+            self.way = choose(self.take_step, self.recipe.execution, self.sizes, steps_left, self.was_compiled)
+        self.was_compiled = self.way.compiled
+        self.restore(before | {"compiled": self.was_compiled})
+        return self.way.words
+
+    def order(self) -> torch.Tensor:
+        """The order of the images in the current epoch."""
+        return epoch_order(len(self.train_images), self.recipe.training.seed, self.epoch)
+
+    def segments(self) -> Iterator[int]:
+        """Enqueue the rest of the epoch's steps on the device, and say after each portion how many images it had.
+
+        The steps may still be running when this ends. It may be left at any point; the next call goes on from there.
+        """
+        if not self.way:
+            self.prepare()
+        assert self.way
+        self._count_time(from_now=True)
+        with self.lane.entered():
+            self.optimizer.set_rate(self.epoch, self.recipe.training.epochs)
+            self.feed.start(self.order(), self.step % self.steps_per_epoch)
+        self.model.train()
+        for steps, images in portions(self.sizes[self.step % self.steps_per_epoch :], self.way.most):
+            with self.lane.entered():
+                self.way.run(steps, images)
+            self.step += steps
+            self._count_time()
+            yield steps * images
+
+    def end_epoch(self) -> Row:
+        """Wait for the epoch's steps and measure the test images.
+
+        Raises:
+            Divergence: a term was NaN or infinite; says at which step and which term.
+        """
+        epoch = self.epoch - 1
+        # Annealing stands where it stood in the last step, so that both curves show the same loss.
+        now = (self.step - 1) / self.steps_per_epoch
+        with self.lane.entered():
+            self.world.sum([self.totals.sums, self.totals.images])
+            rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
+            test = objective_terms(self.model, self.objective, self.test_images, self.recipe.data, now)
+            row: Row = {
+                "epoch": epoch + 1,
+                "step": self.step,
+                "learning_rate": rate,
+                "train": self.totals.means(),
+                "test": test,
+            }
+        self.check_finite()
+        broken = [name for name, value in test.items() if not math.isfinite(value)]
+        if broken:  # by the last step, which only the test images show
+            self._diverged(self.step, broken[-1])
+        with self.lane.entered():
+            self.totals.clear()
+        self._count_time()
+        row["seconds"] = round(self.seconds, 3)
+        self.history.append(row)
+        return row
+
     def run_epoch(self, on_step: Callable[[int], bool] = lambda images: False) -> Row | None:
         """Train to the end of the epoch and measure the test images.
 
         Args:
-            on_step: called after each step with the number of images in it; stops the epoch by returning True.
+            on_step: called after each portion with the number of images in it; stops the epoch by returning True.
 
         Returns:
             The epoch's row, or None if it was stopped on the way; calling again goes on.
 
         Raises:
-            Divergence: a term was NaN or infinite; says at which step and which term.
+            Divergence: as :meth:`end_epoch`.
         """
-        training, epoch, started = self.recipe.training, self.epoch, time.perf_counter()
-        rate = set_learning_rate(self.optimizer, self.recipe.optimizer, epoch, training.epochs)
-        order = epoch_order(len(self.train_images), training.seed, epoch)
-        elapsed = torch.zeros((), device=self.device)  # epochs, for annealing
-        self.model.train()
-
-        skip = self.step % self.steps_per_epoch
-        for batch in batches(self.train_images, order, training.batch_size, self.device, skip):
-            elapsed.fill_(self.step / self.steps_per_epoch)
-            terms = self.objective(self.model, as_float(batch, self.recipe.data), elapsed)
-            self.optimizer.zero_grad()
-            terms["loss"].backward()
-            self.optimizer.step()
-            self.step += 1
-            self.totals.add(terms, len(batch), self.step)
-            if on_step(len(batch)) and self.step % self.steps_per_epoch:
-                self.seconds += time.perf_counter() - started
+        for images in self.segments():
+            if on_step(images) and self.step % self.steps_per_epoch:
                 return None
-
-        row: Row = {
-            "epoch": epoch + 1,
-            "step": self.step,
-            "learning_rate": rate,
-            "train": self.totals.means(),
-            "test": objective_terms(
-                self.model, self.objective, self.test_images, self.recipe.data, elapsed.item()
-            ),  # with the weight of the last step, so that the curves can be compared
-        }
-        self.check_finite()
-        broken = [name for name, value in row["test"].items() if not math.isfinite(value)]
-        if broken:  # by the last step, which only the test images show
-            self._diverged(self.step, broken[-1])
-        self.totals = Totals(self.device)
-        self.seconds += time.perf_counter() - started
-        row["seconds"] = round(self.seconds, 3)
-        self.history.append(row)
-        return row
+        return self.end_epoch()
 
     def check_finite(self) -> None:
         """Raise Divergence if a term of this epoch's steps was not finite; waits for the device."""
-        divergence = self.totals.divergence()
+        with self.lane.entered():
+            divergence = self.totals.divergence()
         if divergence:
             self._diverged(*divergence)
 
@@ -137,41 +210,64 @@ class Trainer:
         epoch = (step - 1) // self.steps_per_epoch + 1
         raise Divergence(f"training diverged: the term {term!r} was no longer finite at step {step} (epoch {epoch})")
 
+    def _count_time(self, from_now: bool = False) -> None:
+        now = time.perf_counter()
+        if not from_now:
+            self.seconds += now - self.clock
+        self.clock = now
+
     def log(self) -> str:
         """The rows as JSON, one a line."""
         return "".join(json.dumps(row) + "\n" for row in self.history)
 
     def state(self) -> dict[str, Any]:
-        """Everything that :meth:`restore` needs to go on from here to the same bits."""
+        """Everything that :meth:`restore` needs to go on from here to the same bits; the tensors are the live ones.
+
+        Every process of the run has to call it.
+        """
+        with self.lane.entered():
+            random = {name: self.world.gather(part.to(self.device)) for name, part in random_state(self.device).items()}
         return {
-            "recipe": self.recipe.digest(),
+            "recipe": self.recipe.to_dict(),
             "data": self.data_digests,
             "device": self.device.type,
+            "compiled": self.was_compiled,
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": random_state(self.device),
+            "random": random,
             "totals": self.totals.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave.
+        """Go on from what :meth:`state` gave. Tensors are copied into; none is replaced.
 
         Raises:
-            ZooError: the state is of a run with another recipe, other data or another kind of device.
+            ZooError: the state is of a run with another recipe, other data, or another kind or number of devices.
         """
-        if state["recipe"] != self.recipe.digest():
-            raise ZooError("the checkpoint is of a run with another recipe; resume with that one, or use --overwrite")
+        differing = differences(state["recipe"], self.recipe.to_dict())
+        if differing:
+            raise ZooError(
+                f"the checkpoint is of a run with another recipe ({'; '.join(differing)}); resume with that one, "
+                f"or use --overwrite"
+            )
         if state["data"] != self.data_digests:
             raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
         if state["device"] != self.device.type:
             raise ZooError(f"the run was begun on another kind of device; resume with --device {state['device']}")
-        self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
-        self.model.load_state_dict(state["model"])
-        self.objective.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.totals.restore(state["totals"])
-        set_random_state(self.device, state["random"])
+        processes = len(state["random"]["cpu"])
+        if processes != self.world.size:
+            raise ZooError(f"the run was begun with {processes} processes, not {self.world.size}; resume with as many")
+        self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
+        self.was_compiled = state["compiled"]
+        with self.lane.entered():
+            self.model.load_state_dict(state["model"])
+            self.objective.load_state_dict(state["objective"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.totals.restore(state["totals"])
+            self.take_step.done.fill_(self.step)
+            mine = {name: parts[self.world.rank].cpu() for name, parts in state["random"].items()}
+            set_random_state(self.device, mine)

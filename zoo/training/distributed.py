@@ -1,0 +1,98 @@
+"""Several processes that train one model together, as ``torchrun`` starts them.
+
+Each takes its own share of every batch. Gradients are summed in one collective per step, weighted by the size of the
+share, so the step is that of the whole batch. The first process (rank 0) writes everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from zoo.errors import ZooError, first_line
+
+
+class LostProcess(ZooError):
+    """Another process of the run has died or cannot be reached."""
+
+
+class World:
+    """The processes of a run; with one process, every method returns what it was given.
+
+    Raises:
+        LostProcess: from every method, when another process is gone.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank = rank
+        self.size = size
+
+    def share(self, images: int) -> int:
+        """How many images of a batch are this process's."""
+        return len(range(self.rank, images, self.size))
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their sums over the processes."""
+        if self.size > 1:
+            flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+            self._collect(flat, dist.ReduceOp.SUM)
+            for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.detach().copy_(part.view_as(tensor))
+
+    def largest(self, value: int, device: torch.device) -> int:
+        """The largest value that a process has."""
+        if self.size == 1:
+            return value
+        found = torch.tensor(value, device=device)
+        self._collect(found, dist.ReduceOp.MAX)
+        return int(found)
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all processes, by rank."""
+        if self.size == 1:
+            return [tensor]
+        found = tensor.new_zeros(self.size, *tensor.shape)
+        found[self.rank] = tensor
+        self._collect(found, dist.ReduceOp.SUM)
+        return list(found)
+
+    def _collect(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
+        try:
+            dist.all_reduce(tensor, operation)
+        except RuntimeError as error:
+            raise LostProcess(f"another process of this run is gone ({first_line(error)})") from error
+
+
+SOLO = World()
+
+
+def launched() -> bool:
+    """Whether ``torchrun`` has started several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def local_device(name: str) -> str:
+    """Each process's own GPU, where the user asked for any."""
+    if launched() and name in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+    return name
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """The world that ``torchrun`` has described in the environment, or a single process."""
+    if not launched():
+        yield SOLO
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()

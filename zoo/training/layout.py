@@ -1,0 +1,38 @@
+"""How a model's convolutions are computed: which memory layout, and whether as a library call or one matrix product.
+
+Every choice leaves the weights, their names and the function as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from zoo.autoencoder import Autoencoder
+from zoo.convolutions import through_gemm, worthwhile
+
+Layout = Literal["auto", "contiguous", "channels_last", "gemm"]
+
+
+def laid_out(model: Autoencoder, layout: Layout) -> Autoencoder:
+    """The model, on its device, with its convolutions as the recipe wants them."""
+    if layout == "auto":
+        layout = fastest(model)
+    if layout == "contiguous":
+        return model
+    if layout == "gemm":
+        through_gemm(model, which=worthwhile)
+    laid: Autoencoder = model.to(memory_format=torch.channels_last)
+    return laid
+
+
+def fastest(model: Autoencoder) -> Layout:
+    """What was measured to be fastest for models of this kind on this kind of device; see docs/performance.md."""
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    if not convolutions:
+        return "contiguous"
+    if model.device.type == "cuda":
+        return "gemm" if all(map(worthwhile, convolutions)) else "channels_last"
+    return "channels_last" if all(map(worthwhile, convolutions)) else "contiguous"

@@ -1,0 +1,85 @@
+"""One optimisation step, as a function of tensors that stay where they are.
+
+No number changes from step to step outside of a tensor: the step can be compiled as a whole, captured as a CUDA graph
+and replayed.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from zoo.autoencoder import Autoencoder
+from zoo.configs import DatasetConfig
+from zoo.data import as_float
+from zoo.objective import Objective
+from zoo.totals import Totals
+from zoo.training.batches import Resident, Streamed
+from zoo.training.distributed import SOLO, World
+from zoo.training.optimizers import Optimizer
+
+
+class Step:
+    """Forward, backward, optimizer and sums, for one batch.
+
+    Args:
+        model, objective, optimizer: what is trained and how.
+        feed: where the batches come from.
+        data: how images become numbers.
+        steps_per_epoch: for annealing, which counts in epochs.
+        half: whether matrix products and convolutions run in bfloat16.
+        world: the processes that share each batch.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        objective: Objective,
+        optimizer: Optimizer,
+        feed: Resident | Streamed,
+        data: DatasetConfig,
+        steps_per_epoch: int,
+        *,
+        half: bool = False,
+        world: World = SOLO,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.optimizer = optimizer
+        self.feed = feed
+        self.data = data
+        self.steps_per_epoch = steps_per_epoch
+        self.half = half
+        self.world = world
+        self.totals = Totals(model.device)
+        self.done = torch.zeros((), dtype=torch.int64, device=model.device)
+        """Steps so far."""
+
+    def __call__(self, images: int) -> None:
+        """Take the step whose batch has this many ``images``, over all processes."""
+        share = self.world.share(images)
+        x = as_float(self.feed.batch(self.done % self.steps_per_epoch, share), self.data)
+        with self.precision():
+            terms = self.objective(self.model, x, self.done / self.steps_per_epoch)
+        gradients = torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
+        self.sum_over_processes(gradients, share / images)
+        self.optimizer.update(gradients)
+        self.done.add_(1)
+        self.totals.add(terms, share, self.done)
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether the step can be captured as a CUDA graph."""
+        return self.done.is_cuda
+
+    def precision(self) -> AbstractContextManager[object]:
+        """The context of the forward pass."""
+        return torch.autocast(self.done.device.type, torch.bfloat16) if self.half else nullcontext()
+
+    def sum_over_processes(self, gradients: tuple[Tensor | None, ...], weight: float) -> None:
+        """Turn the gradients of this process's mean into those of the mean over the whole batch, in place."""
+        if self.world.size > 1:
+            mine = [gradient.mul_(weight) for gradient in gradients if gradient is not None]
+            self.world.sum(mine)

@@ -1,0 +1,146 @@
+"""Several runs on one device: on a GPU they take turns, each on a stream of its own; elsewhere one follows another."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from zoo.errors import ZooError
+from zoo.schema import Recipe
+from zoo.training.progress import Progress
+from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
+from zoo.training.trainer import Trainer
+
+AT_ONCE = 8
+"""Runs on one GPU at a time: with more, the cost per run hardly falls (docs/performance.md)."""
+
+MARGIN = 1.2
+"""What must be free for another run, in units of the most that one has taken so far."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe and the run folder to write."""
+
+    recipe: Recipe
+    out: Path
+    resume: bool = False
+    overwrite: bool = False
+
+
+class Room:
+    """The memory of a device that several runs share."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.most = 0
+        """Bytes that a run has taken to begin."""
+        self.measured: set[Path] = set()
+
+    @contextmanager
+    def beginning(self, out: Path) -> Iterator[None]:
+        """Around every turn of a run: its first one is measured."""
+        if self.device.type != "cuda" or out in self.measured:
+            yield
+            return
+        before = self.free()
+        yield
+        self.measured.add(out)
+        self.most = max(self.most, before - self.free())
+
+    def free(self) -> int:
+        """Bytes."""
+        return torch.cuda.mem_get_info(self.device)[0]
+
+    def for_another(self) -> bool:
+        """Whether one more run like the largest so far would fit."""
+        return self.device.type != "cuda" or self.free() > MARGIN * self.most
+
+    def tidy(self) -> None:
+        """Give back what an ended run has left."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def train_together(
+    jobs: Sequence[Job],
+    device: torch.device,
+    *,
+    at_once: int = 0,
+) -> dict[Path, str]:
+    """Train several recipes; one that fails does not stop the others.
+
+    Args:
+        jobs: what to train.
+        device: where.
+        at_once: the most runs at a time (0: what suits the device). Runs that do not fit its memory wait for others.
+
+    Returns:
+        The folders of the runs that failed, each with the reason.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; every run that was going on has written a checkpoint.
+    """
+    at_once = at_once or (AT_ONCE if device.type == "cuda" else 1)
+    waiting = deque(jobs)
+    running: dict[Path, tuple[Job, Iterator[None]]] = {}
+    failed: dict[Path, str] = {}
+    stopped: list[str] = []
+    room = Room(device)
+    with stop_signals() as signals, Progress(named=True) as progress:
+        while running or (waiting and not signals):
+            if waiting and not signals and len(running) < at_once and (not running or room.for_another()):
+                job = waiting.popleft()
+                running[job.out] = (
+                    job,
+                    run(job.recipe, job.out, device, progress, signals, resume=job.resume, overwrite=job.overwrite),
+                )
+            for out, (job, turns) in list(running.items()):
+                try:
+                    with room.beginning(out):
+                        next(turns)
+                    continue
+                except StopIteration:
+                    progress.say(f"{out} is ready")
+                except Interrupted as interrupt:
+                    stopped.append(str(interrupt))
+                except OutOfMemory as error:
+                    if len(running) > 1:
+                        progress.say(f"{out}: no room on the device beside the others; it waits for one to end")
+                        waiting.append(replace(job, resume=True))
+                    else:
+                        failed[out] = str(error)
+                except ZooError as error:
+                    failed[out] = str(error)
+                except Exception:  # a mistake in someone's variant must not cost the other runs
+                    failed[out] = traceback.format_exc()
+                if out in failed:
+                    progress.say(f"error: {out}: {failed[out]}")
+                del running[out], turns
+                room.tidy()
+    if stopped:
+        raise Interrupted("\n".join(stopped))
+    return failed
+
+
+def interleave(trainers: Sequence[Trainer]) -> None:
+    """Train one epoch of each, taking turns, without measuring the test images; returns when the device has done it.
+
+    On a CPU one after another: taking turns would only cool the caches.
+    """
+    running = deque(trainer.segments() for trainer in trainers)
+    while running:
+        turns = running.popleft()
+        if next(turns, None) is not None:
+            add = running.append if trainers[0].device.type == "cuda" else running.appendleft
+            add(turns)
+    if trainers[0].device.type == "cuda":
+        torch.cuda.synchronize(trainers[0].device)
