@@ -33,10 +33,10 @@ class GemmConv2d(nn.Conv2d):
         h, w = image.shape[-3:-1]
         if h < kh or w < kw:
             return super().forward(input)  # which refuses it
-        under = [  # for each place in the kernel, the pixels that come to lie there: (B, H', W', C)
-            image[..., i : h - kh + i + 1 : sh, j : w - kw + j + 1 : sw, :] for i in range(kh) for j in range(kw)
-        ]
-        image = torch.cat(under, dim=-1)
+        places = [(i, j) for i in range(kh) for j in range(kw)]
+        under = [image[..., i : h - kh + i + 1 : sh, j : w - kw + j + 1 : sw, :] for i, j in places]
+        # More than 8 slices become one kernel only with the option force_pointwise_cat of torch.compile.
+        image = torch.cat(under, dim=-1)  # (B, H', W', kh kw C)
         out = product(image.flatten(0, -2), self.weight.permute(2, 3, 1, 0).flatten(0, 2))  # (B H' W', O)
         return finished(out.unflatten(0, image.shape[:-1]), self.bias)
 
@@ -52,17 +52,16 @@ class GemmConvTranspose2d(nn.ConvTranspose2d):
         eh, ew = self._output_padding(input, output_size, [sh, sw], [ph, pw], [kh, kw], 2)
         image = input.movedim(-3, -1)
         h, w = image.shape[-3:-1]
-        # Before the padding is cut off, output y has the taps y % s, y % s + s, ... of the pixels y // s, y // s - 1, ...
-        # So the kernel is cut into pieces of s * s taps, if need be after filling the last ones with zeros: the outputs of
-        # pixel q from piece t are those s * s that pixel q + t begins at, and pieces add up when shifted by t pixels.
+        # The kernel is cut into pieces as long as the stride s, the last one filled up with zeros. Piece t of pixel n
+        # covers the s outputs from s * (n + t) on, all of them: shifted by t, the pieces add up, and nothing scatters.
         th, tw = ceil((kh + eh) / sh), ceil((kw + ew) / sw)
         weight = F.pad(self.weight, (0, tw * sw - kw, 0, th * sh - kh)).unflatten(-1, (tw, sw)).unflatten(-3, (th, sh))
         pieces = product(image.flatten(0, -2), weight.permute(0, 2, 4, 3, 5, 1).flatten(1))  # (B H W, th tw sh sw O)
         pieces = pieces.unflatten(-1, (th * tw, sh, sw, -1)).unflatten(0, image.shape[:-1])
-        shifts = [(n % tw, tw - 1 - n % tw, n // tw, th - 1 - n // tw) for n in range(th * tw)]
-        shifted = [F.pad(x, (0, 0) * 3 + shift) for x, shift in zip(pieces.unbind(-4), shifts, strict=True)]
+        shifts = [(u, tw - 1 - u, t, th - 1 - t) for t in range(th) for u in range(tw)]
+        shifted = [F.pad(piece, (0, 0) * 3 + by) for piece, by in zip(pieces.unbind(-4), shifts, strict=True)]
         out = reduce(torch.add, shifted).transpose(-4, -3)  # (B, H + th - 1, sh, W + tw - 1, sw, O)
-        out = out.flatten(-5, -4).flatten(-3, -2)
+        out = out.flatten(-5, -4).flatten(-3, -2)  # the padding not yet cut off
         out = out.narrow(-3, ph, (h - 1) * sh - 2 * ph + kh + eh).narrow(-2, pw, (w - 1) * sw - 2 * pw + kw + ew)
         return finished(out, self.bias)
 
@@ -106,7 +105,7 @@ def covered(layer: Convolution) -> bool:
 def worthwhile(layer: Convolution) -> bool:
     """Whether the product is the faster way on a GPU: at strides above 1.
 
-    At stride 1 it handles k * k copies of every pixel: 64 and 225 in ``bn_vae``, where the library wins by far.
+    At stride 1 it handles k * k copies of every pixel: 64 and 225 in ``bn_vae``, where the library wins.
     """
     return max(layer.stride) > 1
 

@@ -62,7 +62,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
     """Put back what :func:`random_state` gave."""
-    torch.set_rng_state(state["cpu"])
+    torch.set_rng_state(state["cpu"].clone())  # a copy is aligned; torch crashes on part of a larger tensor
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
     if "mps" in state:

@@ -7,6 +7,7 @@ share, so the step is that of the whole batch. The first process (rank 0) writes
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -59,13 +60,14 @@ class World:
         found = tensor.new_zeros(self.size, *tensor.shape)
         found[self.rank] = tensor
         self._collect(found, dist.ReduceOp.SUM)
-        return list(found)
+        return [part.clone() for part in found]
 
     def _collect(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
         try:
             dist.all_reduce(tensor, operation)
         except RuntimeError as error:
-            raise LostProcess(f"another process of this run is gone ({first_line(error)})") from error
+            reason = re.sub(r"^\[\S* ", "", first_line(error)).split(". ")[0]  # without the library's source line
+            raise LostProcess(f"another process of this run is gone ({reason})") from error
 
 
 SOLO = World()

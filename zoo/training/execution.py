@@ -112,7 +112,7 @@ def compiled(step: Step) -> TakeStep:
 def tracing() -> Iterator[None]:
     """What the compiler has to be told: to trace autograd, and that every run compiles a step of its own."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU it misses CUDA
-    with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=1024):  # type: ignore[no-untyped-call]
+    with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=1024):
         yield
 
 

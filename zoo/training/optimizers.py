@@ -52,15 +52,13 @@ class Optimizer:
         parameters = [self.parameters[index] for index in used]
         state = {name: [tensors[index] for index in used] for name, tensors in self.state.items()}
         found = [gradient for gradient in gradients if gradient is not None]
-        if torch.compiler.is_compiling():  # written out, so that the compiler fuses it
-            form = {"foreach": True}
-        else:  # torch's own kernel, which needs gradients laid out like their parameters
-            form = {"fused": True}
+        traced = torch.compiler.is_compiling()  # then written out, so that the compiler fuses it
+        if not traced:  # torch's own kernel, which needs gradients laid out like their parameters
             found = [
                 g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
                 for p, g in zip(parameters, found, strict=True)
             ]
-        UPDATES[type(self.config)](self.config, parameters, found, state, self.rate, form)
+        UPDATES[type(self.config)](self.config, parameters, found, state, self.rate, traced)
 
     def state_dict(self) -> Lists:
         """The live state."""
@@ -75,23 +73,23 @@ class Optimizer:
 
 
 def _adam(
-    config: Adam, parameters: list[Tensor], gradients: list[Tensor], state: Lists, rate: Tensor, form: dict[str, bool]
+    config: Adam, parameters: list[Tensor], gradients: list[Tensor], state: Lists, rate: Tensor, traced: bool
 ) -> None:
     adam(
         parameters, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"],
         lr=rate, beta1=config.betas[0], beta2=config.betas[1], eps=config.eps, weight_decay=config.weight_decay,
         decoupled_weight_decay=isinstance(config, AdamW), amsgrad=False, maximize=False,
-        capturable="foreach" in form, **form,
+        foreach=traced, capturable=traced, fused=not traced,
     )  # fmt: skip
 
 
 def _sgd(
-    config: SGD, parameters: list[Tensor], gradients: list[Tensor], state: Lists, rate: Tensor, form: dict[str, bool]
+    config: SGD, parameters: list[Tensor], gradients: list[Tensor], state: Lists, rate: Tensor, traced: bool
 ) -> None:
     momentum: list[Tensor | None] = list(state["momentum_buffer"]) if config.momentum else [None] * len(parameters)
     sgd(
         parameters, gradients, momentum, lr=rate, momentum=config.momentum, weight_decay=config.weight_decay,
-        dampening=0, nesterov=False, maximize=False, **form,
+        dampening=0, nesterov=False, maximize=False, foreach=traced, fused=not traced,
     )  # fmt: skip
 
 
@@ -103,11 +101,11 @@ def _rmsprop(
     rate: Tensor,
     form: dict[str, bool],
 ) -> None:
-    on_cuda = parameters[0].is_cuda  # there is no fused form; on a GPU a learning rate on the device needs foreach
+    foreach = traced or parameters[0].is_cuda  # there is no fused form
     rmsprop(
         parameters, gradients, state["square_avg"], [], state["momentum_buffer"], state["step"],
         lr=rate, alpha=config.alpha, eps=config.eps, weight_decay=config.weight_decay, momentum=config.momentum,
-        centered=False, foreach=on_cuda or "foreach" in form, capturable=on_cuda or "foreach" in form,
+        centered=False, foreach=foreach, capturable=foreach,
     )  # fmt: skip
 
 

@@ -120,13 +120,18 @@ def run(
 def epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signals: list[int]) -> Iterator[None]:
     """Train to the last epoch; checkpoints at the beginning, as often as the recipe says, at the end and on signals."""
 
+    def save(wait: bool = False) -> None:
+        state = trainer.state()  # of all processes
+        if trainer.world.rank == 0:
+            checkpoints.write(state, wait)
+
     def save_or_stop(epoch_ended: bool) -> None:
         wish = STOP if signals else SAVE if checkpoints.due(trainer.epoch if epoch_ended else None) else GO_ON
         wish = SAVE if trainer.done else trainer.world.largest(wish, trainer.device)
         if wish == GO_ON:
             return
         trainer.check_finite()
-        checkpoints.write(trainer.state(), wait=wish == STOP or trainer.done)
+        save(wait=wish == STOP or trainer.done)
         if wish == STOP:
             raise Interrupted(
                 f"stopped at step {trainer.step}; the checkpoint is {checkpoints.path}. "
@@ -134,7 +139,7 @@ def epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signa
             )
 
     try:
-        checkpoints.write(trainer.state())  # so that a run that dies early can be resumed
+        save()  # so that a run that dies early can be resumed
         while not trainer.done:
             for images in trainer.segments():
                 shown.advance(images)

@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -202,9 +203,10 @@ class Trainer:
     def check_finite(self) -> None:
         """Raise Divergence if a term of this epoch's steps was not finite; waits for the device."""
         with self.lane.entered():
-            divergence = self.totals.divergence()
-        if divergence:
-            self._diverged(*divergence)
+            step, term = self.totals.divergence() or (-1, "loss")
+            step = self.world.largest(step, self.device)  # each process has only its own shares
+        if step >= 0:
+            self._diverged(step, term)
 
     def _diverged(self, step: int, term: str) -> None:
         epoch = (step - 1) // self.steps_per_epoch + 1
@@ -231,6 +233,7 @@ class Trainer:
             "recipe": self.recipe.to_dict(),
             "data": self.data_digests,
             "device": self.device.type,
+            "threads": torch.get_num_threads(),
             "compiled": self.was_compiled,
             "step": self.step,
             "seconds": self.seconds,
@@ -261,6 +264,12 @@ class Trainer:
         processes = len(state["random"]["cpu"])
         if processes != self.world.size:
             raise ZooError(f"the run was begun with {processes} processes, not {self.world.size}; resume with as many")
+        if self.device.type == "cpu" and state["threads"] != torch.get_num_threads():
+            warnings.warn(
+                f"the run was begun on {state['threads']} threads and goes on with {torch.get_num_threads()}: its sums "
+                f"will round differently (OMP_NUM_THREADS={state['threads']} keeps every bit)",
+                stacklevel=2,
+            )
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
         self.was_compiled = state["compiled"]
         with self.lane.entered():
