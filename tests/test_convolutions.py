@@ -76,7 +76,8 @@ def with_gradients(layer: nn.Module, x: Tensor, *arguments: Any) -> list[Tensor]
     """The output, and the gradients of a fixed function of it: of the input, then of the parameters."""
     x = x.detach().requires_grad_()
     out = layer(x, *arguments)
-    cotangent = torch.randn(out.shape, generator=torch.Generator().manual_seed(2)).to(out)
+    generator = torch.Generator().manual_seed(2)
+    cotangent = torch.rand(out.shape, generator=generator).to(out)  # of one sign: float32 sums do not cancel
     return [out, *torch.autograd.grad((out * cotangent).sum(), [x, *layer.parameters()])]
 
 
@@ -231,7 +232,7 @@ class Derived(nn.Conv2d):
 )
 def test_other_layers_are_left_alone(layer: nn.Module) -> None:
     kind = type(layer)
-    assert through_gemm(nn.Sequential(layer)) == 0
+    assert through_gemm(nn.Sequential(layer), which=lambda _: True) == 0
     assert type(layer) is kind
 
 

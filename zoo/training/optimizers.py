@@ -99,7 +99,7 @@ def _rmsprop(
     gradients: list[Tensor],
     state: Lists,
     rate: Tensor,
-    form: dict[str, bool],
+    traced: bool,
 ) -> None:
     foreach = traced or parameters[0].is_cuda  # there is no fused form
     rmsprop(
