@@ -232,4 +232,4 @@ def test_preparing_changes_no_state() -> None:
     found.prepare()
     assert all(torch.equal(value, before[name]) for name, value in found.model.state_dict().items())
     assert all(not tensor.any() for tensors in found.optimizer.state.values() for tensor in tensors)
-    assert found.take_step.done == 0 and not found.totals.images
+    assert found.take_step.done == 0 and not found.totals.sums.any()

@@ -58,20 +58,20 @@ class Resident:
     def __init__(self, images: Tensor, size: int, world: World = SOLO) -> None:
         self.images = images
         self.size = size
-        self.order = torch.arange(len(images), device=images.device)
+        # Longer than an epoch, because steps that only warm up do not stop at its end.
+        self.order = torch.zeros(len(images) + 2 * size, dtype=torch.int64, device=images.device)
         self.offsets = torch.arange(world.rank, 2 * size, world.size, device=images.device)
 
     def start(self, order: Tensor, skip: int) -> None:
         """Begin an epoch; ``skip`` steps of it are done."""
-        self.order.copy_(order)
+        self.order[: len(order)].copy_(order)
 
     def next(self) -> None:
         """Make the following batch ready; here it is."""
 
     def batch(self, position: Tensor, images: int) -> Tensor:
         """The share of ``images`` images in the batch at this step (a scalar) of the epoch: uint8 (images, C, H, W)."""
-        # The remainder keeps warm-up steps, which do not stop at the epoch's end, inside the images.
-        return self.images[self.order[(position * self.size + self.offsets[:images]) % len(self.order)]]
+        return self.images[self.order[position * self.size + self.offsets[:images]]]
 
 
 class Streamed:

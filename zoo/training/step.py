@@ -67,7 +67,7 @@ class Step:
         self.sum_over_processes(gradients, share / images)
         self.optimizer.update(gradients)
         self.done.add_(1)
-        self.totals.add(terms, share, self.done)
+        self.totals.add(terms, share)
 
     @property
     def on_cuda(self) -> bool:

@@ -162,7 +162,7 @@ class Trainer:
         # Annealing stands where it stood in the last step, so that both curves show the same loss.
         now = (self.step - 1) / self.steps_per_epoch
         with self.lane.entered():
-            self.world.sum([self.totals.sums, self.totals.images])
+            self.world.sum([self.totals.sums])
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
             test = objective_terms(self.model, self.objective, self.test_images, self.recipe.data, now)
             row: Row = {
@@ -203,10 +203,11 @@ class Trainer:
     def check_finite(self) -> None:
         """Raise Divergence if a term of this epoch's steps was not finite; waits for the device."""
         with self.lane.entered():
-            step, term = self.totals.divergence() or (-1, "loss")
-            step = self.world.largest(step, self.device)  # each process has only its own shares
-        if step >= 0:
-            self._diverged(step, term)
+            batch, term = self.totals.divergence() or (-1, "loss")
+            batch = self.world.largest(batch, self.device)  # each process has only its own shares
+        if batch >= 0:
+            done = self.step % self.steps_per_epoch or self.steps_per_epoch
+            self._diverged(self.step - done + batch + 1, term)
 
     def _diverged(self, step: int, term: str) -> None:
         epoch = (step - 1) // self.steps_per_epoch + 1

@@ -1,0 +1,1 @@
+"""Measurements that take minutes and a quiet machine: ``python -m tests.benchmarks.train_speed``."""

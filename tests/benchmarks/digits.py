@@ -1,0 +1,31 @@
+"""The embedded glyphs at any size, to see how cost grows with the image. Registers the dataset ``digits_of_side``."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import interpolate
+
+import zoo
+from zoo.configs import DatasetConfig, ImageShape, Size
+from zoo.data import ImageSet, Split, load_images
+from zoo.schema import parse_data
+
+
+class DigitsConfig(DatasetConfig):
+    """Resized digits."""
+
+    side: Size
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(1, side, side)."""
+        return (1, self.side, self.side)
+
+
+@zoo.register_dataset("digits_of_side", config=DigitsConfig, summary="the glyphs, resized, for measurements of speed")
+def load(config: DigitsConfig, split: Split) -> ImageSet:
+    """As many as the settings ask for, resized bilinearly."""
+    limits = config.model_dump(include={"train_images", "test_images"})
+    glyphs = load_images(parse_data({"name": "glyphs", **limits}, "digits_of_side"), split)
+    parts = [interpolate(part.float(), size=config.side, mode="bilinear") for part in glyphs.images.split(1024)]
+    return ImageSet(torch.cat([part.round().to(torch.uint8) for part in parts]), glyphs.labels)

@@ -1,0 +1,48 @@
+"""The zoo's own trainer, for one model or several at once."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.benchmarks.contestants import Contestant
+from zoo.data import ImageSet
+from zoo.schema import Recipe, parse_recipe
+from zoo.training.together import interleave
+from zoo.training.trainer import Trainer
+
+
+class Ours(Contestant):
+    """:class:`zoo.training.trainer.Trainer`, as ``python -m zoo.train`` runs it.
+
+    Args:
+        recipe: what to train.
+        train, test: its images.
+        device: where.
+        models: how many to train at once, from as many seeds.
+    """
+
+    def __init__(self, recipe: Recipe, train: ImageSet, test: ImageSet, device: torch.device, models: int) -> None:
+        seeds = range(recipe.training.seed, recipe.training.seed + models)
+        self.trainers = [Trainer(with_seed(recipe, seed), train, test, device) for seed in seeds]
+        self.models = [trainer.model for trainer in self.trainers]
+        self.how = [trainer.prepare() for trainer in self.trainers][0]  # the same for all: they differ in their seeds
+
+    def train_epoch(self) -> None:
+        """Every step of an epoch."""
+        if len(self.trainers) > 1:
+            interleave(self.trainers)
+        else:
+            for _ in self.trainers[0].segments():
+                pass
+
+    def end_epoch(self) -> None:
+        """Measure the test images, as the trainer does after every epoch."""
+        for trainer in self.trainers:
+            trainer.end_epoch()
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with another seed."""
+    fields = recipe.to_dict()
+    fields["training"]["seed"] = seed
+    return parse_recipe(fields)

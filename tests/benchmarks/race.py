@@ -1,0 +1,101 @@
+"""Contestants take turns: one epoch each, again and again, so that whatever else the machine does meets all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tests.benchmarks.bounds import step_cost, synchronise
+from tests.benchmarks.contestants import Absent, Entrant
+from tests.benchmarks.memory import CudaMemory, peak_bytes
+from tests.benchmarks.records import TOLERANCE, Race, Timing
+from zoo.data import ImageSet, load_images
+from zoo.evaluation import measure
+from zoo.schema import Recipe
+
+
+class Runner:
+    """A contestant on its way. Its first epoch is trained here and not timed."""
+
+    def __init__(self, entrant: Entrant, train: ImageSet, test: ImageSet, device: torch.device) -> None:
+        self.device = device
+        self.memory = CudaMemory(device)
+        self.seconds: list[float] = []
+        with self.memory.counted():
+            self.contestant = entrant.build(train, test, device)
+            self.contestant.train_epoch()
+            synchronise(device)
+        self.contestant.end_epoch()
+
+    def take_turn(self) -> None:
+        """Train an epoch and note its seconds, until the device is done."""
+        with self.memory.counted():
+            synchronise(self.device)
+            started = time.perf_counter()
+            self.contestant.train_epoch()
+            synchronise(self.device)
+            self.seconds.append(round(time.perf_counter() - started, 6))
+        self.contestant.end_epoch()
+
+    def figures(self) -> dict[str, Any]:
+        """As :class:`~tests.benchmarks.records.Timing` has them."""
+        return {"seconds": self.seconds, "how": self.contestant.how, "peak_bytes": self.memory.peak or None}
+
+
+def race(
+    recipe: Recipe, entrants: Sequence[Entrant], device: torch.device, repetitions: int, *, speed_only: bool = False
+) -> Race:
+    """Train a recipe with every entrant: one epoch that is not timed, then ``repetitions`` in turn.
+
+    Args:
+        recipe: what all of them train.
+        entrants: in the order of their turns.
+        device: where.
+        repetitions: timed epochs.
+        speed_only: measure no test loss and, on a CPU, no memory.
+    """
+    train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
+    runners: dict[str, Runner] = {}
+    absent: dict[str, str] = {}
+    for entrant in entrants:
+        try:
+            runners[entrant.label] = Runner(entrant, train, test, device)
+        except Absent as error:
+            absent[entrant.label] = str(error)
+    for repetition in range(repetitions):
+        for runner in runners.values():
+            runner.take_turn()
+        times = ", ".join(f"{label} {runner.seconds[-1]:.3f} s" for label, runner in runners.items())
+        print(f"{recipe.name}, epoch {repetition + 1} of {repetitions}: {times}", flush=True)
+
+    metric = "negative_elbo" if recipe.objective.name == "elbo" else "mse"
+    timings = []
+    for entrant in entrants:
+        found: dict[str, Any] = {"label": entrant.label, "kind": entrant.kind, "models": entrant.models}
+        if entrant.label in absent:
+            found["absent"] = absent[entrant.label]
+        else:
+            runner = runners[entrant.label]
+            found |= runner.figures()
+            if not speed_only:
+                models = runner.contestant.models
+                found["losses"] = [measure(model, test.images, recipe.data)[metric] for model in models]
+                if device.type == "cpu":
+                    found["peak_bytes"] = peak_bytes(entrant)
+        timings.append(Timing(**found))
+    flops, moved = step_cost(recipe)
+    return Race(
+        entry=recipe.name,
+        side=recipe.data.image_shape[1],
+        images=len(train),
+        batch_size=recipe.training.batch_size,
+        epochs=1 + repetitions,
+        metric=metric,
+        tolerance=TOLERANCE,
+        flops=flops,
+        bytes=moved,
+        timings=tuple(timings),
+    )

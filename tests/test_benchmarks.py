@@ -1,0 +1,276 @@
+"""The benchmark compares equals and computes its figures right. Nothing here depends on how fast anything is."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.benchmarks import digits, train_speed
+from tests.benchmarks.bounds import step_cost
+from tests.benchmarks.contestants import Absent, Entrant, comparable, ours, reference
+from tests.benchmarks.memory import CudaMemory
+from tests.benchmarks.ours import Ours
+from tests.benchmarks.race import race
+from tests.benchmarks.records import Race, Results, Timing, read_results
+from tests.benchmarks.reference_loop import Pictures, ReferenceLoop
+from tests.benchmarks.report import render
+from tests.conftest import CPU, dataset, tiny_recipe
+from zoo.builder import build, build_objective
+from zoo.data import as_float, load_images
+from zoo.errors import ZooError
+
+AE = {"model": {"variant": "ae", "hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
+needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is not installed")
+
+# --- equals are compared ----------------------------------------------------------------------------------------------
+
+
+def test_the_reference_loop_sees_the_same_images() -> None:
+    recipe = tiny_recipe()
+    images = load_images(recipe.data, "train")
+    pictures = Pictures(images)
+    assert len(pictures) == len(images)
+    seen = torch.stack([pictures[index][0] for index in range(len(images))])
+    assert torch.equal(seen, as_float(images.images, recipe.data))
+
+
+def test_one_batch_gives_the_reference_loop_and_ours_the_same_loss_gradients_and_weights() -> None:
+    # Without noise in the code, and with all images in one batch, their order does not matter.
+    recipe = tiny_recipe(**AE, training={"epochs": 1, "batch_size": 230})
+    train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
+    loop = ReferenceLoop(recipe, train, CPU, workers=0)
+    loop.train_epoch()
+    mine = Ours(recipe, train, test, CPU, models=1)
+    mine.train_epoch()
+    row = mine.trainers[0].end_epoch()
+    assert loop.mean_loss == pytest.approx(row["train"]["loss"], rel=1e-5)
+
+    torch.manual_seed(recipe.training.seed)
+    model = build(recipe)
+    loss = build_objective(recipe)(model, as_float(train.images, recipe.data), torch.zeros(()))["loss"]
+    loss.backward()
+    trained = zip(model.parameters(), loop.model.parameters(), mine.models[0].parameters(), strict=True)
+    for fresh, theirs, ours_ in trained:
+        torch.testing.assert_close(theirs.grad, fresh.grad)
+        torch.testing.assert_close(theirs, ours_, rtol=0, atol=recipe.optimizer.learning_rate / 50)
+        assert not torch.equal(theirs, fresh)
+
+
+@needs_pythae
+@pytest.mark.parametrize("sections", [{}, AE], ids=["vae", "ae"])
+def test_pythae_computes_the_same_loss(sections: dict[str, Any]) -> None:
+    from tests.benchmarks.pythae_loop import wrap
+
+    recipe = tiny_recipe(**sections)
+    model = build(recipe)
+    x = as_float(load_images(recipe.data, "train").images[:50], recipe.data)
+    torch.manual_seed(0)
+    expected = build_objective(recipe)(model, x, torch.zeros(()))["loss"]
+    torch.manual_seed(0)
+    torch.testing.assert_close(wrap(recipe, model)({"data": x}).loss, expected)
+
+
+@needs_pythae
+def test_what_pythae_has_no_model_for_is_absent_rather_than_wrong() -> None:
+    from tests.benchmarks.pythae_loop import wrap
+
+    recipe = tiny_recipe(model={"variant": "linear_vae", "likelihood": {"family": "gaussian"}})
+    with pytest.raises(Absent, match="no counterpart"):
+        wrap(recipe, build(recipe))
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"data": {"name": "tiny", "channels": 3}}, "not grey"),
+        ({"data": {"name": "tiny", "binarization": "dynamic"}}, "binarised"),
+        ({"objective": {"name": "elbo", "beta": 2.0}}, "objective"),
+        ({"optimizer": {"name": "adam", "betas": [0.5, 0.9]}}, "Adam"),
+    ],
+)
+def test_a_recipe_that_the_published_loops_cannot_train_alike_is_refused(sections: dict[str, Any], words: str) -> None:
+    with pytest.raises(ZooError, match=words):
+        comparable(tiny_recipe(**sections))
+
+
+def test_ours_may_differ_in_its_execution_only() -> None:
+    recipe = tiny_recipe()
+    assert ours(tiny_recipe(execution={"compile": "off"}), like=recipe).kind == "ours"
+    with pytest.raises(ZooError, match="execution"):
+        ours(tiny_recipe(training={"epochs": 2, "batch_size": 64}), like=recipe)
+
+
+def test_several_models_at_once_have_seeds_of_their_own() -> None:
+    recipe = tiny_recipe()
+    found = Ours(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), CPU, models=2)
+    first, second = (next(model.parameters()) for model in found.models)
+    assert not torch.equal(first, second)
+    assert [trainer.recipe.training.seed for trainer in found.trainers] == [0, 1]
+
+
+def test_a_race_takes_every_contestant_through_the_same_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.benchmarks.race.peak_bytes", lambda entrant: 1)
+    recipe = tiny_recipe(training={"epochs": 3, "batch_size": 50})
+    pythae = Entrant(label="pythae", kind="pythae", recipe=recipe.to_dict())
+    entrants = [reference(recipe)[0], pythae, ours(tiny_recipe(training=recipe.training.model_dump()), like=recipe)]
+    found = race(recipe, entrants, CPU, repetitions=2)
+    assert (found.epochs, found.images, found.side) == (3, 230, 28)
+    for timing in found.timings:
+        if timing.absent:
+            assert timing.label == "pythae" and "not installed" in timing.absent and not timing.seconds
+        else:
+            assert len(timing.seconds) == 2 and len(timing.losses) == 1 and timing.peak_bytes == 1
+            assert timing.losses[0] == pytest.approx(found.reference.losses[0], rel=0.1)
+
+
+def test_digits_come_in_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = load_images(dataset("tiny", train_images=3), "train")
+    monkeypatch.setattr(digits, "load_images", lambda data, split: small)
+    images = digits.load(digits.DigitsConfig(name="digits_of_side", side=64), "train").images
+    assert images.shape == (3, 1, 64, 64) and images.dtype == torch.uint8
+    assert images.float().mean().item() == pytest.approx(small.images.float().mean().item(), rel=0.05)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def hand_made(**timings: Any) -> Race:
+    """Two reference loops, and what else is given: label → the fields of its timing."""
+    known = {
+        "slow": {"kind": "reference", "seconds": (9.0, 9.0, 9.0), "losses": (100.0,)},
+        "fast": {"kind": "reference", "seconds": (4.0, 6.0, 5.0), "losses": (100.0,)},
+    }
+    return Race(
+        entry="linear_vae_mnist", side=28, images=60_000, batch_size=100, epochs=4,
+        metric="negative_elbo", tolerance=0.015, flops=1_000_000, bytes=500_000,
+        timings=tuple(Timing(label=label, **fields) for label, fields in (known | timings).items()),
+    )  # fmt: skip
+
+
+def test_figures_come_from_the_raw_times() -> None:
+    found = hand_made(mine={"kind": "ours", "seconds": (4.0, 8.0, 2.0), "models": 2, "losses": (101.0, 99.0)})
+    mine = found.timings[-1]
+    assert found.reference.label == "fast"
+    assert mine.typical == 2.0  # of (2, 4, 1): seconds per model
+    assert found.ratios(mine) == (4.0 / 2.0, 6.0 / 4.0, 5.0 / 1.0)
+    assert found.speedup(mine) == 2.0  # the median of the ratios, not the ratio of the medians
+    assert found.speedup(found.reference) == 1.0
+    assert found.images_per_second(mine) == 30_000
+    # 600 steps of 1e6 operations at 1e9 a second take 0.6 s of the 2 s.
+    assert found.of_bound(mine, found.flops, 1e9) == pytest.approx(0.3)
+    assert not found.void(mine)
+
+
+@pytest.mark.parametrize("losses", [(101.6,), (98.4,), (100.0, 103.0), (float("nan"),)])
+def test_a_row_that_has_not_learnt_the_same_is_void(losses: tuple[float, ...]) -> None:
+    found = hand_made(mine={"kind": "ours", "seconds": (1.0, 1.0, 1.0), "losses": losses, "models": len(losses)})
+    assert found.void(found.timings[-1]).startswith("void: its test loss differs from the reference's by ")
+    assert not any(found.void(timing) for timing in found.timings[:-1])
+
+
+def test_operations_and_bytes_of_a_known_model() -> None:
+    batch, pixels, hidden, code = 50, 784, 16, 4
+    recipe = tiny_recipe(**AE, training={"epochs": 1, "batch_size": batch})
+    flops, moved = step_cost(recipe)
+    weights = 2 * (pixels * hidden + hidden * code)
+    # Forward, gradient of the weights, gradient of the input: the last is not needed at the first layer.
+    assert flops == 2 * batch * (3 * weights - pixels * hidden)
+    parameters = 4 * (weights + hidden + code + hidden + pixels)
+    assert moved > 10 * parameters + batch * pixels
+    # Kept for the backward pass: x, both hidden layers, the code, the sigmoid's output, the difference.
+    activations = 4 * batch * (pixels + 2 * hidden + code + pixels + pixels)
+    assert moved == 10 * parameters + 2 * activations + batch * pixels
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def results(**fields: Any) -> Results:
+    mine = {"kind": "ours", "seconds": (2.0, 3.0, 2.5), "losses": (100.5,), "peak_bytes": 123 * 2**20}
+    void = {"kind": "ours", "seconds": (0.123, 0.123, 0.123), "losses": (150.0,)}
+    missing = {"kind": "pythae", "absent": "pythae is not installed"}
+    known: dict[str, Any] = {
+        "device": "Some CPU, 2 threads", "kind": "cpu", "cores": 2, "load": 0.04, "date": "1 May",
+        "command": "python -m tests.benchmarks.train_speed", "repetitions": 3, "versions": {"torch": "2.11"},
+        "peak_flops": 50e9, "peak_bandwidth": 9.4e9, "races": (hand_made(mine=mine, hasty=void, pythae=missing),),
+        "growth": {"batch": (hand_made(mine=mine),), "at_once": (hand_made(mine=mine | {"models": 2}),)},
+    }  # fmt: skip
+    return Results(**known | fields)
+
+
+def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(results().to_json())
+    assert read_results(tmp_path) == [results()]
+    diverged = results(races=(hand_made(mine={"kind": "ours", "seconds": (1.0,) * 3, "losses": (float("nan"),)}),))
+    (tmp_path / "a.json").write_text(diverged.to_json())
+    assert "differs from the reference's by +nan%" in render(tmp_path)
+    (tmp_path / "b.json").write_text(json.dumps({"device": "x"}))
+    with pytest.raises(ZooError, match="b.json"):
+        read_results(tmp_path)
+
+
+def test_the_page_shows_the_figures_of_every_file_and_nothing_else(tmp_path: Path) -> None:
+    assert render(tmp_path) == "No measurements yet."
+    (tmp_path / "b.json").write_text(results().to_json())
+    (tmp_path / "a.json").write_text(results(device="Another", load=1.7, growth={}).to_json())
+    text = render(tmp_path)
+    assert text == render(tmp_path)
+    assert text.index("### Another") < text.index("### Some CPU, 2 threads")
+    row = "| `linear_vae_mnist` | mine | 2.50 | 2.00 – 3.00 | 24,000 | 2.00 (2.00 – 2.00) | 123 MiB |"
+    assert text.count(row) == 2
+    assert "50 GFLOP/s, 9.4 GB/s" in text and "torch 2.11" in text and "1 May" in text
+    assert "pythae is not installed" in text and "void: its test loss differs" in text and "0.123" not in text
+    assert text.count("busy") == 1
+    assert "| `linear_vae_mnist` | 2 | 2.50 | 1.25 | 48,000 | 4.00 |" in text  # two at once
+
+
+def test_the_page_in_the_documentation_is_rendered_from_its_files() -> None:
+    page = train_speed.PAGE.read_text(encoding="utf-8")
+    assert f"<!-- measurements -->\n{render(train_speed.RECORDS)}\n<!-- /measurements -->" in page
+
+
+@pytest.mark.parametrize(
+    "options", [["--quick"], ["--repetitions", "2"], ["--quick", "--out", "docs/benchmarks/x.json"]]
+)
+def test_hasty_figures_stay_out_of_the_documentation(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(train_speed.DOCS.parent)
+    with pytest.raises(ZooError, match="--out FILE.json"):
+        train_speed.main([*options, "--device", "cpu"])
+
+
+def test_the_command_lines_up_variants_and_refuses_equal_labels() -> None:
+    options = train_speed.parse(["--variant", "eager=execution.compile=off,execution.graph=off", "--packed", "8"])
+    recipe, entrants = train_speed.lineup("linear_vae_mnist", ["data.train_images=100"], options)
+    assert recipe.data.train_images == 100 and recipe == comparable(recipe)
+    kinds = [(entrant.kind, entrant.models) for entrant in entrants]
+    assert kinds == [("reference", 1), ("reference", 1), ("pythae", 1), ("ours", 1), ("ours", 1), ("ours", 8)]
+    assert entrants[4].recipe["execution"]["compile"] == "off"
+    for variant, words in [("ours=execution.graph=off", "same label"), ("eager", "expected a label")]:
+        with pytest.raises(ZooError, match=words):
+            train_speed.lineup("linear_vae_mnist", [], train_speed.parse(["--variant", variant]))
+
+
+def test_the_command_on_the_page_names_no_place_of_this_machine() -> None:
+    expected = "python -m tests.benchmarks.train_speed --device cuda --date '1 May'"
+    assert train_speed.spelled(["--device", "cuda", "--out", "/somewhere/x.json", "--date", "1 May"]) == expected
+    assert train_speed.spelled(["--out=/somewhere/x.json", "--device", "cuda", "--date", "1 May"]) == expected
+
+
+def test_memory_on_cuda_is_counted_apart_from_what_others_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"memory_allocated": 100, "max_memory_allocated": 0}
+    for name in now:
+        monkeypatch.setattr(torch.cuda, name, lambda device, name=name: now[name])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    memory = CudaMemory(torch.device("cuda:0"))
+    with memory.counted():  # 100 are others'; it comes to hold 30, and takes 80 at the highest
+        now |= {"memory_allocated": 130, "max_memory_allocated": 180}
+    assert (memory.held, memory.peak) == (30, 80)
+    now["memory_allocated"] = 1130  # another one has come
+    with memory.counted():
+        now["max_memory_allocated"] = 1220
+    assert (memory.held, memory.peak) == (30, 120)
