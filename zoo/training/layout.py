@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.convolutions import through_gemm, worthwhile
+from zoo.convolutions import Convolution, through_gemm, worthwhile
 
 Layout = Literal["auto", "contiguous", "channels_last", "gemm"]
 
@@ -30,9 +29,7 @@ def laid_out(model: Autoencoder, layout: Layout) -> Autoencoder:
 
 def fastest(model: Autoencoder) -> Layout:
     """What was measured to be fastest for models of this kind on this kind of device; see docs/performance.md."""
-    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    if not convolutions:
+    if model.device.type != "cuda":
         return "contiguous"
-    if model.device.type == "cuda":
-        return "gemm" if all(map(worthwhile, convolutions)) else "channels_last"
-    return "channels_last" if all(map(worthwhile, convolutions)) else "contiguous"
+    convolutions = [module for module in model.modules() if isinstance(module, Convolution)]
+    return "gemm" if all(map(worthwhile, convolutions)) else "channels_last"
