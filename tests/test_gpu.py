@@ -1,0 +1,172 @@
+"""What only a CUDA device can show: captured, compiled, packed and resumed runs there learn the same."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import SHIPPED_VARIANTS, needs_mnist, tiny_recipe, weights
+from zoo.builder import build, build_objective
+from zoo.cli import find_recipe
+from zoo.data import load_images
+from zoo.objectives.elbo import ELBO
+from zoo.schema import Recipe
+from zoo.training.execution import Replayed, StepByStep
+from zoo.training.run import train
+from zoo.training.together import Job, train_together
+from zoo.training.trainer import Trainer
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+CUDA = torch.device("cuda")
+PLAIN = {"precision": "fp32", "compile": "off", "graph": "off", "convolutions": "contiguous"}
+"""Every step enqueued by itself, as written: what all other ways are compared with."""
+
+MANY = {"epochs": 3, "batch_size": 8}
+"""29 steps an epoch, the last on 6 images: 24 in one graph, 4 one by one, and a graph of another size."""
+
+
+def recipe(variant: str, **sections: Any) -> Recipe:
+    objective = {"name": "reconstruction" if variant == "ae" else "elbo"}
+    return tiny_recipe(**{"model": {"variant": variant}, "objective": objective, "training": MANY, **sections})
+
+
+def trained(recipe: Recipe) -> Trainer:
+    found = Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), CUDA)
+    while not found.done:
+        found.run_epoch()
+    return found
+
+
+def losses(found: Trainer) -> list[float]:
+    return [row[split]["loss"] for row in found.history for split in ("train", "test")]
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize(
+    ("switches", "tolerance"),
+    [
+        ({"graph": "on"}, 1e-4),
+        ({"graph": "on", "compile": "on"}, 2e-3),
+        ({"compile": "on"}, 2e-3),
+        ({"graph": "on", "convolutions": "channels_last"}, 2e-3),
+        ({"graph": "on", "convolutions": "gemm"}, 2e-3),
+        ({"graph": "on", "compile": "on", "convolutions": "gemm"}, 2e-3),
+        ({"graph": "on", "precision": "tf32"}, 5e-3),
+        ({"graph": "on", "precision": "bf16"}, 3e-2),
+        ({"graph": "on", "compile": "on", "precision": "bf16"}, 3e-2),
+    ],
+    ids=str,
+)
+def test_every_switch_gives_the_same_loss_curve(variant: str, switches: dict[str, str], tolerance: float) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*(cannot be captured|cannot be compiled)")
+        found = trained(recipe(variant, execution=PLAIN | switches))
+    assert isinstance(found.way, Replayed) == (switches.get("graph") == "on")
+    assert found.way and found.way.compiled == (switches.get("compile") == "on")
+    assert losses(found) == pytest.approx(losses(trained(recipe(variant, execution=PLAIN))), rel=tolerance)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+def test_every_optimizer_and_schedule_can_be_captured(optimizer: str) -> None:
+    section = {"name": optimizer, "learning_rate": 1e-4, "schedule": {"name": "exponential", "gamma": 0.5}}
+    found = trained(recipe("linear_vae", optimizer=section, execution=PLAIN | {"graph": "on"}))
+    assert isinstance(found.way, Replayed)
+    plain = trained(recipe("linear_vae", optimizer=section, execution=PLAIN))
+    assert losses(found) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_dynamic_binarisation_and_annealing_go_on_in_a_graph() -> None:
+    sections = {
+        "data": {"name": "tiny", "binarization": "dynamic"},
+        "objective": {"name": "elbo", "annealing": {"name": "cyclical", "period": 1}},
+    }
+    found = trained(recipe("bn_vae", **sections, execution=PLAIN | {"graph": "on"}))
+    assert losses(found) == pytest.approx(losses(trained(recipe("bn_vae", **sections, execution=PLAIN))), rel=1e-3)
+
+
+def test_a_step_that_waits_for_the_host_is_not_captured_and_trains_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = ELBO.forward
+
+    def waiting(self: ELBO, *arguments: Any) -> Any:
+        terms = original(self, *arguments)
+        assert terms["loss"].item() > 0
+        return terms
+
+    monkeypatch.setattr(ELBO, "forward", waiting)
+    with pytest.warns(UserWarning, match="cannot be captured as a CUDA graph"):
+        found = trained(recipe("linear_vae"))
+    assert type(found.way) is StepByStep
+    assert found.history[-1]["train"]["loss"] < found.history[0]["train"]["loss"]
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("compiled", ["off", "on"])
+def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, compiled: str) -> None:
+    made = recipe(variant, execution={"compile": compiled})
+    whole = trained(made)
+    train_set, test_set = load_images(made.data, "train"), load_images(made.data, "test")
+    first = Trainer(made, train_set, test_set, CUDA)
+    first.run_epoch()
+    first.run_epoch(lambda images: True)
+    assert first.step % first.steps_per_epoch
+    second = Trainer(made, train_set, test_set, CUDA)
+    second.restore(first.state())
+    while not second.done:
+        second.run_epoch()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_packed_runs_end_with_the_bits_of_runs_alone(tmp_path: Path) -> None:
+    recipes = [
+        recipe(variant, training=MANY | {"seed": seed}, execution={"compile": "off"})
+        for variant in SHIPPED_VARIANTS
+        for seed in (0, 1)
+    ]
+    jobs = [Job(made, tmp_path / str(number)) for number, made in enumerate(recipes)]
+    assert train_together(jobs, CUDA) == {}
+    for job in jobs:
+        assert weights(job.out) == weights(train(job.recipe, job.out.with_suffix(".alone"), CUDA))
+
+
+@needs_mnist
+@pytest.mark.parametrize("name", ["linear_vae_mnist", "conv_vae_mnist"])
+def test_the_trainer_takes_little_more_than_the_images_and_the_model(name: str) -> None:
+    made = find_recipe(name, ["execution.compile=off"])
+    train_set, test_set = load_images(made.data, "train"), load_images(made.data, "test")
+    images = train_set.images.nbytes + test_set.images.nbytes
+    x = (train_set.images[: made.training.batch_size].float() / 255).to(CUDA)
+    zero = torch.zeros((), device=CUDA)
+
+    def own_need() -> int:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        model, objective = build(made).to(CUDA), build_objective(made).to(CUDA)
+        optimizer = torch.optim.Adam(model.parameters(), fused=True)
+        for _ in range(3):
+            optimizer.zero_grad()
+            objective(model, x, zero)["loss"].backward()
+            optimizer.step()
+        return torch.cuda.max_memory_allocated() - before
+
+    own_need()  # libraries take their workspaces once
+    own = own_need()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    found = Trainer(made, train_set, test_set, CUDA)
+    for _ in found.segments():
+        pass
+    torch.cuda.synchronize()
+    taken = torch.cuda.max_memory_allocated() - before
+    assert taken <= 1.2 * own + images + 8 * len(train_set) + 2**20  # the order of the images; a MiB for small tensors
