@@ -25,7 +25,7 @@ from zoo.files import write_atomically
 from zoo.schema import recipe_schema
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = ("data", "model", "objective", "optimizer", "training", "source", "claims")
+SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", "source", "claims")
 
 
 def entries_table() -> str:

@@ -167,6 +167,8 @@ def test_several_recipes_and_seeds_from_the_command_line(tmp_path: Path) -> None
     [
         ([], "name a recipe's file or an entry"),
         (["conv_vae_mnist", "--seeds", "1-x"], "expected seeds as in 0-9 or 0,2,5"),
+        (["conv_vae_mnist", "--seeds", "3-1"], "expected seeds as in 0-9 or 0,2,5"),
+        (["conv_vae_mnist", "--at-once", "-1"], "expected a number above 0"),
         (["conv_vae_mnist", "recipes/vae_conv.json"], "several of these recipes would be written to"),
         (["conv_vae_mnist", "--precision", "fp8"], "invalid choice"),
     ],

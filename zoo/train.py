@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--compile", choices=("auto", "on", "off"), help="whether the whole step is compiled")
     made.add_argument("--graph", choices=("on", "off"), help="whether steps are captured as CUDA graphs")
     made.add_argument(
-        "--at-once", type=int, default=0, metavar="N", help="train at most N at a time on one GPU (default: 8)"
+        "--at-once", type=positive, default=0, metavar="N", help="train at most N at a time on one GPU (default: 8)"
     )
     made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of unfinished runs")
     made.add_argument("--overwrite", action="store_true", help="replace runs that are there already")
@@ -87,10 +87,18 @@ def seeds(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        if not match:
+        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not numbers:
             raise argparse.ArgumentTypeError(f"expected seeds as in 0-9 or 0,2,5, got {text!r}")
-        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+        found += numbers
     return found
+
+
+def positive(text: str) -> int:
+    """A number above 0."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return int(text)
 
 
 def switches(options: argparse.Namespace) -> list[str]:

@@ -15,7 +15,7 @@ class Lane:
     """Enter it for whatever a run does on the device: runs then neither wait for nor disturb one another.
 
     A run has its own random numbers everywhere. On CUDA, where captured graphs keep the generator's state that they
-    were captured with, it also has its own stream and its own choice of TF32.
+    were captured with, it also has its own stream and its own choice of TF32, and cuDNN repeats its bits.
     """
 
     def __init__(self, device: torch.device, precision: Literal["fp32", "tf32", "bf16"]) -> None:
@@ -50,12 +50,12 @@ class Lane:
         shared = torch.cuda.default_generators[self.device.index]
         others = shared.graphsafe_get_state()
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-        before = matmul.allow_tf32, cudnn.allow_tf32
+        before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic
         shared.graphsafe_set_state(self.generator)
-        matmul.allow_tf32 = cudnn.allow_tf32 = self.tf32
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = self.tf32, self.tf32, True
         try:
             with torch.cuda.device(self.device), torch.cuda.stream(self.stream):
                 yield
         finally:
             shared.graphsafe_set_state(others)
-            matmul.allow_tf32, cudnn.allow_tf32 = before
+            matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
