@@ -20,7 +20,7 @@ from zoo.artifacts import load
 from zoo.errors import ZooError
 from zoo.training.batches import Resident, epoch_order
 from zoo.training.checkpoint import read_checkpoint
-from zoo.training.distributed import World
+from zoo.training.distributed import World, noise_seed
 from zoo.training.run import train
 
 AE = {"model": {"variant": "ae", "hidden": [32], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
@@ -105,7 +105,7 @@ def test_a_process_that_dies_ends_the_run_with_a_message_and_a_checkpoint(tmp_pa
     os.kill(second, signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "another process of this run is gone" in errors
+    assert "another process of this run is gone or cannot be reached" in errors
     assert "--resume" in errors
     state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
     assert state["step"] > 0
@@ -132,15 +132,47 @@ def test_a_lost_process_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("Connection closed by peer")
 
     monkeypatch.setattr(torch.distributed, "all_reduce", failing)
-    with pytest.raises(ZooError, match="another process of this run is gone .Connection closed by peer"):
-        World(0, 2).sum([torch.zeros(1)])
+    with pytest.raises(ZooError, match="gone or cannot be reached .Connection closed by peer"):
+        World(0, 2).summed([torch.zeros(1)])
 
 
 def test_a_world_of_one_changes_nothing() -> None:
     value = torch.tensor(3.0)
     world = World()
-    world.sum([value])
-    assert (value.item(), world.largest(2, CPU), world.share(7), world.gather(value)) == (3.0, 2, 7, [value])
+    assert world.summed([value], weight=0.5) == [value]
+    assert (world.largest(2, CPU), world.share(7), world.gather(value)) == (2, 7, [value])
+
+
+def test_gradients_that_share_memory_are_summed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor, operation: tensor.mul_(2))
+    shared = torch.ones(2, 2)
+    expanded = torch.ones(()).expand(3)
+    sums = World(0, 2).summed([shared, shared.t(), expanded], weight=0.5)
+    assert all(torch.equal(total, torch.ones_like(total)) for total in sums)
+    assert torch.equal(shared, torch.ones(2, 2))
+
+
+def test_every_process_has_noise_of_its_own() -> None:
+    noise = [torch.randn(3, generator=torch.Generator().manual_seed(noise_seed(0, rank))) for rank in range(1, 4)]
+    noise.append(torch.randn(3, generator=torch.Generator().manual_seed(0)))
+    assert len({tuple(part.tolist()) for part in noise}) == 4
+
+
+def test_only_the_clock_of_the_first_process_counts(tmp_path: Path) -> None:
+    # A second process never writes, so its own clock would ask for a checkpoint again and again.
+    minutes = {"checkpoint_minutes": 0.05}
+    sections = {**AE, "training": {"epochs": 2000, "batch_size": 20}, "execution": minutes}
+    process = launch(2, recipe_file(tmp_path, **sections), "--out", tmp_path / "run")
+    checkpoint = tmp_path / "run.partial" / "checkpoint.safetensors"
+    wait_for(tmp_path / "run.partial" / "metrics.jsonl", process)
+    written = set()
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline and process.poll() is None:
+        written.add(checkpoint.stat().st_mtime_ns)
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert 1 <= len(written) <= 5
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

@@ -13,6 +13,7 @@ from zoo.errors import ZooError
 from zoo.schema import Recipe
 from zoo.training import execution
 from zoo.training.execution import Replayed, StepByStep
+from zoo.training.lane import Lane
 from zoo.training.step import Step
 from zoo.training.trainer import Trainer
 
@@ -190,6 +191,22 @@ def test_bfloat16_stays_near_the_loss_curve(variant: str) -> None:
     assert all(value.dtype != torch.bfloat16 for value in found.model.state_dict().values())
 
 
+@pytest.mark.usefixtures("traced")
+def test_bfloat16_can_be_compiled() -> None:
+    found = trained(tiny_recipe(execution={"precision": "bf16", "compile": "on"}))
+    assert found.way and found.way.compiled
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe())), rel=0.03)
+
+
+def test_in_bfloat16_the_noise_and_the_kl_keep_32_bits() -> None:
+    found = trainer(tiny_recipe(execution={"precision": "bf16"}))
+    with torch.autocast("cpu", torch.bfloat16):
+        posterior = found.model.encode(torch.rand(2, 1, 28, 28))
+        likelihood = found.model.decode(posterior.rsample())
+    assert {posterior.mean.dtype, posterior.rsample().dtype, posterior.kl().dtype} == {torch.float32}
+    assert likelihood.mean.dtype == torch.float32
+
+
 @pytest.mark.usefixtures("graphs", "traced")
 @pytest.mark.parametrize(
     ("epochs", "seconds", "words"),
@@ -207,6 +224,24 @@ def test_compiling_is_chosen_where_it_pays(
     said = found.prepare()
     assert said.endswith(words)
     assert found.was_compiled == (found.way and found.way.compiled) == words.startswith("compiled")
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(take: Any, images: int, steps: int, pool: Any) -> FakeGraph:
+        if not isinstance(take, Step):
+            raise torch.OutOfMemoryError("no memory for both")
+        return FakeGraph(take, images, steps, pool)
+
+    renewed: list[int] = []
+    monkeypatch.setattr(Lane, "renew", lambda lane: renewed.append(1))
+    monkeypatch.setattr(execution, "captured", failing)
+    with pytest.warns(UserWarning, match="runs as written .OutOfMemoryError: no memory for both"):
+        found = trained(tiny_recipe(training=MANY, execution={"compile": "on"}))
+    assert isinstance(found.way, Replayed) and not found.way.compiled
+    assert renewed == [1]
+    monkeypatch.setattr(execution, "captured", FakeGraph)
+    assert same_bits(found, trained(tiny_recipe(training=MANY)))
 
 
 @pytest.mark.usefixtures("graphs", "traced")

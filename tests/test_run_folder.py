@@ -96,6 +96,17 @@ def test_with_nothing_to_resume_a_run_begins_and_says_so(
     assert "finished already" in capsys.readouterr().out
 
 
+def test_what_a_kill_between_two_renames_leaves_is_tidied_up(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.safetensors").write_text("not yet removed")
+    (tmp_path / ".run.replaced-1").mkdir()
+    train(tiny_recipe(), tmp_path / "run", CPU, resume=True)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    (tmp_path / "run" / "checkpoint.safetensors").write_text("not yet removed")
+    train(tiny_recipe(), tmp_path / "run", CPU, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_an_unwritable_output_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ZooError, match="cannot create the folder .*--out"):

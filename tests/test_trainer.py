@@ -225,5 +225,5 @@ def test_weights_that_break_in_the_last_step_are_noticed() -> None:
         next(found.model.parameters()).data.fill_(float("inf"))
 
     found.optimizer.update = breaking  # type: ignore[method-assign]
-    with pytest.raises(Divergence, match=r"no longer finite at step 1 \(epoch 1\)"):
+    with pytest.raises(Divergence, match=r"the weights were no longer finite at step 1 \(epoch 1\)"):
         found.run_epoch()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.configs import BernoulliConfig, ImageShape
-from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, StandardNormal
+from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, StandardNormal, in_full
 
 if TYPE_CHECKING:
     from zoo.artifacts import RunConfig
@@ -59,7 +59,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, z: Tensor) -> Likelihood:
         """Codes (B, D) → p(x|z)."""
-        output = self.decoder(z.to(self.device))  # (B, C, H, W)
+        output = in_full(self.decoder(z.to(self.device)))  # (B, C, H, W)
         if isinstance(self.likelihood, BernoulliConfig):
             return Bernoulli(output)
         return Gaussian(torch.sigmoid(output), self.likelihood.variance)

@@ -19,6 +19,11 @@ from zoo.errors import ZooError
 LOG_2PI = math.log(2 * math.pi)
 
 
+def in_full(parameter: Tensor) -> Tensor:
+    """A distribution's parameter in 32 bits at least: in bfloat16, noise and KL would be rounded to three digits."""
+    return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
+
+
 class Posterior(Protocol):
     """What an encoder returns: a distribution over codes for each of B images."""
 

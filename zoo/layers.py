@@ -8,7 +8,7 @@ from math import prod
 from torch import Tensor, nn
 
 from zoo.configs import ImageShape
-from zoo.distributions import Deterministic, DiagonalGaussian
+from zoo.distributions import Deterministic, DiagonalGaussian, in_full
 from zoo.errors import ZooError
 
 
@@ -34,7 +34,7 @@ class GaussianCode(nn.Module):
 
     def forward(self, h: Tensor) -> DiagonalGaussian:
         """q(z|x)."""
-        return DiagonalGaussian(self.mu(h), self.logvar(h))
+        return DiagonalGaussian(in_full(self.mu(h)), in_full(self.logvar(h)))
 
 
 def mlp(sizes: Sequence[int]) -> list[nn.Module]:

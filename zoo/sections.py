@@ -132,8 +132,9 @@ class Execution(Section):
     )
     convolutions: Literal["auto", "contiguous", "channels_last", "gemm"] = Field(
         "auto",
-        description="How they are computed: by the library on images in either memory layout, or, where they are "
-        "strided, as slices and one matrix product. `auto`: what was measured to be fastest; see `performance.md`.",
+        description="How they are computed: by the library on images in either memory layout, or (`gemm`) strided ones "
+        "as slices and one matrix product and the others as with `channels_last`. `auto`: what was measured to be "
+        "fastest; see `performance.md`.",
     )
     checkpoint_minutes: Positive | None = Field(1.0, description="Between two checkpoints; `null`: not by the clock.")
     checkpoint_epochs: Size | None = Field(None, description="Between two checkpoints; `null`: not by epochs.")

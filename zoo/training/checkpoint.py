@@ -39,6 +39,13 @@ def _snapshot(state: State) -> tuple[dict[str, Tensor], Any]:
     return tensors, _split(state, "", tensors)
 
 
+def copied(state: State) -> State:
+    """A copy of the state on the CPU."""
+    tensors, rest = _snapshot(state)
+    found: State = _join(rest, tensors)
+    return found
+
+
 def _write(path: Path, tensors: dict[str, Tensor], rest: Any) -> None:
     write_atomically(path, save(tensors, metadata={"state": json.dumps(rest)}))
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -37,13 +38,14 @@ class World:
         """How many images of a batch are this process's."""
         return len(range(self.rank, images, self.size))
 
-    def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their sums over the processes."""
-        if self.size > 1:
-            flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
-            self._collect(flat, dist.ReduceOp.SUM)
-            for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-                tensor.detach().copy_(part.view_as(tensor))
+    def summed(self, tensors: Sequence[Tensor], weight: float = 1.0) -> list[Tensor]:
+        """The sums over the processes of tensors times ``weight``; the tensors, of one dtype, stay as they are."""
+        if self.size == 1:
+            return list(tensors)
+        flat = torch.cat([tensor.flatten() for tensor in tensors]) * weight
+        self._collect(flat, dist.ReduceOp.SUM)
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        return [part.view(tensor.shape) for tensor, part in zip(tensors, parts, strict=True)]
 
     def largest(self, value: int, device: torch.device) -> int:
         """The largest value that a process has."""
@@ -67,10 +69,15 @@ class World:
             dist.all_reduce(tensor, operation)
         except RuntimeError as error:
             reason = re.sub(r"^\[\S* ", "", first_line(error)).split(". ")[0]  # without the library's source line
-            raise LostProcess(f"another process of this run is gone ({reason})") from error
+            raise LostProcess(f"another process of this run is gone or cannot be reached ({reason})") from error
 
 
 SOLO = World()
+
+
+def noise_seed(seed: int, rank: int) -> int:
+    """The seed of the noise in one process, from the recipe's. torch's CPU generator uses 32 bits of it."""
+    return int(np.random.SeedSequence((seed, rank)).generate_state(1)[0])
 
 
 def launched() -> bool:
@@ -91,9 +98,10 @@ def joined(device: torch.device) -> Iterator[World]:
     if not launched():
         yield SOLO
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda" and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count():
+        dist.init_process_group("nccl", device_id=device)
+    else:  # NCCL wants a GPU for each process
+        dist.init_process_group("gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:

@@ -5,11 +5,12 @@ Whatever is asked for, the steps are the same: what cannot be compiled or captur
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ class Replayed(StepByStep):
         if step.feed.steps_at_once and sizes.count(self.usual) >= STEPS_PER_GRAPH:
             self.most = STEPS_PER_GRAPH
             self.graphs[self.usual, self.most] = captured(take, self.usual, self.most, pool)
-        self.words = f"in CUDA graphs of {self.most} steps"
+        self.words = f"in CUDA graphs of {self.most} step{'s' * (self.most > 1)}"
 
     def run(self, steps: int, images: int) -> None:
         """Enqueue ``steps`` steps on batches of ``images`` images."""
@@ -86,19 +87,32 @@ class Replayed(StepByStep):
 
 def captured(take: TakeStep, images: int, steps: int, pool: Any) -> torch.cuda.CUDAGraph:
     """A CUDA graph of so many steps, captured on the current stream, which must not be the default one."""
-    for _ in range(2):  # what libraries set up on first use must not fall into the capture
+    take(images)  # what libraries set up on first use must not fall into the capture
+    torch.cuda.set_sync_debug_mode("error")  # names what waits for the host; a failed capture only says that it failed
+    try:
         take(images)
-    torch.cuda.synchronize()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool, torch.cuda.current_stream(), "thread_local"):
-        for _ in range(steps):
-            take(images)
+    gc.collect()
+    gc.disable()  # a graph that is collected during a capture breaks it
+    try:
+        with torch.cuda.graph(graph, pool, torch.cuda.current_stream(), "thread_local"):
+            for _ in range(steps):
+                take(images)
+    except Exception:
+        with suppress(RuntimeError):  # torch 2.11 leaves the pool open after a failed capture
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        raise
+    finally:
+        gc.enable()
     return graph
 
 
 def compiled(step: Step) -> TakeStep:
     """The whole step as one compiled function. Compilation happens at the first call."""
-    options = {
+    options: dict[str, Any] = {
+        "deterministic": True,  # the same kernels in the next process: a resumed run keeps its bits
         "fallback_random": True,  # the random numbers of the step as written, so that both give the same loss curve
         "force_pointwise_cat": True,  # fuses the slices of the convolutions that are written as matrix products
     }
@@ -115,12 +129,17 @@ def compiled(step: Step) -> TakeStep:
 def tracing() -> Iterator[None]:
     """What the compiler has to be told: to trace autograd, and that every run compiles a step of its own."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU it misses CUDA
-    with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=1024):
+    with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=2**16, accumulated_recompile_limit=2**16):
         yield
 
 
 def choose(
-    step: Step, settings: Execution, sizes: list[int], steps_left: int, was_compiled: bool | None = None
+    step: Step,
+    settings: Execution,
+    sizes: list[int],
+    steps_left: int,
+    was_compiled: bool | None = None,
+    recover: Callable[[], None] = lambda: None,
 ) -> StepByStep:
     """How to run the steps. Takes steps to warm up: the caller puts back every state afterwards.
 
@@ -130,34 +149,55 @@ def choose(
         sizes: of an epoch's batches.
         steps_left: in the whole run, which says whether compiling pays.
         was_compiled: what an earlier part of the same run has done, which decides where the settings do not.
+        recover: called after a capture that failed, whose generator can no longer be used.
     """
-    way = StepByStep(step, step, sizes)
-    if step.world.size > 1:
-        way.words = f"step by step, in {step.world.size} processes"
-        return way
-    if step.on_cuda and settings.graph == "on":
-        with falling_back("the step cannot be captured as a CUDA graph and is enqueued step by step"):
-            way = Replayed(step, step, sizes)
-
+    way = as_written(step, settings, sizes, recover)
     may_compile = settings.compile
     if may_compile == "auto" and was_compiled is not None:
         may_compile = "on" if was_compiled else "off"
-    if may_compile == "off" or (may_compile == "auto" and not step.on_cuda):
+    if may_compile == "off" or step.world.size > 1 or (may_compile == "auto" and not step.on_cuda):
         return way
     seconds = seconds_per_step(way)
     if may_compile == "auto" and steps_left * seconds * (1 - 1 / COMPILED_SPEEDUP) < COMPILE_SECONDS:
         way.words += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
         return way
-    with falling_back("the step cannot be compiled and runs as written"):
+    try:
         other = type(way)(step, compiled(step), sizes)
         faster = seconds_per_step(other)
-        times = f"{faster * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"
-        if may_compile == "auto" and seconds < faster:
-            way.words += f", not compiled: {times}"
-        else:
-            other.words += f", compiled: {times}"
-            way = other
-    return way
+    except ZooError:
+        raise
+    except Exception as error:  # also when memory does not suffice for both
+        warn("the step cannot be compiled and runs as written", error)
+        recover()
+        return as_written(step, settings, sizes, recover)
+    times = f"{faster * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"
+    if may_compile == "auto" and seconds < faster:
+        way.words += f", not compiled: {times}"
+        return way
+    other.words += f", compiled: {times}"
+    return other
+
+
+def as_written(step: Step, settings: Execution, sizes: list[int], recover: Callable[[], None]) -> StepByStep:
+    """The steps uncompiled, captured if that can be done."""
+    one_by_one = StepByStep(step, step, sizes)
+    if step.world.size > 1:
+        one_by_one.words += f", in {step.world.size} processes"
+    elif step.on_cuda and settings.graph == "on":
+        try:
+            return Replayed(step, step, sizes)
+        except (ZooError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            warn("the step cannot be captured as a CUDA graph and is enqueued step by step", error)
+            recover()
+    return one_by_one
+
+
+def warn(consequence: str, error: BaseException) -> None:
+    """One line for a failure of compiler or capture."""
+    cause = error.__context__ or error  # a capture that fails reports that it failed, on top of the reason
+    warnings.warn(f"{consequence} ({type(cause).__name__}: {first_line(cause)})", stacklevel=3)
 
 
 def seconds_per_step(way: StepByStep) -> float:
@@ -168,14 +208,3 @@ def seconds_per_step(way: StepByStep) -> float:
         way.run(steps, way.usual)
         way.step.done.item()  # waits for the device
     return (time.perf_counter() - started) / steps
-
-
-@contextmanager
-def falling_back(consequence: str) -> Iterator[None]:
-    """Turn any failure of compiler or capture into one line."""
-    try:
-        yield
-    except (ZooError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        warnings.warn(f"{consequence} ({type(error).__name__}: {first_line(error)})", stacklevel=2)

@@ -30,8 +30,14 @@ def finished(out: Path, recipe: Recipe) -> bool:
     if not (out / CONFIG_FILE).exists():
         return False
     if read_config(out).checked_recipe.digest() == recipe.digest():
+        (out / CHECKPOINT_FILE).unlink(missing_ok=True)  # the process was killed just before it did so
         return True
     raise ZooError(f"{out} was trained from another recipe; --overwrite replaces it, --out writes elsewhere")
+
+
+def partial_folder(out: Path) -> Path:
+    """Where the run to ``out`` writes until it is whole."""
+    return out.parent / f"{out.name}.partial"
 
 
 @contextmanager
@@ -73,7 +79,7 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
 def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse to touch what is there, unless it is a run's and was asked for; see :func:`reserved`."""
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        if not out.is_dir() or {path.name for path in out.iterdir()} - RUN_FILES:
+        if not out.is_dir() or {path.name for path in out.iterdir()} - {*RUN_FILES, CHECKPOINT_FILE}:
             raise ZooError(f"{out} holds files that no run has written; choose another place with --out")
         if not overwrite:
             raise ZooError(f"{out} is there already; --overwrite trains it again, --out writes elsewhere")
@@ -97,4 +103,5 @@ def publish(partial: Path, out: Path) -> None:
         (out / CHECKPOINT_FILE).unlink()
     except OSError as error:
         raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the new run is complete there") from error
-    shutil.rmtree(replaced, ignore_errors=True)
+    for older in out.parent.glob(f".{out.name}.replaced-*"):  # also of a process that was killed here
+        shutil.rmtree(older, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -20,33 +20,34 @@ class Lane:
 
     def __init__(self, device: torch.device, precision: Literal["fp32", "tf32", "bf16"]) -> None:
         self.device = device
+        self.on_cuda = device.type == "cuda"
         self.tf32 = precision != "fp32"
-        if device.type == "cuda":
+        self.inside = False
+        if self.on_cuda:
             self.stream = torch.cuda.Stream(device)
             self.generator = torch.cuda.default_generators[device.index].clone_state()
-        else:
-            self.random = random_state(device)
+        self.kept = torch.device("cpu") if self.on_cuda else device
+        self.random = random_state(self.kept)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Inside, everything is of this run."""
-        with self.on_cuda() if self.device.type == "cuda" else self.with_own_numbers():
+        if self.inside:
             yield
-
-    @contextmanager
-    def with_own_numbers(self) -> Iterator[None]:
-        """The default generators go on where this run has left them."""
-        others = random_state(self.device)
-        set_random_state(self.device, self.random)
+            return
+        self.inside = True
+        others = random_state(self.kept)
+        set_random_state(self.kept, self.random)
         try:
-            yield
+            with self._stream() if self.on_cuda else nullcontext():
+                yield
         finally:
-            self.random = random_state(self.device)
-            set_random_state(self.device, others)
+            self.random = random_state(self.kept)
+            set_random_state(self.kept, others)
+            self.inside = False
 
     @contextmanager
-    def on_cuda(self) -> Iterator[None]:
-        """As :meth:`with_own_numbers`, for the device's generator; on this run's stream, with its precision."""
+    def _stream(self) -> Iterator[None]:
         shared = torch.cuda.default_generators[self.device.index]
         others = shared.graphsafe_get_state()
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
@@ -59,3 +60,13 @@ class Lane:
         finally:
             shared.graphsafe_set_state(others)
             matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
+
+    def renew(self) -> None:
+        """Take another generator, inside: one with which a capture has failed may refuse to go on."""
+        if self.on_cuda:
+            self.generator = torch.Generator(self.device)
+            torch.cuda.default_generators[self.device.index].graphsafe_set_state(self.generator)
+
+    def measure_exactly(self) -> None:
+        """No TF32 from now on."""
+        self.tf32 = False

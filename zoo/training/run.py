@@ -19,7 +19,7 @@ from zoo.schema import Recipe
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
 from zoo.training.distributed import SOLO, LostProcess, World
 from zoo.training.finish import finish
-from zoo.training.folders import CHECKPOINT_FILE, finished, publish, reserved
+from zoo.training.folders import CHECKPOINT_FILE, finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
 from zoo.training.trainer import METRICS_FILE, Divergence, Trainer
 
@@ -87,7 +87,7 @@ def run(
         signals: filled from outside to stop it.
     """
     place = Path(os.path.abspath(os.path.expanduser(out)))
-    partial = place.parent / f"{place.name}.partial"
+    partial = partial_folder(place)
     checkpoint = partial / CHECKPOINT_FILE
     if resume and not checkpoint.exists() and finished(place, recipe):
         progress.say(f"{out} is finished already")
@@ -97,18 +97,20 @@ def run(
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
         try:
             trainer = Trainer(recipe, train_set, test_set, device, world)
-            if checkpoint.exists():
+            if world.largest(int(world.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
                 trainer.restore(read_checkpoint(checkpoint))
             elif resume:
                 progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
+            chosen = f"on {device}, {trainer.prepare()}" if not trainer.done else "all epochs are done"
             with (
                 progress.run(out.name, recipe, trainer) as shown,
                 Checkpoints(checkpoint, recipe.execution) as checkpoints,
             ):
-                shown.say(trainer.prepare())
+                shown.say(chosen)
                 yield from epochs(trainer, checkpoints, shown, signals)
             if world.rank == 0:
                 progress.say("measuring both splits, drawing the pictures")
+                trainer.lane.measure_exactly()
                 with trainer.lane.entered():
                     finish(trainer, train_set, test_set, partial)
         except torch.OutOfMemoryError as error:
@@ -121,12 +123,14 @@ def epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signa
     """Train to the last epoch; checkpoints at the beginning, as often as the recipe says, at the end and on signals."""
 
     def save(wait: bool = False) -> None:
-        state = trainer.state()  # of all processes
-        if trainer.world.rank == 0:
-            checkpoints.write(state, wait)
+        with trainer.lane.entered():
+            state = trainer.state()  # of all processes
+            if trainer.world.rank == 0:
+                checkpoints.write(state, wait)
 
     def save_or_stop(epoch_ended: bool) -> None:
-        wish = STOP if signals else SAVE if checkpoints.due(trainer.epoch if epoch_ended else None) else GO_ON
+        due = trainer.world.rank == 0 and checkpoints.due(trainer.epoch if epoch_ended else None)
+        wish = STOP if signals else SAVE if due else GO_ON
         wish = SAVE if trainer.done else trainer.world.largest(wish, trainer.device)
         if wish == GO_ON:
             return

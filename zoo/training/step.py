@@ -6,6 +6,7 @@ and replayed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -64,8 +65,7 @@ class Step:
         with self.precision():
             terms = self.objective(self.model, x, self.done / self.steps_per_epoch)
         gradients = torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
-        self.sum_over_processes(gradients, share / images)
-        self.optimizer.update(gradients)
+        self.optimizer.update(self.over_processes(gradients, share / images))
         self.done.add_(1)
         self.totals.add(terms, share)
 
@@ -78,8 +78,9 @@ class Step:
         """The context of the forward pass."""
         return torch.autocast(self.done.device.type, torch.bfloat16) if self.half else nullcontext()
 
-    def sum_over_processes(self, gradients: tuple[Tensor | None, ...], weight: float) -> None:
-        """Turn the gradients of this process's mean into those of the mean over the whole batch, in place."""
-        if self.world.size > 1:
-            mine = [gradient.mul_(weight) for gradient in gradients if gradient is not None]
-            self.world.sum(mine)
+    def over_processes(self, gradients: Sequence[Tensor | None], weight: float) -> Sequence[Tensor | None]:
+        """From the gradients of the mean over this process's share to those of the mean over the whole batch."""
+        if self.world.size == 1:
+            return gradients
+        sums = iter(self.world.summed([gradient for gradient in gradients if gradient is not None], weight))
+        return [None if gradient is None else next(sums) for gradient in gradients]

@@ -14,6 +14,7 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.schema import Recipe
+from zoo.training.folders import CHECKPOINT_FILE, partial_folder
 from zoo.training.progress import Progress
 from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
 from zoo.training.trainer import Trainer
@@ -114,8 +115,10 @@ def train_together(
                     stopped.append(str(interrupt))
                 except OutOfMemory as error:
                     if len(running) > 1:
+                        at_once = len(running) - 1
                         progress.say(f"{out}: no room on the device beside the others; it waits for one to end")
-                        waiting.append(replace(job, resume=True))
+                        begun = (partial_folder(out) / CHECKPOINT_FILE).exists()
+                        waiting.append(replace(job, resume=job.resume or begun))
                     else:
                         failed[out] = str(error)
                 except ZooError as error:

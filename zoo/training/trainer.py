@@ -1,12 +1,11 @@
 """The training loop: one recipe, one device, from any step to the last.
 
-Nothing inside an epoch waits for the device. A trainer's whole state can be taken at any step and put back later; the
-run that goes on from there ends with the same bits.
+Nothing inside an epoch waits for the device, except a checkpoint. A trainer's whole state can be taken at any step and
+put back later; the run that goes on from there ends with the same bits.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -25,7 +24,8 @@ from zoo.errors import ZooError
 from zoo.evaluation import objective_terms
 from zoo.schema import Recipe
 from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order, place, portions
-from zoo.training.distributed import SOLO, World
+from zoo.training.checkpoint import copied
+from zoo.training.distributed import SOLO, World, noise_seed
 from zoo.training.execution import StepByStep, choose
 from zoo.training.lane import Lane
 from zoo.training.layout import laid_out
@@ -37,6 +37,10 @@ METRICS_FILE = "metrics.jsonl"
 Row = dict[str, Any]
 """One epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over the epoch's
 batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""
+
+
+NEVER = 2**62
+"""Later than any batch."""
 
 
 class Divergence(ZooError):
@@ -72,19 +76,19 @@ class Trainer:
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
             self.train_images = place(train, device)
             self.test_images = place(test, device)
+            self.check_batches()
+            size = recipe.training.batch_size
+            self.feed = (
+                Resident(self.train_images, size, world)
+                if self.train_images.device == device
+                else Streamed(self.train_images, size, device, world)
+            )
+            self.take_step = Step(
+                self.model, self.objective, self.optimizer, self.feed, recipe.data, self.steps_per_epoch,
+                half=recipe.execution.precision == "bf16", world=world,
+            )  # fmt: skip
             if world.rank:  # each share of a batch has noise of its own
-                torch.manual_seed(recipe.training.seed + 2**32 * world.rank)
-        self.check_batches()
-        size = recipe.training.batch_size
-        self.feed = (
-            Resident(self.train_images, size, world)
-            if self.train_images.device == device
-            else Streamed(self.train_images, size, device, world)
-        )
-        self.take_step = Step(
-            self.model, self.objective, self.optimizer, self.feed, recipe.data, self.steps_per_epoch,
-            half=recipe.execution.precision == "bf16", world=world,
-        )  # fmt: skip
+                torch.manual_seed(noise_seed(recipe.training.seed, world.rank))
         self.totals = self.take_step.totals
         self.way: StepByStep | None = None
         self.was_compiled: bool | None = None
@@ -118,14 +122,18 @@ class Trainer:
 
     def prepare(self) -> str:
         """Choose how to run the steps, which warms up and may compile; says what was chosen. No state changes."""
-        before = copy.deepcopy(self.state())
         with self.lane.entered():
+            before = copied(self.state())
             self.model.train()
             self.feed.start(self.order(), 0)
             steps_left = self.recipe.training.epochs * self.steps_per_epoch - self.step
-            self.way = choose(self.take_step, self.recipe.execution, self.sizes, steps_left, self.was_compiled)
-        self.was_compiled = self.way.compiled
-        self.restore(before | {"compiled": self.was_compiled})
+            self.way = choose(
+                self.take_step, self.recipe.execution, self.sizes, steps_left, self.was_compiled, self.lane.renew
+            )
+            self.was_compiled = self.way.compiled
+            self.restore(before | {"compiled": self.was_compiled})
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # of the way that was not chosen
         return self.way.words
 
     def order(self) -> torch.Tensor:
@@ -162,7 +170,8 @@ class Trainer:
         # Annealing stands where it stood in the last step, so that both curves show the same loss.
         now = (self.step - 1) / self.steps_per_epoch
         with self.lane.entered():
-            self.world.sum([self.totals.sums])
+            (sums,) = self.world.summed([self.totals.sums])
+            self.totals.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
             test = objective_terms(self.model, self.objective, self.test_images, self.recipe.data, now)
             row: Row = {
@@ -174,8 +183,8 @@ class Trainer:
             }
         self.check_finite()
         broken = [name for name, value in test.items() if not math.isfinite(value)]
-        if broken:  # by the last step, which only the test images show
-            self._diverged(self.step, broken[-1])
+        if self.world.largest(len(broken), self.device):  # BatchNorm's averages, say, which only the test images use
+            self._diverged(f"the term {(broken or ['loss'])[-1]!r} of the test images was", self.step)
         with self.lane.entered():
             self.totals.clear()
         self._count_time()
@@ -201,17 +210,23 @@ class Trainer:
         return self.end_epoch()
 
     def check_finite(self) -> None:
-        """Raise Divergence if a term of this epoch's steps was not finite; waits for the device."""
+        """Raise Divergence if a term of this epoch's steps, or a weight, is not finite; waits for the device."""
         with self.lane.entered():
-            batch, term = self.totals.divergence() or (-1, "loss")
-            batch = self.world.largest(batch, self.device)  # each process has only its own shares
-        if batch >= 0:
-            done = self.step % self.steps_per_epoch or self.steps_per_epoch
-            self._diverged(self.step - done + batch + 1, term)
+            mine = self.totals.divergence()
+            # Each process has only its own shares: the first batch that broke in any of them.
+            batch = -self.world.largest(-mine[0] if mine else -NEVER, self.device)
+            weights = torch.stack([parameter.isfinite().all() for parameter in self.optimizer.parameters])
+            weights_broke = self.world.largest(int(not weights.all()), self.device)
+        done = self.step % self.steps_per_epoch or self.steps_per_epoch
+        if batch < NEVER:
+            term = mine[1] if mine and mine[0] == batch else "loss"
+            self._diverged(f"the term {term!r} was", self.step - done + batch + 1)
+        if weights_broke:  # in the last step, whose loss was still finite
+            self._diverged("the weights were", self.step)
 
-    def _diverged(self, step: int, term: str) -> None:
+    def _diverged(self, what: str, step: int) -> None:
         epoch = (step - 1) // self.steps_per_epoch + 1
-        raise Divergence(f"training diverged: the term {term!r} was no longer finite at step {step} (epoch {epoch})")
+        raise Divergence(f"training diverged: {what} no longer finite at step {step} (epoch {epoch})")
 
     def _count_time(self, from_now: bool = False) -> None:
         now = time.perf_counter()
