@@ -51,6 +51,16 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", quick)
 
 
+def sections_of(variant: str, **others: Any) -> dict[str, Any]:
+    """A variant with an objective for it, on images whose binarisation draws random numbers in every step."""
+    return {
+        "model": {"variant": variant},
+        "data": {"name": "tiny", "binarization": "dynamic"},
+        "objective": {"name": "reconstruction" if variant == "ae" else "elbo"},
+        **others,
+    }
+
+
 def trained(recipe: Recipe) -> Trainer:
     found = trainer(recipe)
     while not found.done:
@@ -70,12 +80,7 @@ def losses(found: Trainer) -> list[float]:
 @pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_replayed_steps_give_the_same_bits_as_steps_one_by_one(variant: str) -> None:
-    sections: dict[str, Any] = {
-        "model": {"variant": variant},
-        "data": {"name": "tiny", "binarization": "dynamic"},
-        "objective": {"name": "reconstruction" if variant == "ae" else "elbo"},
-        "training": MANY,
-    }
+    sections = sections_of(variant, training=MANY)
     replayed = trained(tiny_recipe(**sections))
     assert isinstance(replayed.way, Replayed)
     assert sorted(replayed.way.graphs) == [(6, 1), (8, 1), (8, 24)]
@@ -139,11 +144,7 @@ def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: str) -> None:
-    sections: dict[str, Any] = {
-        "model": {"variant": variant},
-        "data": {"name": "tiny", "binarization": "dynamic"},
-        "objective": {"name": "reconstruction" if variant == "ae" else "elbo"},
-    }
+    sections = sections_of(variant)
     found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
     assert found.way and found.way.compiled
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-3)
@@ -182,10 +183,7 @@ def test_the_real_compiler_gives_the_same_loss_curve() -> None:
 
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_bfloat16_stays_near_the_loss_curve(variant: str) -> None:
-    sections: dict[str, Any] = {
-        "model": {"variant": variant},
-        "objective": {"name": "reconstruction" if variant == "ae" else "elbo"},
-    }
+    sections = sections_of(variant)
     found = trained(tiny_recipe(**sections, execution={"precision": "bf16"}))
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=0.03)
     assert all(value.dtype != torch.bfloat16 for value in found.model.state_dict().values())

@@ -20,13 +20,13 @@ from zoo.sections import Execution
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24
-"""A replay costs the host some 10 us: with 24 steps it is nothing beside the step, with more the capture gets long."""
+"""As in prototypes on an H200, which were fastest with 20 to 26."""
 
 COMPILE_SECONDS = 20.0
-"""Typical of one compilation on an H200's host (4 to 30 s)."""
+"""Of one compilation, in prototypes on an H200's host: 4 to 30."""
 
 COMPILED_SPEEDUP = 1.6
-"""Of a captured step, typical: 2.6 for the fully connected VAE, 1.6 for the convolutional one, on an H200."""
+"""Of a captured step, in prototypes on an H200: 1.6 for the convolutional VAE, 2.6 for the fully connected one."""
 
 TakeStep = Callable[[int], None]
 """Enqueues one step on a batch of so many images."""

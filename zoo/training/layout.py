@@ -28,7 +28,7 @@ def laid_out(model: Autoencoder, layout: Layout) -> Autoencoder:
 
 
 def fastest(model: Autoencoder) -> Layout:
-    """What was measured to be fastest for models of this kind on this kind of device; see docs/performance.md."""
+    """The fastest for models of this kind on this kind of device; docs/performance.md says how far that is measured."""
     if model.device.type != "cuda":
         return "contiguous"
     convolutions = [module for module in model.modules() if isinstance(module, Convolution)]

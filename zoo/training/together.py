@@ -20,7 +20,7 @@ from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
 from zoo.training.trainer import Trainer
 
 AT_ONCE = 8
-"""Runs on one GPU at a time: with more, the cost per run hardly falls (docs/performance.md)."""
+"""Runs on one GPU at a time: the most that prototypes were measured with."""
 
 MARGIN = 1.2
 """What must be free for another run, in units of the most that one has taken so far."""
