@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +100,16 @@ def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
 def test_a_process_that_dies_ends_the_run_with_a_message_and_a_checkpoint(tmp_path: Path) -> None:
     recipe = recipe_file(tmp_path, training={"epochs": 5000, "batch_size": 10}, execution={"checkpoint_epochs": 1})
     process = launch(2, recipe, "--out", tmp_path / "run")
+    checkpoint = tmp_path / "run.partial" / "checkpoint.safetensors"
     wait_for(tmp_path / "run.partial" / "metrics.jsonl", process)
+    wait_until(lambda: read_checkpoint(checkpoint)["step"] > 0, process)  # the first one is of step 0
     second = child_with_rank(process.pid, 1)
     os.kill(second, signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "another process of this run is gone or cannot be reached" in errors
     assert "--resume" in errors
-    state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
-    assert state["step"] > 0
+    assert read_checkpoint(checkpoint)["step"] > 0
     shorter = launch(2, recipe, "--out", tmp_path / "run", "--resume", "--set", "training.epochs=4999")
     _, errors = shorter.communicate(timeout=120)
     assert "training.epochs was 5000, is 4999" in errors  # it was read, and is whole
@@ -176,10 +177,14 @@ def test_only_the_clock_of_the_first_process_counts(tmp_path: Path) -> None:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    wait_until(path.exists, process)
+
+
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (done := happened()) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert path.exists(), process.communicate(timeout=30)
+    assert done, process.communicate(timeout=30)
 
 
 def child_with_rank(parent: int, rank: int) -> int:
