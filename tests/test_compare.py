@@ -36,9 +36,7 @@ def test_the_table_is_measured_on_the_test_split(trained: Path, plain: Path) -> 
     found = compare([trained, plain])
     assert [result.name for result in found.results] == ["tiny_vae", "tiny_ae"]
     model = load(trained)
-    assert found.results[0].metrics == measure(
-        model, load_images(tiny_recipe().data, "test").images, tiny_recipe().data
-    )
+    assert found.results[0].metrics == measure(model, load_images(tiny_recipe().data, "test"), tiny_recipe().data)
     assert set(found.results[1].metrics) == {"mse"}
     assert all(result.measured for result in found.results)
 

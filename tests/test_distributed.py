@@ -17,6 +17,7 @@ import torch
 
 from tests.conftest import CPU, PLUGIN, ROOT, tiny_fields, tiny_recipe
 from zoo.artifacts import load
+from zoo.data import ImageSet
 from zoo.errors import ZooError
 from zoo.training.batches import Resident, epoch_order
 from zoo.training.checkpoint import read_checkpoint
@@ -56,9 +57,9 @@ def test_the_shares_of_a_batch_do_not_overlap_and_cover_it() -> None:
     for step, size in enumerate([10, 13]):
         shares = []
         for world in worlds:
-            feed = Resident(images, 10, world)
+            feed = Resident(ImageSet(images), 10, world)
             feed.start(order, 0)
-            shares.append(feed.batch(torch.tensor(step), world.share(size)).flatten().tolist())
+            shares.append(feed.batch(torch.tensor(step), world.share(size))[0].flatten().tolist())
         assert sorted(sum(shares, [])) == sorted(order[10 * step : 10 * step + size].tolist())
 
 

@@ -75,7 +75,7 @@ def test_the_card_states_the_real_datasets(name: str) -> None:
 def test_measured_again_on_real_data_the_card_is_right(name: str) -> None:
     config = card(name)
     data = config.checked_recipe.data
-    found = measure(load(name), load_images(data, "test").images, data)
+    found = measure(load(name), load_images(data, "test"), data)
     assert found == pytest.approx(config.metrics["test"], rel=1e-3)
 
 

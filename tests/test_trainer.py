@@ -56,19 +56,19 @@ def test_batches_cover_the_epoch_once_whether_resident_or_streamed() -> None:
     order = epoch_order(23, 0, 0)
     sizes = batch_sizes(23, 5)
     assert sizes == [5, 5, 5, 5, 3]
-    for feed in (Resident(images, 5), Streamed(images, 5, CPU)):
+    for feed in (Resident(ImageSet(images), 5), Streamed(ImageSet(images), 5, CPU)):
         for skip in (0, 3):
             feed.start(order, skip)
             found = []
             for step, size in list(enumerate(sizes))[skip:]:
                 feed.next()
-                found.append(feed.batch(torch.tensor(step), size).clone())
+                found.append(feed.batch(torch.tensor(step), size)[0].clone())
             assert torch.cat(found).flatten().tolist() == order[5 * skip :].tolist()
 
 
 def test_a_run_has_the_same_bits_whether_its_images_are_resident_or_streamed() -> None:
     resident, streamed = trainer(tiny_recipe()), trainer(tiny_recipe())
-    streamed.feed = streamed.take_step.feed = Streamed(streamed.train_images, 50, CPU)
+    streamed.feed = streamed.take_step.feed = Streamed(streamed.train_set, 50, CPU)
     for found in (resident, streamed):
         while not found.done:
             found.run_epoch()
@@ -123,7 +123,7 @@ def test_an_error_while_streaming_reaches_the_trainer() -> None:
 
 def test_images_stay_where_they_are_on_the_cpu() -> None:
     data = ImageSet(torch.zeros(3, 1, 2, 2, dtype=torch.uint8))
-    assert place(data, CPU) is data.images
+    assert place(data, CPU) is data
 
 
 # --- it learns, whatever the optimizer --------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def test_the_rows_are_means_over_all_images_also_with_a_short_last_batch() -> No
 
 
 def test_dropout_and_batchnorm_train_in_training_and_rest_in_tests() -> None:
-    found = trainer(tiny_recipe(model={"variant": "bn_vae"}))
+    found = trainer(tiny_recipe(model={"variant": "bn_vae"}, execution={"snapshot_epochs": 2}))
     modes: list[bool] = []
     found.model.register_forward_pre_hook(lambda *_: None)
     found.model.encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))

@@ -7,6 +7,7 @@ from math import prod
 import pytest
 import torch
 
+import zoo
 from tests.conftest import SHIPPED_VARIANTS, tiny_recipe
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
@@ -15,6 +16,7 @@ from zoo.errors import ZooError
 from zoo.registry import VARIANTS
 
 SHAPES = [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)]
+DIGITS = torch.arange(10)
 every_variant = pytest.mark.parametrize("name", SHIPPED_VARIANTS)
 
 
@@ -29,12 +31,14 @@ def make(name: str, shape: ImageShape = (1, 28, 28), **settings: object) -> Auto
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)))
 def test_it_builds_for_every_image_shape(name: str, shape: ImageShape) -> None:
     model = make(name, shape)
+    given = model.given(DIGITS[:3])
     x = torch.rand(3, *shape)
-    posterior = model.encode(x)
+    posterior = given.encode(x)
     assert posterior.mean.shape == (3, model.prior.latent_dim)
-    assert model.decode(posterior.rsample()).mean.shape == x.shape
-    assert model.decode(posterior.mean).log_prob(x).shape == (3,)
-    for images in (model.eval().reconstruct(x), model.sample(3)):
+    assert given.decode(posterior.rsample()).mean.shape == x.shape
+    assert given.decode(posterior.mean).log_prob(x).shape == (3,)
+    model.eval()
+    for images in (given.reconstruct(x), model.sample(3)):
         assert images.shape == x.shape
         assert images.min() >= 0
         assert images.max() <= 1
@@ -45,7 +49,7 @@ def test_it_builds_for_every_image_shape(name: str, shape: ImageShape) -> None:
 @pytest.mark.parametrize("likelihood", [{"family": "bernoulli"}, {"family": "gaussian", "variance": 0.1}])
 def test_every_likelihood_gives_images_and_nats(name: str, likelihood: dict[str, object]) -> None:
     recipe = tiny_recipe(model={"variant": name, "likelihood": likelihood})
-    model = build(recipe)
+    model = build(recipe).given(DIGITS[:4])
     x = torch.rand(4, 1, 28, 28)
     found = model.decode(model.encode(x).mean)
     assert type(found).__name__.lower() == likelihood["family"]
@@ -56,17 +60,19 @@ def test_every_likelihood_gives_images_and_nats(name: str, likelihood: dict[str,
 @every_variant
 def test_in_eval_mode_an_image_does_not_depend_on_its_batch(name: str) -> None:
     model = make(name).eval()
+    together, alone = model.given(DIGITS[:8]), model.given(DIGITS[:1])
     x = torch.rand(8, 1, 28, 28)
-    torch.testing.assert_close(model.reconstruct(x)[:1], model.reconstruct(x[:1]), atol=1e-5, rtol=1e-4)
-    assert torch.equal(model.reconstruct(x), model.reconstruct(x))
+    torch.testing.assert_close(together.reconstruct(x)[:1], alone.reconstruct(x[:1]), atol=1e-5, rtol=1e-4)
+    assert torch.equal(together.reconstruct(x), together.reconstruct(x))
 
 
 @every_variant
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = make(name)
+    given = model.given(DIGITS[:4])
     x = torch.rand(4, 1, 28, 28)
-    posterior = model.encode(x)
-    loss = -model.decode(posterior.rsample()).log_prob(x).mean()
+    posterior = given.encode(x)
+    loss = -given.decode(posterior.rsample()).log_prob(x).mean()
     if posterior.stochastic:
         loss = loss + posterior.kl().mean()
     loss.backward()
@@ -87,7 +93,7 @@ def test_the_same_seed_gives_the_same_weights(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("name", ["conv_vae", "bn_vae"])
+@pytest.mark.parametrize("name", ["conv_vae", "bn_vae", "vq_vae"])
 @pytest.mark.parametrize("shape", [(1, 30, 30), (1, 28, 27), (3, 2, 2)])
 def test_an_image_that_cannot_be_halved_is_refused(name: str, shape: ImageShape) -> None:
     with pytest.raises(ZooError, match="multiples of 4"):
@@ -102,6 +108,7 @@ def test_an_image_that_cannot_be_halved_is_refused(name: str, shape: ImageShape)
         ("linear_vae", 652_824),
         ("conv_vae", 320 + 18_496 + 2 * (3136 * 20 + 20) + 20 * 3136 + 3136 + 64 * 32 * 16 + 32 + 32 * 16 + 1),
         ("bn_vae", 1_133_833),
+        ("conditional_vae", 652_824 + 400 * 10 + 10 * 400),
     ],
 )
 def test_the_default_sizes_are_those_of_the_source(name: str, parameters: int) -> None:
@@ -114,6 +121,42 @@ def test_an_mlp_variant_mirrors_any_number_of_hidden_layers() -> None:
     assert sizes == [(30, 2), (50, 30), (784, 50)]
     flat = make("linear_vae", hidden=(), latent_dim=2)
     assert sum(p.numel() for p in flat.parameters()) == 2 * (784 * 2 + 2) + 2 * 784 + 784
+
+
+@pytest.mark.parametrize(
+    ("entry", "parameters"),
+    [
+        ("ae_deep_fashion_mnist", 1_149_520),
+        ("vae_fashion_mnist", 661_664),
+        ("ae_fashion_mnist", 837_424),
+        ("vae_2d_mnist", 790_388),
+        ("conv_vae_2d_wide_mnist", 272_186_141),
+        ("vae_200_mnist", 326_824),
+        ("vae_examples_mnist", 652_824),
+        ("vae_tutorial_mnist", 1_189_984),
+        ("vq_vae_cifar10", 6_850_576 + 3_686_403),
+        ("vae_gaussian_mnist", 1_079_584),
+    ],
+)
+def test_an_entry_has_as_many_parameters_as_its_source(entry: str, parameters: int) -> None:
+    with torch.device("meta"):
+        assert build(zoo.recipe(entry)).parameter_count == parameters
+
+
+def test_the_activation_is_between_all_layers_of_an_mlp() -> None:
+    model = make("linear_vae", hidden=(8, 6), decoder_hidden=(5,), activation="leaky_relu")
+    slopes = [layer.negative_slope for layer in model.modules() if isinstance(layer, torch.nn.LeakyReLU)]
+    assert slopes == [0.2] * 3
+    assert [type(layer).__name__ for layer in make("ae", activation="tanh").encoder] == [
+        "Flatten", "Linear", "Tanh", "DeterministicCode",
+    ]  # fmt: skip
+
+
+def test_a_decoder_need_not_mirror_its_encoder() -> None:
+    model = make("linear_vae", hidden=(50,), decoder_hidden=(7, 50), latent_dim=2)
+    assert [p.shape[0] for n, p in model.decoder.named_parameters() if n.endswith("weight")] == [7, 50, 784]
+    flat = make("linear_vae", hidden=(50,), decoder_hidden=(), latent_dim=2)
+    assert [p.shape for n, p in flat.decoder.named_parameters() if n.endswith("weight")] == [(784, 2)]
 
 
 def test_a_deeper_conv_vae_mirrors_its_channels() -> None:

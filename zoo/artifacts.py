@@ -1,12 +1,13 @@
 """The run folder: what training writes, what ``zoo.load`` reads and what the Hub holds, in one layout.
 
-=====================  ======================================================================================
-``model.safetensors``  the weights
-``config.json``        :class:`RunConfig`: the recipe, the metrics and where they come from
-``README.md``          the card
-``metrics.jsonl``      one line per epoch
-``*.png``              loss curves, reconstructions, samples
-=====================  ======================================================================================
+=========================  ==================================================================================
+``model.safetensors``      the weights
+``config.json``            :class:`RunConfig`: the recipe, the metrics and where they come from
+``README.md``              the card
+``metrics.jsonl``          one line per epoch
+``snapshots.safetensors``  reconstructions of the same images as training went on
+``*.png``                  loss curves, reconstructions, samples
+=========================  ==================================================================================
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PICTURES = ("loss_curves.png", "reconstructions.png", "samples.png")
-RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", "metrics.jsonl", *PICTURES})
+SNAPSHOTS_FILE = "snapshots.safetensors"
+RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", "metrics.jsonl", SNAPSHOTS_FILE, *PICTURES})
 """All that a run folder holds."""
 
 

@@ -6,16 +6,30 @@ weights (output activation, prior) happens in here; callers only ever see images
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from zoo.configs import BernoulliConfig, ImageShape
-from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, StandardNormal, in_full
+from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, Prior, in_full
+from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.artifacts import RunConfig
+
+
+class Model(Protocol):
+    """What objectives and metrics see: an autoencoder, or a conditional one whose labels are given."""
+
+    def encode(self, x: Tensor) -> Posterior:
+        """Images (B, C, H, W) in [0, 1] → q(z|x)."""
+
+    def decode(self, z: Tensor) -> Likelihood:
+        """Codes (B, D) → p(x|z)."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] → their reconstructions from the posterior's mean, in [0, 1]."""
 
 
 class Autoencoder(nn.Module):
@@ -27,20 +41,29 @@ class Autoencoder(nn.Module):
         decoder: codes (B, D) → (B, C, H, W), the unbounded outputs that the likelihood turns into an image.
         prior: p(z).
         likelihood: the family of p(x|z), from the variant's config.
+        classes: of a conditional model, q(z|x,y) and p(x|z,y): the number of labels y. Its encoder and decoder take
+            one-hot labels (B, classes) as a second input.
     """
 
     config: RunConfig | None = None
     """``config.json``, where the model was loaded: recipe, metrics and provenance."""
 
     def __init__(
-        self, image_shape: ImageShape, encoder: nn.Module, decoder: nn.Module, prior: StandardNormal, likelihood: Any
+        self,
+        image_shape: ImageShape,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: Prior,
+        likelihood: Any,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.image_shape = image_shape
         self.encoder = encoder
         self.decoder = decoder
-        self.prior: StandardNormal = prior
+        self.prior: Prior = prior
         self.likelihood = likelihood
+        self.classes = classes
 
     @property
     def device(self) -> torch.device:
@@ -52,34 +75,92 @@ class Autoencoder(nn.Module):
         """How many numbers training adjusts."""
         return sum(p.numel() for p in self.parameters())
 
-    def encode(self, x: Tensor) -> Posterior:
-        """Images (B, C, H, W) in [0, 1] → q(z|x)."""
-        posterior: Posterior = self.encoder(x.to(self.device))
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+        """Images (B, C, H, W) in [0, 1], and of a conditional model their labels (B,) → q(z|x)."""
+        posterior: Posterior = self.encoder(x.to(self.device), *self._condition(labels))
         return posterior
 
-    def decode(self, z: Tensor) -> Likelihood:
-        """Codes (B, D) → p(x|z)."""
-        output = in_full(self.decoder(z.to(self.device)))  # (B, C, H, W)
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Likelihood:
+        """Codes (B, D), and of a conditional model labels (B,) → p(x|z)."""
+        output = in_full(self.decoder(z.to(self.device), *self._condition(labels)))  # (B, C, H, W)
         if isinstance(self.likelihood, BernoulliConfig):
             return Bernoulli(output)
         return Gaussian(torch.sigmoid(output), self.likelihood.variance)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """As :meth:`reconstruct`, with gradients."""
-        return self.decode(self.encode(x).mean).mean
+        return self.decode(self.encode(x, labels).mean, labels).mean
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] → their reconstructions from the posterior's mean, in [0, 1]."""
-        return self.forward(x)
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] → their reconstructions from the posterior's mean, in [0, 1].
+
+        Raises:
+            ZooError: the model is conditional and ``labels`` (B,) are missing or beyond its classes.
+        """
+        self.check_labels(labels)
+        return self.forward(x, labels)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n images (n, C, H, W) in [0, 1], decoded from the prior; a generator makes them repeatable."""
-        return self.decode(self.prior.sample(n, generator)).mean
+    def sample(self, n: int, generator: torch.Generator | None = None, labels: Tensor | None = None) -> Tensor:
+        """n images (n, C, H, W) in [0, 1], decoded from the prior; a generator makes them repeatable.
+
+        A conditional model draws them for ``labels`` (n,), by default each class in turn.
+        """
+        if self.classes and labels is None:
+            labels = torch.arange(n) % self.classes
+        self.check_labels(labels)
+        return self.decode(self.prior.sample(n, generator), labels).mean
+
+    def given(self, labels: Tensor | None) -> Model:
+        """This model with its labels (B,) set; one that is not conditional is itself, whatever the labels."""
+        return Given(self, labels) if self.classes else self
+
+    def check_labels(self, labels: Tensor | None) -> None:
+        """Refuse labels that a conditional model cannot take; waits for the device.
+
+        Raises:
+            ZooError: they are missing, or not among its classes.
+        """
+        if not self.classes:
+            return
+        if labels is None:
+            raise ZooError("the model is conditional: give it the images' labels as well")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            raise ZooError(
+                f"labels must be whole numbers from 0 to {self.classes - 1}; got {int(labels.min())} to "
+                f"{int(labels.max())}"
+            )
+
+    def _condition(self, labels: Tensor | None) -> tuple[Tensor, ...]:
+        """What encoder and decoder take as their second input: one-hot labels (B, classes), or nothing."""
+        if not self.classes:
+            return ()
+        if labels is None:
+            raise ZooError("the model is conditional: give it the images' labels as well")
+        return ((labels.to(self.device)[:, None] == torch.arange(self.classes, device=self.device)).float(),)
 
     def extra_repr(self) -> str:
         """The first line of ``print(model)``."""
         return (
             f"image_shape={self.image_shape}, latent_dim={self.prior.latent_dim}, parameters={self.parameter_count:,}"
         )
+
+
+class Given:
+    """A conditional model whose labels are set: it encodes and decodes like one that is not conditional."""
+
+    def __init__(self, model: Autoencoder, labels: Tensor | None) -> None:
+        self.model, self.labels = model, labels
+
+    def encode(self, x: Tensor) -> Posterior:
+        """q(z|x,y)."""
+        return self.model.encode(x, self.labels)
+
+    def decode(self, z: Tensor) -> Likelihood:
+        """p(x|z,y)."""
+        return self.model.decode(z, self.labels)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """From the mean of q(z|x,y)."""
+        return self.model.reconstruct(x, self.labels)

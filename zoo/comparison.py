@@ -11,13 +11,11 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from zoo.artifacts import RunConfig, load
 from zoo.autoencoder import Autoencoder
 from zoo.configs import DatasetConfig, spell
-from zoo.data import as_float, load_images
-from zoo.devices import isolated_randomness
+from zoo.data import ImageSet, load_images, pictured
 from zoo.errors import ZooError
 from zoo.evaluation import measure
 from zoo.figures import Row, comparison
@@ -87,24 +85,27 @@ def compare(
         raise ZooError(f"the models take images of different shapes and cannot share a picture ({listed})")
 
     config = choose_data(data, next(iter(models.values())))
-    images: Tensor | None = None
+    images: ImageSet | None = None
     described = f"{config.name} test split"
     try:
-        images = load_images(config, "test").images
+        images = load_images(config, "test")
     except ZooError as error:
         if data:
             raise
         warnings.warn(str(error), stacklevel=2)
         described = f"no reconstructions, for want of the dataset {config.name!r}; the figures are those of each card"
 
-    originals = None if images is None else pictured(images[:count], config)
+    first = images and images.first(count)
+    originals = None if first is None else pictured(first.images, config)
     results, rows = [], []
     names = Counter(_config(model).name for model in models.values())
     for source, model in models.items():
         result = table_row(source, model, images, config)
         if names[result.name] > 1:  # two runs of one recipe: where they are tells them apart
             result = replace(result, name=source)
-        reconstructions = None if originals is None else model.reconstruct(originals).cpu()
+        reconstructions = None
+        if first is not None and originals is not None:
+            reconstructions = model.given(first.labels).reconstruct(originals).cpu()
         samples = model.sample(count, torch.Generator().manual_seed(SEED)).cpu()
         rows.append(Row(result.label(), reconstructions, samples))
         results.append(result)
@@ -112,7 +113,7 @@ def compare(
     return Comparison(results, described, comparison(originals, rows, note))
 
 
-def table_row(source: str, model: Autoencoder, images: Tensor | None, data: DatasetConfig) -> Result:
+def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: DatasetConfig) -> Result:
     """A model's line: measured on the images, or else as its card states."""
     config = _config(model)
     metrics = config.metrics["test"] if images is None else measure(model, images, data)
@@ -142,9 +143,3 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
         shapes = f"its images are {spell(config.image_shape)}, the models take {spell(model.image_shape)}"
         raise ZooError(f"--data {data}: {shapes}")
     return config
-
-
-def pictured(images: Tensor, config: DatasetConfig) -> Tensor:
-    """uint8 → float, binarised with a fixed seed where the dataset's settings say so."""
-    with isolated_randomness(SEED, images.device):
-        return as_float(images, config)

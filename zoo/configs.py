@@ -90,6 +90,21 @@ class VariantConfig(Section):
     )
 
 
+Activation = Literal["relu", "leaky_relu", "tanh"]
+"""Between layers; `leaky_relu` has a slope of 0.2 below zero."""
+
+
+class FullyConnectedConfig(VariantConfig):
+    """Sizes of a variant made of fully connected layers."""
+
+    hidden: Sizes = Field((400,), description="Units of the encoder's hidden layers.")
+    decoder_hidden: Sizes | None = Field(
+        None, description="Units of the decoder's hidden layers; `null`: the encoder's in reverse."
+    )
+    activation: Activation = Field("relu", description="After each hidden layer; `leaky_relu` has slope 0.2.")
+    latent_dim: Size = Field(20, description="Dimensions of the code.")
+
+
 class ObjectiveConfig(Section):
     """What is minimised. Each objective adds its own settings."""
 

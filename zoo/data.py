@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +17,14 @@ import torch
 from torch import Tensor
 
 from zoo.configs import DatasetConfig
+from zoo.devices import isolated_randomness
 from zoo.errors import ZooError, first_line
 from zoo.registry import DATASETS
 
 Split = Literal["train", "test"]
+
+PICTURE_SEED = 0
+"""Of the binarisation of images that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,17 @@ class ImageSet:
         """The first n images, or all of them."""
         labels = None if self.labels is None else self.labels[:n]
         return replace(self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()})
+
+    def to(self, device: torch.device) -> ImageSet:
+        """Images and labels on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
+
+    def batches(self, size: int) -> Iterator[ImageSet]:
+        """So many images at a time, in order, without their factors."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield ImageSet(self.images[part], None if self.labels is None else self.labels[part])
 
     @cached_property
     def digest(self) -> str:
@@ -70,6 +86,12 @@ def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
     """uint8 images → float32 in [0, 1], binarised where the recipe says so (with torch's default generator)."""
     x = images.float().div_(255)
     return torch.bernoulli(x) if config.binarization == "dynamic" else x
+
+
+def pictured(images: Tensor, config: DatasetConfig) -> Tensor:
+    """As :func:`as_float`, with the same binarisation at every call."""
+    with isolated_randomness(PICTURE_SEED, images.device):
+        return as_float(images, config)
 
 
 def from_torchvision(name: str, dataset: str, **options: Any) -> Any:

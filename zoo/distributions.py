@@ -18,6 +18,9 @@ from zoo.errors import ZooError
 
 LOG_2PI = math.log(2 * math.pi)
 
+ACTIVE = 0.01
+"""Variance of a posterior mean over the images from which its dimension counts as used (Burda et al. 2016)."""
+
 
 def in_full(parameter: Tensor) -> Tensor:
     """A distribution's parameter in 32 bits at least: in bfloat16, noise and KL would be rounded to three digits."""
@@ -33,6 +36,14 @@ class Posterior(Protocol):
     @property
     def mean(self) -> Tensor:
         """(B, D)."""
+
+    @property
+    def code(self) -> Tensor:
+        """(B, ...), what identifies the code: its mean, or its indices in a codebook."""
+
+    @staticmethod
+    def usage(codes: Tensor) -> dict[str, float]:
+        """Metrics of how much of what a code can hold is used by the codes (N, ...) of many images."""
 
     def rsample(self) -> Tensor:
         """(B, D), differentiable in the distribution's parameters, drawn with torch's default generator."""
@@ -69,6 +80,16 @@ class DiagonalGaussian:
         """(B, D)."""
         return self.mu
 
+    @property
+    def code(self) -> Tensor:
+        """The mean: (B, D)."""
+        return self.mu
+
+    @staticmethod
+    def usage(codes: Tensor) -> dict[str, float]:
+        """``active_units``: dimensions whose mean has a variance above 0.01 (Burda et al. 2016, section 5.1)."""
+        return {"active_units": float((codes.var(dim=0, correction=0) > ACTIVE).sum())}
+
     def rsample(self) -> Tensor:
         """mu + sigma * epsilon, epsilon ~ N(0, I): (B, D)."""
         return self.mu + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mu)
@@ -96,6 +117,11 @@ class Deterministic:
         """(B, D)."""
         return self.code
 
+    @staticmethod
+    def usage(codes: Tensor) -> dict[str, float]:
+        """Nothing that is comparable between models: a deterministic code can have any scale."""
+        return {}
+
     def rsample(self) -> Tensor:
         """The code itself: (B, D)."""
         return self.code
@@ -120,8 +146,8 @@ class Deterministic:
         raise ZooError("a deterministic code has no density")
 
 
-class StandardNormal(nn.Module):
-    """The prior N(0, I) of a variational autoencoder."""
+class Prior(nn.Module):
+    """p(z) over codes of ``latent_dim`` dimensions."""
 
     fitted: ClassVar[bool] = False
     """Whether ``fit`` wants the codes of the training images once training is over."""
@@ -131,7 +157,15 @@ class StandardNormal(nn.Module):
         self.latent_dim = latent_dim
 
     def fit(self, codes: Tensor) -> None:
-        """Take from codes (N, D) what has to be estimated: here, nothing."""
+        """Take from codes (N, D) what has to be estimated: usually, nothing."""
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n codes (n, D)."""
+        raise NotImplementedError
+
+
+class StandardNormal(Prior):
+    """The prior N(0, I) of a variational autoencoder."""
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """(n, D), on the generator's device (the CPU without one)."""

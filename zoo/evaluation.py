@@ -5,6 +5,8 @@
 ``reconstruction``        -log p(x|z) for one z ~ q(z|x) per image, nats per image
 ``kl``                    KL(q(z|x) || p(z)), nats per image
 ``mse``                   squared error of the reconstruction from the posterior's mean, per pixel and channel
+``active_units``          dimensions of a Gaussian code whose mean varies over the images by more than 0.01
+``perplexity``            exp(entropy) of how often each vector of a codebook is used: how many are in use, in effect
 ========================  =======================================================================================
 
 A deterministic code has no KL and so no ELBO: only ``mse`` is measured.
@@ -17,10 +19,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder
+from zoo.autoencoder import Autoencoder, Model
 from zoo.configs import DatasetConfig
-from zoo.data import as_float
+from zoo.data import ImageSet, as_float
 from zoo.devices import isolated_randomness
+from zoo.distributions import Posterior
 from zoo.objective import Objective, Terms
 from zoo.totals import Totals
 
@@ -35,6 +38,8 @@ COLUMNS = {
     "negative_elbo": ("\N{MINUS SIGN}ELBO, nats", 2),
     "reconstruction": ("reconstruction", 2),
     "kl": ("KL", 2),
+    "active_units": ("active units", 0),
+    "perplexity": ("perplexity", 0),
 }
 """Metric → heading and decimals, for tables."""
 
@@ -43,6 +48,8 @@ UNITS = {
     "reconstruction": "nats per image",
     "kl": "nats per image",
     "mse": "per pixel",
+    "active_units": "dimensions",
+    "perplexity": "vectors",
 }
 
 
@@ -52,9 +59,13 @@ def cells(metrics: Mapping[str, float], missing: str = "") -> list[str]:
 
 
 def mean_over(
-    images: Tensor, data: DatasetConfig, model: Autoencoder, terms: Callable[[Tensor], Terms], batch_size: int = 0
+    images: ImageSet,
+    data: DatasetConfig,
+    model: Autoencoder,
+    terms: Callable[[Model, Tensor], Terms],
+    batch_size: int = 0,
 ) -> dict[str, float]:
-    """The mean over images (N, C, H, W), uint8, of terms that are means over a batch (one that fits, by default).
+    """The mean over images of terms that are means over a batch (one that fits, by default).
 
     In eval mode, without gradients.
     """
@@ -62,25 +73,30 @@ def mean_over(
     model.eval()
     totals = Totals(model.device)
     with torch.no_grad(), isolated_randomness(SEED, model.device):
-        for batch in images.split(batch_size or fitting(images)):
-            totals.add(terms(as_float(batch.to(model.device), data)), len(batch))
+        for batch in images.batches(batch_size or fitting(images)):
+            batch = batch.to(model.device)
+            totals.add(terms(model.given(batch.labels), as_float(batch.images, data)), len(batch))
     model.train(was_training)
     return totals.means()
 
 
 def objective_terms(
-    model: Autoencoder, objective: Objective, images: Tensor, data: DatasetConfig, epoch: float
+    model: Autoencoder, objective: Objective, images: ImageSet, data: DatasetConfig, epoch: float
 ) -> dict[str, float]:
     """The objective's own terms on held-out images, as they are after ``epoch`` epochs."""
     now = torch.tensor(epoch, device=model.device)
-    return mean_over(images, data, model, lambda x: objective(model, x, now))
+    return mean_over(images, data, model, lambda model, x: objective(model, x, now))
 
 
-def measure(model: Autoencoder, images: Tensor, data: DatasetConfig) -> dict[str, float]:
-    """Every metric that the model has, on images (N, C, H, W), uint8."""
+def measure(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> dict[str, float]:
+    """Every metric that the model has."""
+    found_codes: list[Tensor] = []
+    kinds: list[type[Posterior]] = []
 
-    def terms(x: Tensor) -> Terms:
+    def terms(model: Model, x: Tensor) -> Terms:
         posterior = model.encode(x)
+        found_codes.append(posterior.code)
+        kinds.append(type(posterior))
         found = {"mse": (x - model.decode(posterior.mean).mean).square().mean()}
         if posterior.stochastic:
             reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()
@@ -88,17 +104,22 @@ def measure(model: Autoencoder, images: Tensor, data: DatasetConfig) -> dict[str
             found = {"negative_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl} | found
         return found
 
-    return mean_over(images, data, model, terms)
+    means = mean_over(images, data, model, terms)
+    return means | kinds[0].usage(torch.cat(found_codes))
 
 
-def codes(model: Autoencoder, images: Tensor, data: DatasetConfig) -> Tensor:
-    """The posterior means (N, D) of images (N, C, H, W), uint8, in eval mode."""
-    model.eval()
-    with torch.no_grad(), isolated_randomness(SEED, model.device):
-        parts = images.split(fitting(images))
-        return torch.cat([model.encode(as_float(part.to(model.device), data)).mean for part in parts])
+def codes(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> Tensor:
+    """The posterior means (N, D) of images, in eval mode."""
+    found: list[Tensor] = []
+
+    def terms(model: Model, x: Tensor) -> Terms:
+        found.append(model.encode(x).mean)
+        return {}
+
+    mean_over(images, data, model, terms)
+    return torch.cat(found)
 
 
-def fitting(images: Tensor) -> int:
+def fitting(images: ImageSet) -> int:
     """How many images to measure at once: a function of their shape alone, so that figures can be repeated."""
-    return max(1, min(1000, PIXELS // images[0].numel()))
+    return max(1, min(1000, PIXELS // images.images[0].numel()))

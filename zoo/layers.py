@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from zoo.configs import ImageShape
+from zoo.configs import Activation, FullyConnectedConfig, ImageShape
 from zoo.distributions import Deterministic, DiagonalGaussian, in_full
 from zoo.errors import ZooError
 
@@ -37,18 +40,61 @@ class GaussianCode(nn.Module):
         return DiagonalGaussian(in_full(self.mu(h)), in_full(self.logvar(h)))
 
 
-def mlp(sizes: Sequence[int]) -> list[nn.Module]:
-    """Linear layers through ``sizes``, a ReLU after each."""
+class Residual(nn.Module):
+    """h + layer(h)."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The shape stays."""
+        output: Tensor = h + self.layer(h)
+        return output
+
+
+CodeLayer = Callable[[int, int], nn.Module]
+"""Number of features, number of code dimensions → a layer that makes a posterior."""
+
+
+class Conditioned(nn.Sequential):
+    """Layers that take a condition (B, Y), such as a one-hot label, beside their flattened input."""
+
+    def forward(self, h: Tensor, condition: Tensor) -> Any:  # type: ignore[override]
+        """h: (B, ...)."""
+        return super().forward(torch.cat([h.flatten(1), condition], dim=1))
+
+
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
+    "tanh": nn.Tanh,
+}
+
+
+def mlp(sizes: Sequence[int], activation: Activation = "relu") -> list[nn.Module]:
+    """Linear layers through ``sizes``, an activation after each."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
     return layers
 
 
-def mlp_decoder(latent_dim: int, hidden: Sequence[int], shape: ImageShape) -> nn.Sequential:
-    """Codes (B, D) → (B, C, H, W) through an encoder's hidden layers in reverse."""
-    sizes = (latent_dim, *reversed(hidden))
-    return nn.Sequential(*mlp(sizes), nn.Linear(sizes[-1], prod(shape)), nn.Unflatten(1, shape))
+def mlp_encoder(config: FullyConnectedConfig, inputs: int, code: CodeLayer) -> list[nn.Module]:
+    """Flat inputs (B, I) → hidden layers → a code."""
+    sizes = (inputs, *config.hidden)
+    return [*mlp(sizes, config.activation), code(sizes[-1], config.latent_dim)]
+
+
+def mlp_decoder(config: FullyConnectedConfig, inputs: int, shape: ImageShape) -> list[nn.Module]:
+    """Codes (B, I) → hidden layers → (B, C, H, W)."""
+    sizes = (inputs, *mirrored(config.hidden, config.decoder_hidden))
+    return [*mlp(sizes, config.activation), nn.Linear(sizes[-1], prod(shape)), nn.Unflatten(1, shape)]
+
+
+def mirrored(hidden: Sequence[int], decoder_hidden: Sequence[int] | None) -> Sequence[int]:
+    """The decoder's hidden layers: the encoder's in reverse where nothing else is asked for."""
+    return hidden[::-1] if decoder_hidden is None else decoder_hidden
 
 
 def halved(shape: ImageShape, times: int, variant: str) -> ImageShape:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.autoencoder import Autoencoder
+from zoo.autoencoder import Model
+from zoo.configs import ObjectiveConfig
+from zoo.distributions import Likelihood
 
 Terms = dict[str, Tensor]
 """Named scalars on the device, each a mean over the batch; ``loss`` is the one that is minimised."""
@@ -16,12 +21,32 @@ class Objective(nn.Module):
     unit: str = "nats per image"
     """Of the terms."""
 
-    def forward(self, model: Autoencoder, x: Tensor, epoch: Tensor) -> Terms:
+    def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """The loss terms of one batch.
 
         Args:
-            model: in train or eval mode, as the caller wants.
+            model: in train or eval mode, as the caller wants; a conditional one with its labels given.
             x: images (B, C, H, W) in [0, 1].
             epoch: epochs done so far, a scalar tensor with a fractional part, for terms that are annealed.
         """
         raise NotImplementedError
+
+
+class DistanceConfig(ObjectiveConfig):
+    """Settings of an objective that may leave the likelihood out of account."""
+
+    distance: Literal["squared_error", "nll"] = Field(
+        "squared_error",
+        description="`squared_error`: summed over pixels. `nll`: -log p(x|z) under the model's likelihood, in nats.",
+    )
+
+    @property
+    def unit(self) -> str:
+        """Of the distance."""
+        return "nats per image" if self.distance == "nll" else "squared error per image"
+
+    def between(self, x: Tensor, likelihood: Likelihood) -> Tensor:
+        """Images (B, C, H, W) and what the decoder made of their codes → the mean distance over the batch."""
+        if self.distance == "nll":
+            return -likelihood.log_prob(x).mean()
+        return (x - likelihood.mean).square().flatten(1).sum(dim=1).mean()

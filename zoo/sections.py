@@ -138,23 +138,40 @@ class Execution(Section):
     )
     checkpoint_minutes: Positive | None = Field(1.0, description="Between two checkpoints; `null`: not by the clock.")
     checkpoint_epochs: Size | None = Field(None, description="Between two checkpoints; `null`: not by epochs.")
+    snapshot_epochs: Size | None = Field(
+        None, description="Between two snapshots of reconstructions, kept for the pictures; `null`: about ten in a run."
+    )
+
+
+Metric = Literal["negative_elbo", "reconstruction", "kl", "mse", "active_units", "perplexity"]
+
+
+class Published(Section):
+    """A figure that the source states."""
+
+    figure: str = Field(description="As printed there, with its own unit.")
+    computed: str = Field(description="How it was computed.")
+    metric: Metric | None = Field(None, description="What it is in the units of `zoo.evaluation`, where it is that.")
+    split: Literal["train", "test"] = "test"
+    value: float | None = Field(None, description="The figure in that unit.")
 
 
 class Source(Section):
     """Where the model and its setting come from."""
 
+    system: str = Field("", description="The project that is re-implemented; none: the zoo's own setting.")
     paper: str = Field("", description="Authors, year, title or identifier.")
     url: str = ""
     license: str = Field("", description="Of the weights, as the Hub spells it: `apache-2.0`.")
-    notes: str = Field("", description="What differs from the source and why.")
+    published: tuple[Published, ...] = Field((), description="Figures that the source states.")
+    corrected: tuple[str, ...] = Field((), description="Mistakes of the source that are not repeated.")
+    notes: str = Field("", description="What else differs from the source and why.")
 
 
 class Claim(Section):
     """A metric value that the entry's card states and that can be measured again."""
 
-    metric: Literal["negative_elbo", "reconstruction", "kl", "mse"] = Field(
-        description="In the units of `zoo.evaluation`."
-    )
+    metric: Metric = Field(description="In the units of `zoo.evaluation`.")
     split: Literal["train", "test"] = "test"
     value: float
     tolerance: NonNegative = Field(description="How far a new measurement may lie from `value`.")

@@ -82,7 +82,7 @@ def race(
             found |= runner.figures()
             if not speed_only:
                 models = runner.contestant.models
-                found["losses"] = [measure(model, test.images, recipe.data)[metric] for model in models]
+                found["losses"] = [measure(model, test, recipe.data)[metric] for model in models]
                 if device.type == "cpu":
                     found["peak_bytes"] = peak_bytes(entrant)
         timings.append(Timing(**found))

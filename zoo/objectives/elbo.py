@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder
+from zoo.autoencoder import Model
 from zoo.configs import NonNegative, ObjectiveConfig, Positive, Section
 from zoo.objective import Objective, Terms
 from zoo.registry import register_objective
@@ -74,7 +74,7 @@ class ELBO(Objective):
         super().__init__()
         self.beta, self.annealing = config.beta, config.annealing
 
-    def forward(self, model: Autoencoder, x: Tensor, epoch: Tensor) -> Terms:
+    def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """``loss``, ``reconstruction`` (-log p(x|z)) and the unweighted ``kl``."""
         posterior = model.encode(x)
         reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()

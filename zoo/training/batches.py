@@ -13,6 +13,9 @@ from torch import Tensor
 from zoo.data import ImageSet
 from zoo.training.distributed import SOLO, World
 
+Batch = tuple[Tensor, Tensor | None]
+"""Images, uint8 (B, C, H, W), and labels, int64 (B,), where there are any."""
+
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
     """The permutation of one epoch: int64 (N,). A function of its arguments alone: a resumed run needs no state."""
@@ -47,7 +50,7 @@ class Resident:
     """Images on the device; a batch is gathered there, as part of the step.
 
     Args:
-        images: uint8 (N, C, H, W), on the device.
+        data: the images, and labels if the model is conditional on them; on the device.
         size: of a batch.
         world: of each batch this process takes its own share.
     """
@@ -55,9 +58,10 @@ class Resident:
     steps_at_once = True
     """Whether several steps can follow one another without the host."""
 
-    def __init__(self, images: Tensor, size: int, world: World = SOLO) -> None:
-        self.images = images
+    def __init__(self, data: ImageSet, size: int, world: World = SOLO) -> None:
+        self.data = data
         self.size = size
+        images = data.images
         # Longer than an epoch, because steps that only warm up do not stop at its end.
         self.order = torch.zeros(len(images) + 2 * size, dtype=torch.int64, device=images.device)
         self.offsets = torch.arange(world.rank, 2 * size, world.size, device=images.device)
@@ -69,16 +73,16 @@ class Resident:
     def next(self) -> None:
         """Make the following batch ready; here it is."""
 
-    def batch(self, position: Tensor, images: int) -> Tensor:
-        """The share of ``images`` images in the batch at this step (a scalar) of the epoch: uint8 (images, C, H, W)."""
-        return self.images[self.order[position * self.size + self.offsets[:images]]]
+    def batch(self, position: Tensor, images: int) -> Batch:
+        """The share of ``images`` images in the batch at this step (a scalar) of the epoch."""
+        return taken(self.data, self.order[position * self.size + self.offsets[:images]])
 
 
 class Streamed:
     """Images that do not fit on the device: each batch is copied into one place there, the next one read meanwhile.
 
     Args:
-        images: uint8 (N, C, H, W), anywhere.
+        data: the images, and labels if the model is conditional on them; anywhere.
         size: of a batch.
         device: where the batches go.
         world: of each batch this process takes its own share.
@@ -86,55 +90,65 @@ class Streamed:
 
     steps_at_once = False
 
-    def __init__(self, images: Tensor, size: int, device: torch.device, world: World = SOLO) -> None:
-        self.images = images
+    def __init__(self, data: ImageSet, size: int, device: torch.device, world: World = SOLO) -> None:
+        self.data = data
         self.size = size
         self.world = world
-        self.place = torch.zeros(2 * size, *images.shape[1:], dtype=torch.uint8, device=device)
-        self.batches: Iterator[Tensor] = iter(())
+        self.images = torch.zeros(2 * size, *data.images.shape[1:], dtype=torch.uint8, device=device)
+        self.labels = None if data.labels is None else torch.zeros(2 * size, dtype=torch.int64, device=device)
+        self.batches: Iterator[Batch] = iter(())
 
     def start(self, order: Tensor, skip: int) -> None:
         """Begin an epoch; ``skip`` steps of it are done."""
         sizes = batch_sizes(len(order), self.size, 2 * self.world.size)
         parts = order.split(sizes)[skip:]
         self.batches = ahead(
-            (self.images[part[self.world.rank :: self.world.size]] for part in parts), pinned=self.place.is_cuda
+            (taken(self.data, part[self.world.rank :: self.world.size]) for part in parts), pinned=self.images.is_cuda
         )
 
     def next(self) -> None:
         """Copy the following batch to the device; after the last one, that stays."""
         batch = next(self.batches, None)
-        if batch is not None:
-            self.place[: len(batch)].copy_(batch, non_blocking=True)
+        for place, part in zip((self.images, self.labels), batch or (), strict=False):
+            if place is not None and part is not None:
+                place[: len(part)].copy_(part, non_blocking=True)
 
-    def batch(self, position: Tensor, images: int) -> Tensor:
-        """The batch that :meth:`next` has brought: uint8 (images, C, H, W)."""
-        return self.place[:images]
+    def batch(self, position: Tensor, images: int) -> Batch:
+        """The batch that :meth:`next` has brought."""
+        return self.images[:images], None if self.labels is None else self.labels[:images]
 
 
 PLACED: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
 """Images on a device, as long as a run uses them: runs on the same images share them."""
 
 
-def place(data: ImageSet, device: torch.device) -> Tensor:
+def place(data: ImageSet, device: torch.device) -> ImageSet:
     """The images on the device where they fit into half its free memory, else where they are, to be streamed."""
     images = data.images
     if device.type == "cpu":
-        return images
+        return data
     found = PLACED.get((data.digest, device))
     if found is None:
         if device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
-            return images
+            return data
         found = PLACED[data.digest, device] = images.to(device)
-    return found
+    return ImageSet(found, None if data.labels is None else data.labels.to(device))
 
 
-def ahead(batches: Iterator[Tensor], pinned: bool) -> Iterator[Tensor]:
+def taken(data: ImageSet, chosen: Tensor) -> Batch:
+    """The images at these indices, with their labels."""
+    return data.images[chosen], None if data.labels is None else data.labels[chosen]
+
+
+def ahead(batches: Iterator[Batch], pinned: bool) -> Iterator[Batch]:
     """The batches, each read by a second thread while the one before it is in use."""
 
-    def fetch() -> Tensor | None:
+    def fetch() -> Batch | None:
         batch = next(batches, None)
-        return batch.pin_memory() if batch is not None and pinned else batch
+        if batch is None or not pinned:
+            return batch
+        images, labels = batch
+        return images.pin_memory(), None if labels is None else labels.pin_memory()
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         following = thread.submit(fetch)

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from zoo.digest import differences
 from zoo.errors import ZooError
 from zoo.files import write_atomically
+from zoo.schema import Recipe
 from zoo.sections import Execution
 
 State = dict[str, Any]
@@ -63,6 +67,33 @@ def read_checkpoint(path: Path) -> State:
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ZooError(f"cannot read the checkpoint {path} ({error}); start again with --overwrite") from error
     return state
+
+
+def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.device, processes: int) -> None:
+    """Refuse a checkpoint that a run cannot go on from; warn where it can, but not to the same bits.
+
+    Raises:
+        ZooError: it is of a run with another recipe, other data, or another kind or number of devices.
+    """
+    differing = differences(state["recipe"], recipe.to_dict())
+    if differing:
+        raise ZooError(
+            f"the checkpoint is of a run with another recipe ({'; '.join(differing)}); resume with that one, "
+            f"or use --overwrite"
+        )
+    if state["data"] != data:
+        raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
+    if state["device"] != device.type:
+        raise ZooError(f"the run was begun on another kind of device; resume with --device {state['device']}")
+    begun_with, threads = len(state["random"]["cpu"]), torch.get_num_threads()
+    if begun_with != processes:
+        raise ZooError(f"the run was begun with {begun_with} processes, not {processes}; resume with as many")
+    if device.type == "cpu" and state["threads"] != threads:
+        warnings.warn(
+            f"the run was begun on {state['threads']} threads and goes on with {threads}: its sums will round "
+            f"differently (OMP_NUM_THREADS={state['threads']} keeps every bit)",
+            stacklevel=3,
+        )
 
 
 class Checkpoints:

@@ -50,7 +50,9 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
             layer.register_forward_hook(lambda m, _, out, name=f"{part}.{name}": note(name, m, out))
     blank = torch.zeros(PROBE, *model.image_shape, device=device)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = objective(model, blank, torch.zeros((), device=device))["loss"]
+        loss = objective(model.given(torch.zeros(PROBE, dtype=torch.int64)), blank, torch.zeros((), device=device))[
+            "loss"
+        ]
     optimizer.update(torch.autograd.grad(loss, optimizer.parameters, allow_unused=True))
 
     weights = sum(p.nbytes for p in model.parameters())

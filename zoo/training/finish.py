@@ -13,10 +13,10 @@ from safetensors.torch import save
 
 import zoo
 from zoo import figures
-from zoo.artifacts import CONFIG_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
+from zoo.artifacts import CONFIG_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
 from zoo.card import write_card
-from zoo.data import ImageSet, as_float
-from zoo.devices import describe, isolated_randomness
+from zoo.data import ImageSet, pictured
+from zoo.devices import describe
 from zoo.evaluation import codes, measure
 from zoo.files import sha256, write_atomically
 from zoo.training.trainer import METRICS_FILE, Trainer
@@ -37,7 +37,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     """
     recipe, model = trainer.recipe, trainer.model.eval()
     if model.prior.fitted:
-        model.prior.fit(codes(model, trainer.train_images, recipe.data))
+        model.prior.fit(codes(model, trainer.train_set, recipe.data))
 
     weights = save({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()})
     config = RunConfig(
@@ -48,8 +48,8 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         parameters=model.parameter_count,
         weights_sha256=sha256(weights),
         metrics={
-            "train": measure(model, trainer.train_images, recipe.data),
-            "test": measure(model, trainer.test_images, recipe.data),
+            "train": measure(model, trainer.train_set, recipe.data),
+            "test": measure(model, trainer.test_set, recipe.data),
         },
         dataset={
             "train": DatasetRecord(images=len(train), sha256=train.digest),
@@ -61,6 +61,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     )
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())
+    write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
     for name, picture in pictures(trainer).items():
         write_atomically(folder / name, figures.to_png(picture))
     write_atomically(folder / "README.md", write_card(config))
@@ -79,11 +80,11 @@ def versions() -> dict[str, str]:
 def pictures(trainer: Trainer) -> dict[str, Figure]:
     """File name → figure."""
     model = trainer.model
-    with isolated_randomness(SAMPLE_SEED, trainer.device):
-        images = as_float(trainer.test_images[:PICTURED].to(trainer.device), trainer.recipe.data)
+    first = trainer.test_set.first(PICTURED).to(trainer.device)
+    images = pictured(first.images, trainer.recipe.data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     return {
         "loss_curves.png": figures.loss_curves(trainer.history, trainer.objective.unit),
-        "reconstructions.png": figures.reconstruction_grid(images, model.reconstruct(images)),
+        "reconstructions.png": figures.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
         "samples.png": figures.sample_grid(model.sample(2 * PICTURED, generator)),
     }

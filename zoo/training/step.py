@@ -61,9 +61,10 @@ class Step:
     def __call__(self, images: int) -> None:
         """Take the step whose batch has this many ``images``, over all processes."""
         share = self.world.share(images)
-        x = as_float(self.feed.batch(self.done % self.steps_per_epoch, share), self.data)
+        batch, labels = self.feed.batch(self.done % self.steps_per_epoch, share)
+        x = as_float(batch, self.data)
         with self.precision():
-            terms = self.objective(self.model, x, self.done / self.steps_per_epoch)
+            terms = self.objective(self.model.given(labels), x, self.done / self.steps_per_epoch)
         gradients = torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
         self.optimizer.update(self.over_processes(gradients, share / images))
         self.done.add_(1)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,17 +19,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from zoo.builder import build, build_objective
 from zoo.data import ImageSet
 from zoo.devices import random_state, set_random_state
-from zoo.digest import differences
 from zoo.errors import ZooError
 from zoo.evaluation import objective_terms
 from zoo.schema import Recipe
 from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order, place, portions
-from zoo.training.checkpoint import copied
+from zoo.training.checkpoint import check_same_run, copied
 from zoo.training.distributed import SOLO, World, noise_seed
 from zoo.training.execution import StepByStep, choose
 from zoo.training.lane import Lane
 from zoo.training.layout import laid_out
 from zoo.training.optimizers import Optimizer
+from zoo.training.snapshots import Snapshots
 from zoo.training.step import Step
 
 METRICS_FILE = "metrics.jsonl"
@@ -74,14 +74,13 @@ class Trainer:
             self.model = laid_out(build(recipe).to(device), recipe.execution.convolutions)
             self.objective = build_objective(recipe).to(device)
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
-            self.train_images = place(train, device)
-            self.test_images = place(test, device)
+            self.train_set = place(train, device)
+            self.test_set = place(test, device)
             self.check_batches()
             size = recipe.training.batch_size
+            fed = self.train_set if self.model.classes else replace(self.train_set, labels=None)
             self.feed = (
-                Resident(self.train_images, size, world)
-                if self.train_images.device == device
-                else Streamed(self.train_images, size, device, world)
+                Resident(fed, size, world) if fed.images.device == device else Streamed(fed, size, device, world)
             )
             self.take_step = Step(
                 self.model, self.objective, self.optimizer, self.feed, recipe.data, self.steps_per_epoch,
@@ -94,11 +93,16 @@ class Trainer:
         self.was_compiled: bool | None = None
         self.step = 0
         self.history: list[Row] = []
+        self.snapshots = Snapshots(test, recipe.data, recipe.training.epochs, recipe.execution.snapshot_epochs)
+        with self.lane.entered():
+            self.snapshots.take(self.model, 0)
         self.seconds = 0.0
         self.clock = 0.0
 
     def check_batches(self) -> None:
         """Refuse batches that the model or the number of processes cannot do with."""
+        for images in (self.train_set, self.test_set):
+            self.model.check_labels(images.labels)
         share = self.world.share(min(self.sizes))
         if share < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):
             raise ZooError("BatchNorm needs at least two images in a batch; raise training.batch_size")
@@ -138,7 +142,7 @@ class Trainer:
 
     def order(self) -> torch.Tensor:
         """The order of the images in the current epoch."""
-        return epoch_order(len(self.train_images), self.recipe.training.seed, self.epoch)
+        return epoch_order(len(self.train_set), self.recipe.training.seed, self.epoch)
 
     def segments(self) -> Iterator[int]:
         """Enqueue the rest of the epoch's steps on the device, and say after each portion how many images it had.
@@ -173,7 +177,7 @@ class Trainer:
             (sums,) = self.world.summed([self.totals.sums])
             self.totals.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
-            test = objective_terms(self.model, self.objective, self.test_images, self.recipe.data, now)
+            test = objective_terms(self.model, self.objective, self.test_set, self.recipe.data, now)
             row: Row = {
                 "epoch": epoch + 1,
                 "step": self.step,
@@ -187,6 +191,7 @@ class Trainer:
             self._diverged(f"the term {(broken or ['loss'])[-1]!r} of the test images was", self.step)
         with self.lane.entered():
             self.totals.clear()
+            self.snapshots.take(self.model, self.epoch)
         self._count_time()
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
@@ -259,6 +264,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "random": random,
             "totals": self.totals.state(),
+            "snapshots": self.snapshots.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -267,25 +273,7 @@ class Trainer:
         Raises:
             ZooError: the state is of a run with another recipe, other data, or another kind or number of devices.
         """
-        differing = differences(state["recipe"], self.recipe.to_dict())
-        if differing:
-            raise ZooError(
-                f"the checkpoint is of a run with another recipe ({'; '.join(differing)}); resume with that one, "
-                f"or use --overwrite"
-            )
-        if state["data"] != self.data_digests:
-            raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
-        if state["device"] != self.device.type:
-            raise ZooError(f"the run was begun on another kind of device; resume with --device {state['device']}")
-        processes = len(state["random"]["cpu"])
-        if processes != self.world.size:
-            raise ZooError(f"the run was begun with {processes} processes, not {self.world.size}; resume with as many")
-        if self.device.type == "cpu" and state["threads"] != torch.get_num_threads():
-            warnings.warn(
-                f"the run was begun on {state['threads']} threads and goes on with {torch.get_num_threads()}: its sums "
-                f"will round differently (OMP_NUM_THREADS={state['threads']} keeps every bit)",
-                stacklevel=2,
-            )
+        check_same_run(state, self.recipe, self.data_digests, self.device, self.world.size)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
         self.was_compiled = state["compiled"]
         with self.lane.entered():
@@ -293,6 +281,7 @@ class Trainer:
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.totals.restore(state["totals"])
+            self.snapshots.restore(state["snapshots"])
             self.take_step.done.fill_(self.step)
             mine = {name: parts[self.world.rank].cpu() for name, parts in state["random"].items()}
             set_random_state(self.device, mine)

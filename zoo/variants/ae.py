@@ -8,16 +8,16 @@ from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import ImageShape, Size, Sizes, VariantConfig
+from zoo.configs import FullyConnectedConfig, ImageShape, Size, Sizes
 from zoo.distributions import FittedGaussian
-from zoo.layers import DeterministicCode, mlp, mlp_decoder
+from zoo.layers import DeterministicCode, mlp_decoder, mlp_encoder
 from zoo.registry import register_variant
 
 
-class AEConfig(VariantConfig):
+class AEConfig(FullyConnectedConfig):
     """Sizes of the plain autoencoder."""
 
-    hidden: Sizes = Field((512,), description="Units of the encoder's hidden layers; the decoder mirrors them.")
+    hidden: Sizes = Field((512,), description="Units of the encoder's hidden layers.")
     latent_dim: Size = Field(32, description="Dimensions of the code.")
 
 
@@ -28,12 +28,7 @@ class AEConfig(VariantConfig):
     paper="Hinton & Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, Science 313",
 )
 def build(config: AEConfig, shape: ImageShape) -> Autoencoder:
-    """C*H*W - hidden - latent_dim - mirrored hidden - C*H*W."""
-    sizes = (prod(shape), *config.hidden)
-    encoder = nn.Sequential(
-        nn.Flatten(),  # (B, C*H*W)
-        *mlp(sizes),
-        DeterministicCode(sizes[-1], config.latent_dim),  # (B, D)
-    )
-    decoder = mlp_decoder(config.latent_dim, config.hidden, shape)
+    """C*H*W - hidden - latent_dim - decoder's hidden - C*H*W."""
+    encoder = nn.Sequential(nn.Flatten(), *mlp_encoder(config, prod(shape), DeterministicCode))
+    decoder = nn.Sequential(*mlp_decoder(config, config.latent_dim, shape))
     return Autoencoder(shape, encoder, decoder, FittedGaussian(config.latent_dim), config.likelihood)

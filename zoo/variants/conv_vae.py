@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Literal
+
 from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
 from zoo.configs import ImageShape, Size, Sizes, VariantConfig
 from zoo.distributions import StandardNormal
-from zoo.layers import GaussianCode, halved
+from zoo.layers import GaussianCode, halved, mirrored, mlp
 from zoo.registry import register_variant
 
 
@@ -19,6 +22,11 @@ class ConvVAEConfig(VariantConfig):
         (32, 64),
         description="Output channels of the encoder's convolutions, each halving the image; the decoder mirrors them.",
     )
+    hidden: Sizes = Field((), description="Units of fully connected layers between the convolutions and the code.")
+    decoder_hidden: Sizes | None = Field(
+        None, description="Units of those between the code and the decoder's convolutions; `null`: in reverse."
+    )
+    decoder_kernel: Literal[3, 4] = Field(4, description="Side of the transposed convolutions' kernels.")
     latent_dim: Size = Field(20, description="Dimensions of the code.")
 
 
@@ -29,16 +37,20 @@ class ConvVAEConfig(VariantConfig):
     paper="Kingma & Welling 2014, Auto-Encoding Variational Bayes, arXiv:1312.6114",
 )
 def build(config: ConvVAEConfig, shape: ImageShape) -> Autoencoder:
-    """Conv k3 s2 per channel count, (mu, logvar), a linear layer back, ConvTranspose k4 s2 mirrored."""
+    """Conv k3 s2 per channel count, hidden, (mu, logvar); decoder's hidden, ConvTranspose s2 mirrored."""
     c, h, w = halved(shape, len(config.channels), "conv_vae")
-    sizes = (c, *config.channels)
-    features = (sizes[-1], h, w)
+    channels = (c, *config.channels)
+    features = (channels[-1], h, w)
     encoder = nn.Sequential()
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in zip(channels, channels[1:], strict=False):
         encoder.extend([nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()])  # (B, outputs, H/2, W/2)
-    encoder.extend([nn.Flatten(), GaussianCode(sizes[-1] * h * w, config.latent_dim)])  # mu, logvar: (B, D)
+    sizes = (prod(features), *config.hidden)
+    encoder.extend([nn.Flatten(), *mlp(sizes), GaussianCode(sizes[-1], config.latent_dim)])  # mu, logvar: (B, D)
 
-    decoder = nn.Sequential(nn.Linear(config.latent_dim, sizes[-1] * h * w), nn.Unflatten(1, features))
-    for inputs, outputs in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
-        decoder.extend([nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)])  # (B, outputs, 2H, 2W)
+    sizes = (config.latent_dim, *mirrored(config.hidden, config.decoder_hidden))
+    decoder = nn.Sequential(*mlp(sizes), nn.Linear(sizes[-1], prod(features)), nn.Unflatten(1, features))
+    rest = config.decoder_kernel % 2  # of the output, which an odd kernel would leave one pixel short of twice the size
+    for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
+        upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=rest)
+        decoder.extend([nn.ReLU(), upsample])  # (B, outputs, 2H, 2W)
     return Autoencoder(shape, encoder, decoder, StandardNormal(config.latent_dim), config.likelihood)

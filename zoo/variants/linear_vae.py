@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from math import prod
 
-from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import ImageShape, Size, Sizes, VariantConfig
+from zoo.configs import FullyConnectedConfig, ImageShape
 from zoo.distributions import StandardNormal
-from zoo.layers import GaussianCode, mlp, mlp_decoder
+from zoo.layers import GaussianCode, mlp_decoder, mlp_encoder
 from zoo.registry import register_variant
 
 
-class LinearVAEConfig(VariantConfig):
+class LinearVAEConfig(FullyConnectedConfig):
     """Sizes of the fully connected VAE."""
-
-    hidden: Sizes = Field((400,), description="Units of the encoder's hidden layers; the decoder mirrors them.")
-    latent_dim: Size = Field(20, description="Dimensions of the code.")
 
 
 @register_variant(
@@ -28,12 +24,7 @@ class LinearVAEConfig(VariantConfig):
     paper="Kingma & Welling 2014, Auto-Encoding Variational Bayes, arXiv:1312.6114",
 )
 def build(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
-    """C*H*W - hidden - (mu, logvar), latent_dim - mirrored hidden - C*H*W."""
-    sizes = (prod(shape), *config.hidden)
-    encoder = nn.Sequential(
-        nn.Flatten(),  # (B, C*H*W)
-        *mlp(sizes),
-        GaussianCode(sizes[-1], config.latent_dim),  # mu, logvar: (B, D)
-    )
-    decoder = mlp_decoder(config.latent_dim, config.hidden, shape)
+    """C*H*W - hidden - (mu, logvar), latent_dim - decoder's hidden - C*H*W."""
+    encoder = nn.Sequential(nn.Flatten(), *mlp_encoder(config, prod(shape), GaussianCode))
+    decoder = nn.Sequential(*mlp_decoder(config, config.latent_dim, shape))
     return Autoencoder(shape, encoder, decoder, StandardNormal(config.latent_dim), config.likelihood)
