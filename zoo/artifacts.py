@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PICTURES = ("loss_curves.png", "reconstructions.png", "samples.png")
+METRICS_FILE = "metrics.jsonl"
 SNAPSHOTS_FILE = "snapshots.safetensors"
-RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", "metrics.jsonl", SNAPSHOTS_FILE, *PICTURES})
+RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", METRICS_FILE, SNAPSHOTS_FILE, *PICTURES})
 """All that a run folder holds."""
 
 
@@ -53,6 +55,14 @@ class DatasetRecord(BaseModel):
 
     images: int
     sha256: str
+
+
+class EpochRow(BaseModel):
+    """What every line of ``metrics.jsonl`` has, among other things."""
+
+    epoch: int
+    train: dict[str, float]
+    test: dict[str, float]
 
 
 class RunConfig(BaseModel):
@@ -148,6 +158,52 @@ def read_config(folder: Path) -> RunConfig:
         return RunConfig.model_validate(fields)
     except ValidationError as error:
         raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, RunConfig))) from error
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Reconstructions of the same test images, kept as training went on; float in [0, 1]."""
+
+    epochs: list[int]
+    originals: Tensor  # (N, C, H, W)
+    reconstructions: Tensor  # (S, N, C, H, W)
+
+
+def read_snapshots(folder: Path) -> Snapshots:
+    """A run folder's ``snapshots.safetensors``.
+
+    Raises:
+        ZooError: it is missing, as in runs of earlier versions, or not what training writes.
+    """
+    path = folder / SNAPSHOTS_FILE
+    if folder.is_dir() and not path.exists():
+        raise ZooError(f"{folder} keeps no snapshots of its training; train it again to have some")
+    try:
+        found = load_tensors(_read(path))
+        epochs, x, y = found["epochs"].tolist(), found["originals"], found["reconstructions"]
+        if (x.dim(), x.dtype, y.dtype) != (4, torch.uint8, torch.uint8) or y.shape != (len(epochs), *x.shape):
+            raise ValueError("their shapes or types do not fit")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ZooError(f"{path} does not hold snapshots of a training ({error})") from error
+    return Snapshots(epochs, x.float() / 255, y.float() / 255)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """A run folder's ``metrics.jsonl``, a dict per epoch.
+
+    Raises:
+        ZooError: it is missing or not what training writes.
+    """
+    path = folder / METRICS_FILE
+    lines = _read(path).decode("utf-8", errors="replace").splitlines()
+    rows = [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    try:
+        terms = {(*row.train, None, *row.test) for row in map(EpochRow.model_validate, rows)}
+    except ValidationError as error:
+        raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, EpochRow))) from error
+    if len(terms) != 1:
+        raise ZooError(f"{path} does not hold the epochs of one training: its lines have different terms")
+    return rows
 
 
 def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> Autoencoder:

@@ -45,6 +45,12 @@ def recipe_paths() -> dict[str, Path]:
 def weights_folder(name: str) -> Path | None:
     """The run folder shipped for an entry, or None."""
     folder = WEIGHTS / name
+    return folder if (folder / "model.safetensors").is_file() else None
+
+
+def record_folder(name: str) -> Path | None:
+    """Where an entry's ``config.json`` is, also where its weights are too large to be shipped; None: never trained."""
+    folder = WEIGHTS / name
     return folder if (folder / "config.json").is_file() else None
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo import cli
-from zoo.catalog import list_models
+from zoo.catalog import list_models, recipe_paths
+from zoo.drawing import add_options, check_kinds, drawing_options
 from zoo.errors import ZooError
 
 
@@ -17,35 +18,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, compare, print the table, write the picture."""
     parser = argparse.ArgumentParser(prog="python -m zoo.compare", description="Compare models of the autoencoder zoo.")
     parser.add_argument(
-        "models", nargs="*", help="entries and run folders (./runs/mine); by default every shipped entry"
+        "models",
+        nargs="*",
+        help="entries and run folders (./runs/mine); by default the shipped entries of the dataset --data, or of MNIST",
     )
     parser.add_argument(
         "--data",
         help="a dataset, or a folder of pictures such as ./pictures (default: what the first model was trained on)",
     )
     parser.add_argument("--out", type=Path, help="the picture (default: compare.png; none with --json)")
-    parser.add_argument("--count", type=int, default=8, help="test images and samples in a row (default: 8)")
+    parser.add_argument(
+        "--kind", help="draw this kind of picture of each model instead (python -m zoo.figures --list names them)"
+    )
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the table as JSON instead")
     cli.add_common(parser)
     options = parser.parse_args(arguments)
     out = options.out or (None if options.json else Path("compare.png"))
     if out and (out.suffix != ".png" or not out.parent.is_dir()):
         raise ZooError(f"--out {out}: expected the name of a .png file in a folder that is there")
-    if not 1 <= options.count <= 100:
-        raise ZooError(f"--count {options.count}: choose between 1 and 100 images")
     cli.import_files(options.imports)
-    models = options.models or list_models(weights=True)
+    models = options.models or shipped_entries(options.data or "mnist")
     if not models:
-        raise ZooError("no entry has shipped weights here; name a run folder, as in python -m zoo.compare ./runs/mine")
+        raise ZooError(
+            f"no entry with weights is of the dataset {options.data or 'mnist'!r}; name models, as in "
+            f"python -m zoo.compare ./runs/mine conv_vae_mnist"
+        )
 
     from zoo.comparison import compare
     from zoo.devices import choose_device
     from zoo.evaluation import COLUMNS, cells
     from zoo.figures import to_png
     from zoo.files import write_atomically
+    from zoo.gallery import Subject, beside
 
     device = choose_device(options.device)
-    found = compare(models, data=options.data, count=options.count, device=str(device))
+    if options.kind:
+        subjects = {str(model): Subject(model, str(device), drawing_options(options)) for model in models}
+        write_atomically(out or Path("compare.png"), to_png(beside(subjects, *check_kinds([options.kind]))))
+        print(out)
+        return
+    count = 8 if options.count is None else options.count
+    if not 1 <= count <= 100:
+        raise ZooError(f"--count {count}: choose between 1 and 100 images")
+    found = compare(models, data=options.data, count=count, device=str(device))
     if out:
         write_atomically(out, to_png(found.figure))
     if options.json:
@@ -62,6 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells(result.metrics, missing="-"))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     print(f"wrote {out}")
+
+
+def shipped_entries(data: str) -> list[str]:
+    """The entries with weights that were trained on a dataset."""
+    trained_on = {
+        name: json.loads(path.read_text(encoding="utf-8"))["data"]["name"] for name, path in recipe_paths().items()
+    }
+    return [name for name in list_models(weights=True) if trained_on[name] == data]
 
 
 if __name__ == "__main__":

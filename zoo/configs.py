@@ -50,6 +50,8 @@ class DatasetConfig(Section):
 
     SHAPE: ClassVar[ImageShape]
     SIZES: ClassVar[tuple[int, int] | None] = None
+    CLASSES: ClassVar[tuple[str, ...]] = ()
+    """Names of the labels 0, 1, …, where the numbers do not say it."""
 
     @property
     def image_shape(self) -> ImageShape:

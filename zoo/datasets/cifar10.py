@@ -15,6 +15,9 @@ class CIFAR10Config(DatasetConfig):
     """Photographs in ten classes; no settings of its own."""
 
     SHAPE: ClassVar[ImageShape] = (3, 32, 32)
+    CLASSES: ClassVar[tuple[str, ...]] = (
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    )  # fmt: skip
     SIZES: ClassVar[tuple[int, int] | None] = (50_000, 10_000)
 
 

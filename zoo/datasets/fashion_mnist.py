@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from zoo.data import ImageSet, Split
 from zoo.datasets._idx import IDXConfig, load_idx
 from zoo.registry import register_dataset
@@ -14,6 +16,10 @@ RELEASED: dict[Split, str] = {
 
 class FashionMNISTConfig(IDXConfig):
     """Pictures of clothes in ten classes; no settings of its own."""
+
+    CLASSES: ClassVar[tuple[str, ...]] = (
+        "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    )  # fmt: skip
 
 
 @register_dataset(

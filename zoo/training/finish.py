@@ -13,13 +13,13 @@ from safetensors.torch import save
 
 import zoo
 from zoo import figures
-from zoo.artifacts import CONFIG_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
+from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
 from zoo.card import write_card
 from zoo.data import ImageSet, pictured
 from zoo.devices import describe
 from zoo.evaluation import codes, measure
 from zoo.files import sha256, write_atomically
-from zoo.training.trainer import METRICS_FILE, Trainer
+from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib")

@@ -11,6 +11,7 @@ from types import FrameType
 
 import torch
 
+from zoo.artifacts import METRICS_FILE
 from zoo.builder import build
 from zoo.data import load_images
 from zoo.errors import ZooError
@@ -21,7 +22,7 @@ from zoo.training.distributed import SOLO, LostProcess, World
 from zoo.training.finish import finish
 from zoo.training.folders import CHECKPOINT_FILE, finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
-from zoo.training.trainer import METRICS_FILE, Divergence, Trainer
+from zoo.training.trainer import Divergence, Trainer
 
 GO_ON, SAVE, STOP = range(3)
 """What a process wants after a portion of steps; the largest wish of all processes counts."""

@@ -32,8 +32,6 @@ from zoo.training.optimizers import Optimizer
 from zoo.training.snapshots import Snapshots
 from zoo.training.step import Step
 
-METRICS_FILE = "metrics.jsonl"
-
 Row = dict[str, Any]
 """One epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over the epoch's
 batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""

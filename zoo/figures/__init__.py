@@ -1,0 +1,28 @@
+"""Drawing: functions of images, codes and numbers that return matplotlib figures, and ``python -m zoo.figures``.
+
+Images are float (N, C, H, W) in [0, 1]. What to draw of a model, and how it is computed, is in :mod:`zoo.gallery`.
+"""
+
+from zoo.figures.canvas import side_by_side, to_png
+from zoo.figures.curves import loss_curves
+from zoo.figures.grids import labelled_rows, reconstruction_grid, sample_grid, titled
+from zoo.figures.latent import codebook_use, manifold_map, scatter
+from zoo.figures.overview import Row, comparison
+from zoo.figures.progress import progress_gif, progress_strip
+
+__all__ = [
+    "Row",
+    "codebook_use",
+    "comparison",
+    "labelled_rows",
+    "loss_curves",
+    "manifold_map",
+    "progress_gif",
+    "progress_strip",
+    "reconstruction_grid",
+    "sample_grid",
+    "scatter",
+    "side_by_side",
+    "titled",
+    "to_png",
+]

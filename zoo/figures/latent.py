@@ -1,0 +1,78 @@
+"""The space of codes: a map of it, points in it by class, and how much of a codebook is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.figures.canvas import CLASSES, TRAIN, tile
+
+MARKERS = "osD^vP"
+"""Told apart without colour; after ten classes the next one is used."""
+
+
+def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
+    """Images (n*n, C, H, W) decoded over a square of codes, rows from the top down, z_1 along a row.
+
+    Args:
+        images: the first row has the largest z_2.
+        coordinates: the n values of z_1, and of z_2 upwards.
+    """
+    n = len(coordinates)
+    canvas = tile(images, n, gap=0)
+    figure = Figure(figsize=(7.2, 7.2 * canvas.shape[0] / canvas.shape[1]), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas, extent=(0, n, 0, n), aspect="auto", interpolation="nearest")
+    shown = np.unique(np.linspace(0, n - 1, min(n, 7)).round().astype(int))
+    labels = [f"{coordinates[i]:.2f}" for i in shown]
+    axes.set_xticks(shown + 0.5, labels, fontsize=8)
+    axes.set_yticks(shown + 0.5, labels, fontsize=8)
+    axes.set_xlabel("$z_1$")
+    axes.set_ylabel("$z_2$")
+    return figure
+
+
+def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> Figure:
+    """Points (N, 2) by class, with a legend beside them.
+
+    Args:
+        points: two coordinates each.
+        labels: (N,), their classes.
+        names: of the classes, by label.
+        axis: what the coordinates are, such as ``"t-SNE"``.
+    """
+    figure = Figure(figsize=(7.6, 6), layout="constrained")
+    axes = figure.subplots()
+    for number in sorted(set(labels.tolist())):
+        x, y = points[labels == number].T
+        marker = MARKERS[(number // len(CLASSES) + number) % len(MARKERS)]
+        colour = CLASSES[number % len(CLASSES)]
+        axes.scatter(x, y, s=9, marker=marker, color=colour, alpha=0.75, linewidths=0, label=names[number])
+    axes.set_xlabel(f"{axis} 1")
+    axes.set_ylabel(f"{axis} 2")
+    figure.legend(loc="outside right upper", frameon=False, markerscale=2.5, fontsize=9)
+    return figure
+
+
+def codebook_use(counts: Tensor, perplexity: float) -> Figure:
+    """How often each vector of a codebook is used, the most used first.
+
+    Args:
+        counts: (K,).
+        perplexity: how many vectors are in use, in effect.
+    """
+    share = 100 * counts.sort(descending=True).values.double() / counts.sum()
+    used = int((counts > 0).sum())
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.fill_between(range(len(share)), share, step="mid", color=TRAIN, alpha=0.8)
+    axes.axhline(100 / len(share), color="black", linewidth=1, linestyle="--", label="all alike")
+    axes.set(
+        xlim=(0, len(share) - 1), ylim=(0, None), xlabel="vector, the most used first", ylabel="share of places, %"
+    )
+    axes.set_title(f"{used} of {len(share)} vectors are used; perplexity {perplexity:.0f}", fontsize=10)
+    axes.legend(frameon=False)
+    return figure
