@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.figures.canvas import CELL, bare, show, tile
 
-LETTER = 0.075
+LETTER = 0.065
 """Inches that a letter of a label takes."""
 
 
@@ -45,7 +45,7 @@ def titled(images: Tensor, titles: Sequence[str], columns: int = 5) -> Figure:
     """Larger images (N, C, H, W), each below its title."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(columns * 1.6, rows * 1.8), layout="constrained")
+    figure = Figure(figsize=(columns * 1.6, rows * 1.9), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid:
         axes.axis("off")

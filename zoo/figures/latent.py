@@ -26,7 +26,7 @@ def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
     figure = Figure(figsize=(7.2, 7.2 * canvas.shape[0] / canvas.shape[1]), layout="constrained")
     axes = figure.subplots()
     axes.imshow(canvas, extent=(0, n, 0, n), aspect="auto", interpolation="nearest")
-    shown = np.unique(np.linspace(0, n - 1, min(n, 7)).round().astype(int))
+    shown = np.unique(np.linspace(0, n - 1, min(n, 6 + n % 2)).round().astype(int))  # as many on either side
     labels = [f"{coordinates[i]:.2f}" for i in shown]
     axes.set_xticks(shown + 0.5, labels, fontsize=8)
     axes.set_yticks(shown + 0.5, labels, fontsize=8)
