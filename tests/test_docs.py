@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, command, needs_mnist
 from zoo.catalog import list_models
+from zoo.gallery import KINDS
 
 README = (ROOT / "README.md").read_text()
 
@@ -62,17 +63,34 @@ def test_every_zoo_command_in_the_documents_parses() -> None:
     assert len(lines) >= 8
     for line in lines:
         module, *arguments = shlex.split(line.split("#")[0])
-        assert module in ("zoo.train", "zoo.compare")
+        assert module in ("zoo.train", "zoo.compare", "zoo.figures")
         done = command(module, *arguments, "--help")
         assert done.returncode == 0, line
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/design.md", "docs/recipe.md", "docs/your_own_images.md"])
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_links_between_the_pages_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_every_kind_of_picture_has_its_place_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "pictures.md").read_text()
+    for kind in KINDS:
+        assert f"`{kind}`" in text
+        assert f"--kind {kind}" in text
+
+
+@needs_mnist
+def test_the_python_of_the_page_on_pictures_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "pictures.md").read_text(), re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=dict(**_environment())
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "manifold.png").is_file()
 
 
 def test_the_readme_lists_every_shipped_entry() -> None:

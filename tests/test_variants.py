@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import zoo
-from tests.conftest import SHIPPED_VARIANTS, tiny_recipe
+from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
 from zoo.configs import ImageShape
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
+from zoo.training.dry_run import dry_run
 
 SHAPES = [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)]
 DIGITS = torch.arange(10)
@@ -141,6 +142,11 @@ def test_an_mlp_variant_mirrors_any_number_of_hidden_layers() -> None:
 def test_an_entry_has_as_many_parameters_as_its_source(entry: str, parameters: int) -> None:
     with torch.device("meta"):
         assert build(zoo.recipe(entry)).parameter_count == parameters
+
+
+def test_the_recipe_of_15_000_units_takes_a_step() -> None:
+    report = dry_run(zoo.recipe("conv_vae_2d_wide_mnist"), CPU)  # takes 5 GB
+    assert "272,186,141 parameters" in report
 
 
 def test_the_activation_is_between_all_layers_of_an_mlp() -> None:

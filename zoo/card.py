@@ -20,12 +20,15 @@ def write_card(config: RunConfig) -> str:
     )
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     variant = VARIANTS.get(recipe.model.variant)
-    origin = (recipe.source.paper or variant.paper, recipe.source.url, recipe.source.notes)
+    origin = [recipe.source.paper or variant.paper, recipe.source.system, recipe.source.url, recipe.source.notes]
+    origin += [f"Published there: {figure.figure} ({figure.computed})." for figure in recipe.source.published]
+    origin += [f"Not repeated: {line}" for line in recipe.source.corrected]
     source = "\n".join(f"- {line}" for line in origin if line)
     claims = "".join(
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
+    labels = ", labels" if hasattr(recipe.model, "classes") else ""
     return f"""---
 {metadata(config, recipe)}
 ---
@@ -39,7 +42,7 @@ def write_card(config: RunConfig) -> str:
 import zoo
 
 model = zoo.load("./{config.name}")  # this folder
-reconstructions = model.reconstruct(images)  # (N, {", ".join(map(str, config.image_shape))}) in [0, 1]
+reconstructions = model.reconstruct(images{labels})  # (N, {", ".join(map(str, config.image_shape))}) in [0, 1]
 samples = model.sample(16)
 ```
 

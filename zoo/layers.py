@@ -69,6 +69,7 @@ ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": partial(nn.LeakyReLU, 0.2),
     "tanh": nn.Tanh,
+    "none": nn.Identity,
 }
 
 

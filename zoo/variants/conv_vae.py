@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import ImageShape, Size, Sizes, VariantConfig
+from zoo.configs import Activation, ImageShape, Size, Sizes, VariantConfig
 from zoo.distributions import StandardNormal
 from zoo.layers import GaussianCode, halved, mirrored, mlp
 from zoo.registry import register_variant
@@ -26,6 +26,7 @@ class ConvVAEConfig(VariantConfig):
     decoder_hidden: Sizes | None = Field(
         None, description="Units of those between the code and the decoder's convolutions; `null`: in reverse."
     )
+    activation: Activation = Field("relu", description="After each fully connected hidden layer.")
     decoder_kernel: Literal[3, 4] = Field(4, description="Side of the transposed convolutions' kernels.")
     latent_dim: Size = Field(20, description="Dimensions of the code.")
 
@@ -45,10 +46,14 @@ def build(config: ConvVAEConfig, shape: ImageShape) -> Autoencoder:
     for inputs, outputs in zip(channels, channels[1:], strict=False):
         encoder.extend([nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()])  # (B, outputs, H/2, W/2)
     sizes = (prod(features), *config.hidden)
-    encoder.extend([nn.Flatten(), *mlp(sizes), GaussianCode(sizes[-1], config.latent_dim)])  # mu, logvar: (B, D)
+    encoder.extend(
+        [nn.Flatten(), *mlp(sizes, config.activation), GaussianCode(sizes[-1], config.latent_dim)]
+    )  # mu, logvar: (B, D)
 
     sizes = (config.latent_dim, *mirrored(config.hidden, config.decoder_hidden))
-    decoder = nn.Sequential(*mlp(sizes), nn.Linear(sizes[-1], prod(features)), nn.Unflatten(1, features))
+    decoder = nn.Sequential(
+        *mlp(sizes, config.activation), nn.Linear(sizes[-1], prod(features)), nn.Unflatten(1, features)
+    )
     rest = config.decoder_kernel % 2  # of the output, which an odd kernel would leave one pixel short of twice the size
     for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
         upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=rest)
