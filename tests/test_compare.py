@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import CPU, PLUGIN, command, tiny_recipe
 from zoo.artifacts import load
-from zoo.compare import main
+from zoo.compare import main, shipped_entries
 from zoo.comparison import compare
 from zoo.data import load_images
 from zoo.errors import ZooError
@@ -137,3 +137,25 @@ def test_a_picture_that_cannot_be_written(trained: Path, tmp_path: Path) -> None
     assert done.returncode == 2
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_names_it_takes_the_entries_of_one_dataset() -> None:
+    digits, clothes = shipped_entries("mnist"), shipped_entries("fashion_mnist")
+    assert {"linear_vae_mnist", "conv_vae_mnist", "ae_mnist", "bn_vae_mnist"} <= set(digits)
+    assert "ae_fashion_mnist" in clothes and not set(digits) & set(clothes)
+    with pytest.raises(ZooError, match="no entry with weights is of the dataset 'svhn'"):
+        main(["--data", "svhn"])
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--data", "mnist"]])
+def test_options_that_a_kind_does_not_have_are_refused(options: list[str]) -> None:
+    with pytest.raises(ZooError, match="leave --data and --json away"):
+        main(["linear_vae_mnist", "--kind", "samples", *options])
+
+
+def test_a_conditional_model_is_compared_with_its_labels(tmp_path: Path) -> None:
+    recipe = tiny_recipe(model={"variant": "conditional_vae", "hidden": [16]})
+    folder = train(recipe, tmp_path / "run", CPU)
+    model = load(folder)
+    assert model.config
+    assert compare([folder]).results[0].metrics == pytest.approx(model.config.metrics["test"], rel=1e-5)

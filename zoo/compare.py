@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = options.out or (None if options.json else Path("compare.png"))
     if out and (out.suffix != ".png" or not out.parent.is_dir()):
         raise ZooError(f"--out {out}: expected the name of a .png file in a folder that is there")
+    if options.kind and (options.json or (options.data and options.models)):
+        raise ZooError("--kind draws each named model on its own data: leave --data and --json away")
     cli.import_files(options.imports)
     models = options.models or shipped_entries(options.data or "mnist")
     if not models:

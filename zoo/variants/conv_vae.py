@@ -46,14 +46,12 @@ def build(config: ConvVAEConfig, shape: ImageShape) -> Autoencoder:
     for inputs, outputs in zip(channels, channels[1:], strict=False):
         encoder.extend([nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()])  # (B, outputs, H/2, W/2)
     sizes = (prod(features), *config.hidden)
-    encoder.extend(
-        [nn.Flatten(), *mlp(sizes, config.activation), GaussianCode(sizes[-1], config.latent_dim)]
-    )  # mu, logvar: (B, D)
+    encoder.extend([nn.Flatten(), *mlp(sizes, config.activation)])
+    encoder.append(GaussianCode(sizes[-1], config.latent_dim))  # mu, logvar: (B, D)
 
     sizes = (config.latent_dim, *mirrored(config.hidden, config.decoder_hidden))
-    decoder = nn.Sequential(
-        *mlp(sizes, config.activation), nn.Linear(sizes[-1], prod(features)), nn.Unflatten(1, features)
-    )
+    decoder = nn.Sequential(*mlp(sizes, config.activation))
+    decoder.extend([nn.Linear(sizes[-1], prod(features)), nn.Unflatten(1, features)])
     rest = config.decoder_kernel % 2  # of the output, which an odd kernel would leave one pixel short of twice the size
     for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
         upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=rest)
