@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.figures.canvas import CELL, bare, show, tile
 
-LETTER = 0.065
+LETTER = 0.075
 """Inches that a letter of a label takes."""
 
 
