@@ -133,6 +133,7 @@ def test_an_mlp_variant_mirrors_any_number_of_hidden_layers() -> None:
         ("vae_2d_mnist", 790_388),
         ("conv_vae_2d_wide_mnist", 272_186_141),
         ("vae_200_mnist", 326_824),
+        ("conv_vae_200_mnist", 465_001 + 20 * 80 + 80),  # and the layer that brings z to the decoder
         ("vae_examples_mnist", 652_824),
         ("vae_tutorial_mnist", 1_189_984),
         ("vq_vae_cifar10", 6_850_576 + 3_686_403),

@@ -92,7 +92,7 @@ class VariantConfig(Section):
     )
 
 
-Activation = Literal["relu", "leaky_relu", "tanh", "none"]
+Activation = Literal["relu", "leaky_relu", "tanh"]
 """Between layers; `leaky_relu` has a slope of 0.2 below zero."""
 
 
