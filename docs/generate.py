@@ -149,7 +149,8 @@ def documents() -> dict[Path, str]:
         config, current = read_config(folder), zoo.recipe(name)
         if config.checked_recipe.digest() != current.digest():
             raise SystemExit(f"the weights of {name} were trained from another recipe; train them again")
-        words = {"recipe": current.to_dict(), "recipe_sha256": current.digest()}
+        as_trained = {"execution": config.checked_recipe.execution.model_dump(mode="json")}
+        words = {"recipe": current.to_dict() | as_trained, "recipe_sha256": current.digest()}
         config = RunConfig(**config.model_dump() | words)
         shipped[folder / CONFIG_FILE] = config.to_json()
         if weights_folder(name):

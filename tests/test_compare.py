@@ -153,6 +153,17 @@ def test_options_that_a_kind_does_not_have_are_refused(options: list[str]) -> No
         main(["linear_vae_mnist", "--kind", "samples", *options])
 
 
+@pytest.mark.parametrize("options", [["--seed", "3"], ["--at", "0,1"], ["--between", "1,2"], ["--path", "spherical"]])
+def test_options_of_a_kind_are_refused_without_one(options: list[str]) -> None:
+    with pytest.raises(ZooError, match="are for --kind"):
+        main(["linear_vae_mnist", *options])
+
+
+def test_the_model_that_lacks_a_kind_is_named() -> None:
+    with pytest.raises(ZooError, match="linear_vae_mnist: a map needs"):
+        main(["linear_vae_mnist", "--kind", "manifold"])
+
+
 def test_a_conditional_model_is_compared_with_its_labels(tmp_path: Path) -> None:
     recipe = tiny_recipe(model={"variant": "conditional_vae", "hidden": [16]})
     folder = train(recipe, tmp_path / "run", CPU)

@@ -77,6 +77,18 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert not (tmp_path / "two.partial").exists()
 
 
+def test_two_processes_keep_one_codebook(tmp_path: Path) -> None:
+    model = {"variant": "vq_vae", "channels": 8, "codebook_size": 8, "code_dim": 4, "revival": 0.0}
+    sections = {"model": model, "objective": {"name": "vq"}, "training": {"epochs": 2, "batch_size": 50}}
+    process = launch(2, recipe_file(tmp_path, **sections), "--out", tmp_path / "two")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    one = train(tiny_recipe(**sections), tmp_path / "one", CPU)
+    assert losses(tmp_path / "two") == pytest.approx(losses(one), rel=1e-4)
+    books = [load(folder).prior.state_dict() for folder in (tmp_path / "two", one)]
+    assert all(torch.allclose(books[0][name], books[1][name], atol=1e-4) for name in books[0])
+
+
 def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
     training = {"epochs": 40, "batch_size": 10}
     recipe = recipe_file(tmp_path, training=training)

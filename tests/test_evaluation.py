@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
+from torch import nn
 
 from tests.conftest import tiny_recipe
 from zoo.autoencoder import Model
 from zoo.builder import build, build_objective
 from zoo.data import load_images
+from zoo.errors import ZooError
 from zoo.evaluation import UNITS, codes, mean_over, measure, objective_terms
 
 RECIPE = tiny_recipe(model={"variant": "bn_vae"})
@@ -57,6 +61,29 @@ def test_a_metric_does_not_depend_on_how_the_set_is_cut_into_batches(batch_size:
 def test_a_deterministic_model_has_no_elbo() -> None:
     recipe = tiny_recipe(model={"variant": "ae"}, objective={"name": "reconstruction"})
     assert set(measure(build(recipe), TEST, recipe.data)) == {"mse"}
+
+
+def test_a_posterior_of_ones_own_needs_no_measure_of_use() -> None:
+    @dataclass
+    class Mine:
+        stochastic = False
+        mean: torch.Tensor
+
+        def rsample(self) -> torch.Tensor:
+            return self.mean
+
+    model = build(tiny_recipe())
+    model.encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 4))
+    plain = model.encoder.forward
+    model.encoder.forward = lambda x: Mine(plain(x))  # type: ignore[method-assign]
+    assert set(measure(model, TEST, tiny_recipe().data)) == {"mse"}
+
+
+def test_labels_beyond_the_classes_are_not_measured() -> None:
+    recipe = tiny_recipe(model={"variant": "conditional_vae", "classes": 10})
+    assert TEST.labels is not None
+    with pytest.raises(ZooError, match="from 0 to 9"):
+        measure(build(recipe), replace(TEST, labels=TEST.labels + 37), recipe.data)
 
 
 def test_an_objective_is_measured_at_its_epoch() -> None:

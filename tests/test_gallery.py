@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +13,14 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tests.conftest import CPU, PLUGIN, command, tiny_recipe
+from tests.conftest import CPU, PLUGIN, command, tiny_recipe, trainer
 from zoo import figures
 from zoo.artifacts import read_snapshots
 from zoo.errors import ZooError
 from zoo.figures.canvas import GAP, to_pixels
-from zoo.gallery import KINDS, Options, Subject, beside, describe
+from zoo.gallery import KINDS, beside, describe
+from zoo.subject import Lacking, Options, Subject
+from zoo.training.checkpoint import copied
 from zoo.training.run import train
 
 VQ = {"variant": "vq_vae", "channels": 8, "codebook_size": 16, "code_dim": 4}
@@ -164,8 +165,28 @@ def test_the_progress_begins_untrained_and_ends_with_the_model(subject: Callable
 
 
 def test_snapshots_come_as_often_as_the_recipe_says_and_survive_a_stop(tmp_path: Path) -> None:
-    sections = {"training": {"epochs": 5, "batch_size": 50}, "execution": {"snapshot_epochs": 3}}
-    assert read_snapshots(train(tiny_recipe(**sections), tmp_path / "run", CPU)).epochs == [0, 3, 5]
+    recipe = tiny_recipe(training={"epochs": 5, "batch_size": 50}, execution={"snapshot_epochs": 3})
+    whole = read_snapshots(train(recipe, tmp_path / "run", CPU))
+    assert whole.epochs == [0, 3, 5]
+    first = trainer(recipe)
+    for _ in range(4):
+        first.run_epoch()
+    second = trainer(recipe)
+    second.restore(copied(first.state()))
+    second.run_epoch()
+    assert second.snapshots.epochs == whole.epochs
+    assert torch.equal(second.snapshots.reconstructions.float() / 255, whole.reconstructions)
+
+
+def test_a_checkpoint_of_before_there_were_snapshots_can_be_gone_on_from() -> None:
+    first = trainer(tiny_recipe())
+    first.run_epoch()
+    state = copied(first.state())
+    del state["snapshots"]
+    del state["recipe"]["model"]["activation"]  # a field that has come since
+    second = trainer(tiny_recipe())
+    second.restore(state)
+    assert second.run_epoch()
 
 
 def test_the_animation_has_a_frame_for_each_snapshot_all_of_one_size(
@@ -188,7 +209,19 @@ def test_several_models_are_drawn_beside_each_other_pixel_by_pixel(subject: Call
     assert np.array_equal(whole[-height:, alone[0].shape[1] :], alone[1])
 
 
-@pytest.mark.parametrize("lines", ["", "[]", '{"epoch": 1}', '{"epoch": 1, "train": {"loss": "x"}, "test": {}}'])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "[]",
+        '{"epoch": 1}',
+        '{"epoch": 1, "train": {"loss": "7"}, "test": {"loss": 7}}',
+        '{"epoch": 1, "train": {"loss": 1, "a": 2}, "test": {"loss": 1}}',
+        '{"epoch": 1, "train": {"a": 2}, "test": {"a": 1}}',
+        '{"epoch": 1e400, "train": {"loss": 1}, "test": {"loss": 1}}',
+        '{"epoch": 1, "train": {"loss": 1, "$x": 1}, "test": {"loss": 1, "$x": 1}}',
+    ],
+)
 def test_a_damaged_history_is_named(lines: str, runs: dict[str, Path], tmp_path: Path) -> None:
     copy = shutil.copytree(runs["flat"], tmp_path / "run")
     (copy / "metrics.jsonl").write_text(lines)
@@ -204,6 +237,71 @@ def test_damaged_or_missing_snapshots_are_named(runs: dict[str, Path], tmp_path:
     (copy / "snapshots.safetensors").unlink()
     with pytest.raises(ZooError, match="keeps no snapshots"):
         KINDS["progress"](Subject(copy))
+
+
+def test_a_run_folder_cannot_say_where_its_pictures_go(runs: dict[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(runs["flat"], tmp_path / "run")
+    config = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(config.replace('"name": "flat"', '"name": "../../evil"', 1))
+    done = command("zoo.figures", copy, "--kind", "samples", "--out", tmp_path, "--import", PLUGIN)
+    assert done.returncode == 2
+    assert "name" in done.stderr
+
+
+def test_a_damaged_model_is_an_error_and_not_a_missing_kind(runs: dict[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(runs["flat"], tmp_path / "run")
+    (copy / "model.safetensors").write_bytes(b"damaged")
+    done = command("zoo.figures", copy, "--out", tmp_path, "--import", PLUGIN)
+    assert done.returncode == 2
+    assert "sha256 differs" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def own_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a folder of coloured pictures, which have no classes."""
+    folder = tmp_path_factory.mktemp("own")
+    random = np.random.RandomState(0)
+    (folder / "pictures").mkdir()
+    for index in range(40):
+        Image.fromarray(random.randint(0, 255, (20, 20, 3), dtype=np.uint8)).save(folder / "pictures" / f"{index}.png")
+    data = {"name": "image_folder", "path": str(folder / "pictures"), "size": 16, "channels": 3}
+    recipe = tiny_recipe(name="own", data=data, training={"epochs": 1, "batch_size": 8})
+    return train(recipe, folder / "own", CPU)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ones_own_coloured_pictures_without_classes(kind: str, own_pictures: Path) -> None:
+    wanted = Subject(own_pictures, options=Options(at=((0.0,) * 4,)))
+    if kind in {"manifold", "label_samples", "codebook", "random_codes", "class_samples"}:
+        with pytest.raises(Lacking):
+            KINDS[kind](wanted)
+    else:
+        assert len(figures.to_png(KINDS[kind](wanted))) > 1000
+
+
+def test_too_little_for_a_kind_is_said(tmp_path: Path) -> None:
+    narrow = tiny_recipe(model={"variant": "linear_vae", "hidden": [8], "latent_dim": 1})
+    subject = Subject(train(narrow, tmp_path / "narrow", CPU))
+    few = tiny_recipe(data={"name": "tiny", "test_images": 1})
+    lonely = Subject(train(few, tmp_path / "few", CPU))
+    for found, kind in ((subject, "pca"), (subject, "tsne"), (lonely, "pca"), (lonely, "interpolation")):
+        with pytest.raises(Lacking):
+            KINDS[kind](found)
+
+
+def test_a_dataset_that_is_missing_is_looked_for_once(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def missing(*arguments: Any) -> None:
+        calls.append(arguments)
+        raise ZooError("not here")
+
+    monkeypatch.setattr("zoo.subject.load_images", missing)
+    found = Subject(runs["flat"])
+    for kind in ("reconstructions", "tsne", "interpolation"):
+        with pytest.raises(Lacking, match="not here"):
+            KINDS[kind](found)
+    assert len(calls) == 1
 
 
 def test_every_kind_says_what_it_shows() -> None:
@@ -244,7 +342,7 @@ def test_the_command_draws_one_picture_to_a_file(runs: dict[str, Path], tmp_path
         (["linear_vae_mnist", "--out", "a.png"], "name one --kind"),
         (["linear_vae_mnist", "--kind", "decode", "--at", "1,x"], "expected numbers"),
         (["linear_vae_mnist", "--kind", "interpolation", "--between", "3"], "two classes"),
-        (["linear_vae_mnist", "--kind", "samples", "--count", "0"], "between 2 and 10,000"),
+        (["linear_vae_mnist", "--kind", "samples", "--count", "0"], "between 1 and 10,000"),
         (["linear_vae_mnistt", "--kind", "samples"], "did you mean 'linear_vae_mnist'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -263,4 +361,7 @@ def test_compare_draws_a_kind_of_several_models(runs: dict[str, Path], tmp_path:
         "zoo.compare", runs["flat"], runs["plain"], "--kind", "pca", "--out", out, "--import", PLUGIN, "--count", "40"
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(json.dumps(Image.open(out).size))[0] > 1400
+    alone = [
+        to_pixels(KINDS["pca"](Subject(runs[name], options=Options(count=40)))).shape for name in ("flat", "plain")
+    ]
+    assert Image.open(out).size == (alone[0][1] + alone[1][1], alone[0][0] + 30)

@@ -16,10 +16,10 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
@@ -27,7 +27,7 @@ from torch import Tensor
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build_variant
 from zoo.catalog import recipe_paths, weights_folder
-from zoo.configs import Size
+from zoo.configs import NAME, Size
 from zoo.devices import choose_device
 from zoo.digest import digest
 from zoo.errors import UnknownNameError, ZooError
@@ -60,9 +60,11 @@ class DatasetRecord(BaseModel):
 class EpochRow(BaseModel):
     """What every line of ``metrics.jsonl`` has, among other things."""
 
-    epoch: int
-    train: dict[str, float]
-    test: dict[str, float]
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    epoch: Size
+    train: dict[Annotated[str, Field(pattern=NAME)], float]
+    test: dict[Annotated[str, Field(pattern=NAME)], float]
 
 
 class RunConfig(BaseModel):
@@ -71,7 +73,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Literal[1] = 1
-    name: str
+    name: str = Field(pattern=NAME)
     recipe: dict[str, Any]
     recipe_sha256: str
     """Of the sections that determine the weights: :meth:`zoo.schema.RecipeOf.digest`."""
@@ -181,8 +183,11 @@ def read_snapshots(folder: Path) -> Snapshots:
     try:
         found = load_tensors(_read(path))
         epochs, x, y = found["epochs"].tolist(), found["originals"], found["reconstructions"]
-        if (x.dim(), x.dtype, y.dtype) != (4, torch.uint8, torch.uint8) or y.shape != (len(epochs), *x.shape):
-            raise ValueError("their shapes or types do not fit")
+        kinds = (found["epochs"].dtype, x.dtype, y.dtype)
+        if kinds != (torch.int64, torch.uint8, torch.uint8) or found["epochs"].dim() != 1 or x.dim() != 4:
+            raise ValueError("a tensor has the wrong type or number of dimensions")
+        if y.shape != (len(epochs), *x.shape) or not y.numel() or x.shape[1] not in (1, 3):
+            raise ValueError("the tensors' shapes do not fit")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ZooError(f"{path} does not hold snapshots of a training ({error})") from error
     return Snapshots(epochs, x.float() / 255, y.float() / 255)
@@ -198,12 +203,13 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     lines = _read(path).decode("utf-8", errors="replace").splitlines()
     rows = [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     try:
-        terms = {(*row.train, None, *row.test) for row in map(EpochRow.model_validate, rows)}
+        epochs = [EpochRow.model_validate(row) for row in rows]
     except ValidationError as error:
         raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, EpochRow))) from error
-    if len(terms) != 1:
-        raise ZooError(f"{path} does not hold the epochs of one training: its lines have different terms")
-    return rows
+    terms = {frozenset(means) for row in epochs for means in (row.train, row.test)}
+    if len(terms) != 1 or "loss" not in terms.pop():
+        raise ZooError(f"{path} does not hold the epochs of one training: its lines differ in their terms")
+    return [row.model_dump() for row in epochs]
 
 
 def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> Autoencoder:

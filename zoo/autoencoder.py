@@ -129,7 +129,7 @@ class Autoencoder(nn.Module):
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
             raise ZooError(
                 f"labels must be whole numbers from 0 to {self.classes - 1}; got {int(labels.min())} to "
-                f"{int(labels.max())}"
+                f"{int(labels.max())} (a recipe sets the number with model.classes)"
             )
 
     def _condition(self, labels: Tensor | None) -> tuple[Tensor, ...]:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from zoo.distributions import Prior, in_full
+from zoo.processes import all_reduce, broadcast, several
 
 EPSILON = 1e-5
-"""Added to the count of each vector (Laplace smoothing), so that none is divided by zero."""
+"""Added to the count of each vector (Laplace smoothing), so that none is divided by zero; one that has not been used
+for so long that its own count is about this small shrinks towards zero."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Quantized:
     @staticmethod
     def usage(codes: Tensor) -> dict[str, float]:
         """``perplexity``: exp of the entropy of how often each vector is used."""
-        counts = torch.bincount(codes.flatten()).double()
+        counts = torch.bincount(codes.flatten().cpu()).double()  # MPS has no float64
         share = counts[counts > 0] / counts.sum()
         return {"perplexity": math.exp(-float((share * share.log()).sum()))}
 
@@ -59,7 +60,7 @@ class Quantized:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """0 for the code itself, else minus infinity: (B,) nats."""
-        same = (z.reshape(self.vectors.shape) == self.mean.reshape(self.vectors.shape)).flatten(1).all(dim=1)
+        same = torch.isclose(z, self.vectors.flatten(1)).all(dim=1)
         return torch.where(same, 0.0, -math.inf)
 
     def commitment(self) -> Tensor:
@@ -110,8 +111,8 @@ class Codebook(Prior):
         # A matrix product instead of index_add: on CUDA it gives the same bits every time.
         chosen = (nearest[:, None] == torch.arange(self.size, device=nearest.device)).to(flat)  # (N, K)
         moved = chosen.T @ torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)  # (K, D + 1)
-        if dist.is_available() and dist.is_initialized():  # every process of a run keeps the same codebook
-            dist.all_reduce(moved)
+        if several():  # every process of a run keeps the same codebook
+            all_reduce(moved)
         self.sums.lerp_(moved[:, :-1], 1 - self.decay)
         self.counts.lerp_(moved[:, -1], 1 - self.decay)
         if self.revival:
@@ -123,8 +124,8 @@ class Codebook(Prior):
     def revive(self, flat: Tensor) -> None:
         """Put the vectors that are hardly used where some of the features (N, D) are."""
         chosen = flat[torch.randint(len(flat), (self.size,), device=flat.device)]  # (K, D)
-        if dist.is_available() and dist.is_initialized():
-            dist.broadcast(chosen, 0)
+        if several():
+            broadcast(chosen)
         least = self.revival * self.counts.mean()
         unused = self.counts < least
         self.sums.copy_(torch.where(unused[:, None], least * chosen, self.sums))

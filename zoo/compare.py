@@ -10,8 +10,8 @@ from pathlib import Path
 
 from zoo import cli
 from zoo.catalog import list_models, recipe_paths
-from zoo.drawing import add_options, check_kinds, drawing_options
 from zoo.errors import ZooError
+from zoo.picture_options import add_options, check_kinds, drawing_options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ZooError(f"--out {out}: expected the name of a .png file in a folder that is there")
     if options.kind and (options.json or (options.data and options.models)):
         raise ZooError("--kind draws each named model on its own data: leave --data and --json away")
+    if not options.kind and (options.at or options.between or options.seed or options.path != "linear"):
+        raise ZooError("--at, --between, --path and --seed are for --kind")
     cli.import_files(options.imports)
     models = options.models or shipped_entries(options.data or "mnist")
     if not models:
@@ -52,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from zoo.evaluation import COLUMNS, cells
     from zoo.figures import to_png
     from zoo.files import write_atomically
-    from zoo.gallery import Subject, beside
+    from zoo.gallery import beside
+    from zoo.subject import Subject
 
     device = choose_device(options.device)
     if options.kind:
@@ -73,11 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("model", "variant", title=found.data)
-    for heading in ("parameters", *(heading for heading, _ in COLUMNS.values())):
+    table = Table(title=found.data)
+    table.add_column("model", no_wrap=True)
+    table.add_column("variant")
+    measured = {name for result in found.results for name in result.metrics}
+    columns = {name: heading for name, (heading, _) in COLUMNS.items() if name in measured}
+    for heading in ("parameters", *columns.values()):
         table.add_column(heading, justify="right")
     for result in found.results:
-        table.add_row(result.name, result.variant, f"{result.parameters:,}", *cells(result.metrics, missing="-"))
+        shown = dict(zip(COLUMNS, cells(result.metrics, missing="-"), strict=True))
+        values = [shown[name] for name in columns]
+        table.add_row(result.name, result.variant, f"{result.parameters:,}", *values)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     print(f"wrote {out}")
 

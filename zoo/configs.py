@@ -19,6 +19,9 @@ def spell(shape: ImageShape) -> str:
     return "x".join(map(str, shape))
 
 
+NAME = r"^[a-z][a-z0-9_]{0,63}$"
+"""What an entry, and each loss term, is called."""
+
 Size = Annotated[int, Field(gt=0, le=2**20)]
 """A number of units, channels or dimensions."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -37,14 +37,6 @@ class Posterior(Protocol):
     def mean(self) -> Tensor:
         """(B, D)."""
 
-    @property
-    def code(self) -> Tensor:
-        """(B, ...), what identifies the code: its mean, or its indices in a codebook."""
-
-    @staticmethod
-    def usage(codes: Tensor) -> dict[str, float]:
-        """Metrics of how much of what a code can hold is used by the codes (N, ...) of many images."""
-
     def rsample(self) -> Tensor:
         """(B, D), differentiable in the distribution's parameters, drawn with torch's default generator."""
 
@@ -53,6 +45,19 @@ class Posterior(Protocol):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(B,), log q(z|x) in nats."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """What a posterior may have as well: a measure of how much of what a code can hold is used."""
+
+    @property
+    def code(self) -> Tensor:
+        """(B, ...), what identifies the code: its mean, or its indices in a codebook."""
+
+    @staticmethod
+    def usage(codes: Tensor) -> dict[str, float]:
+        """Metrics of the codes (N, ...) of many images."""
 
 
 class Likelihood(Protocol):
@@ -116,11 +121,6 @@ class Deterministic:
     def mean(self) -> Tensor:
         """(B, D)."""
         return self.code
-
-    @staticmethod
-    def usage(codes: Tensor) -> dict[str, float]:
-        """Nothing that is comparable between models: a deterministic code can have any scale."""
-        return {}
 
     def rsample(self) -> Tensor:
         """The code itself: (B, D)."""

@@ -23,7 +23,7 @@ from zoo.autoencoder import Autoencoder, Model
 from zoo.configs import DatasetConfig
 from zoo.data import ImageSet, as_float
 from zoo.devices import isolated_randomness
-from zoo.distributions import Posterior
+from zoo.distributions import Counted
 from zoo.objective import Objective, Terms
 from zoo.totals import Totals
 
@@ -69,6 +69,7 @@ def mean_over(
 
     In eval mode, without gradients.
     """
+    model.check_labels(images.labels)
     was_training = model.training
     model.eval()
     totals = Totals(model.device)
@@ -90,13 +91,14 @@ def objective_terms(
 
 def measure(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> dict[str, float]:
     """Every metric that the model has."""
-    found_codes: list[Tensor] = []
-    kinds: list[type[Posterior]] = []
+    counted: list[Counted] = []
+    codes: list[Tensor] = []
 
     def terms(model: Model, x: Tensor) -> Terms:
         posterior = model.encode(x)
-        found_codes.append(posterior.code)
-        kinds.append(type(posterior))
+        if isinstance(posterior, Counted):
+            counted[:] = [posterior]
+            codes.append(posterior.code)
         found = {"mse": (x - model.decode(posterior.mean).mean).square().mean()}
         if posterior.stochastic:
             reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()
@@ -105,7 +107,7 @@ def measure(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> dict[s
         return found
 
     means = mean_over(images, data, model, terms)
-    return means | kinds[0].usage(torch.cat(found_codes))
+    return means | (counted[0].usage(torch.cat(codes)) if counted else {})
 
 
 def codes(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from zoo.configs import DatasetConfig, ObjectiveConfig, Section, VariantConfig
+from zoo.configs import NAME, DatasetConfig, ObjectiveConfig, Section, VariantConfig
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.parsing import override, parse_json, validate
@@ -33,7 +33,7 @@ class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
     """A recipe whose data, model and objective sections have these settings."""
 
     schema_uri: str = Field("", alias="$schema", description="Where editors find the JSON Schema.")
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="The entry: what `zoo.load` takes.")
+    name: str = Field(pattern=NAME, description="The entry: what `zoo.load` takes.")
     summary: str = Field("", description="One line for listings and the card.")
     data: DataT
     model: ModelT

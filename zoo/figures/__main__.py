@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import cli
-from zoo.drawing import add_options, check_kinds, drawing_options
 from zoo.errors import ZooError
+from zoo.picture_options import add_options, check_kinds, drawing_options
 
 if TYPE_CHECKING:
-    from zoo.gallery import Subject
+    from zoo.subject import Subject
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cli.import_files(options.imports)
 
     from zoo.devices import choose_device
-    from zoo.gallery import Subject
+    from zoo.subject import Lacking, Subject
 
     single = options.out.suffix in (".png", ".gif")
     check_out(options.out, single, options.kind)
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if single:
         write(options.out, subject, options.kind[0])
         return
-    name = subject.config.name
+    name = subject.folder.resolve().name
     kinds = check_kinds(options.kind)
     for kind in kinds:
         try:
             write(options.out / f"{name}-{kind}.png", subject, kind)
-        except ZooError as error:
+        except Lacking as error:
             if options.kind:
                 raise
             print(f"no {kind}: {error}")

@@ -11,7 +11,10 @@ from torch import Tensor
 from zoo.figures.canvas import CLASSES, TRAIN, tile
 
 MARKERS = "osD^vP"
-"""Told apart without colour; after ten classes the next one is used."""
+"""Neighbouring classes have different ones: they are told apart without colour as well."""
+
+IN_COLUMN = 24
+"""Classes in a column of the legend."""
 
 
 def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
@@ -41,7 +44,7 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> 
     Args:
         points: two coordinates each.
         labels: (N,), their classes.
-        names: of the classes, by label.
+        names: of the classes, by label; empty where there are none.
         axis: what the coordinates are, such as ``"t-SNE"``.
     """
     figure = Figure(figsize=(7.6, 6), layout="constrained")
@@ -50,10 +53,14 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> 
         x, y = points[labels == number].T
         marker = MARKERS[(number // len(CLASSES) + number) % len(MARKERS)]
         colour = CLASSES[number % len(CLASSES)]
-        axes.scatter(x, y, s=9, marker=marker, color=colour, alpha=0.75, linewidths=0, label=names[number])
+        name = names[number] if names else None
+        axes.scatter(x, y, s=9, marker=marker, color=colour, alpha=0.75, linewidths=0, label=name)
     axes.set_xlabel(f"{axis} 1")
     axes.set_ylabel(f"{axis} 2")
-    figure.legend(loc="outside right upper", frameon=False, markerscale=2.5, fontsize=9)
+    if names:
+        columns = -(-len(names) // IN_COLUMN)
+        figure.set_figwidth(7.6 + 1.2 * (columns - 1))
+        figure.legend(loc="outside right upper", frameon=False, markerscale=2.5, fontsize=9, ncols=columns)
     return figure
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from zoo.digest import differences
 from zoo.errors import ZooError
 from zoo.files import write_atomically
-from zoo.schema import Recipe
+from zoo.schema import Recipe, parse_recipe
 from zoo.sections import Execution
 
 State = dict[str, Any]
@@ -75,7 +75,8 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
     Raises:
         ZooError: it is of a run with another recipe, other data, or another kind or number of devices.
     """
-    differing = differences(state["recipe"], recipe.to_dict())
+    begun = parse_recipe(state["recipe"], "the checkpoint's recipe").to_dict()  # with defaults that have come since
+    differing = differences(begun, recipe.to_dict())
     if differing:
         raise ZooError(
             f"the checkpoint is of a run with another recipe ({'; '.join(differing)}); resume with that one, "

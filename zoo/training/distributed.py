@@ -7,7 +7,6 @@ share, so the step is that of the whole batch. The first process (rank 0) writes
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,11 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from zoo.errors import ZooError, first_line
-
-
-class LostProcess(ZooError):
-    """Another process of the run has died or cannot be reached."""
+from zoo.processes import all_reduce
 
 
 class World:
@@ -43,7 +38,7 @@ class World:
         if self.size == 1:
             return list(tensors)
         flat = torch.cat([tensor.flatten() for tensor in tensors]) * weight
-        self._collect(flat, dist.ReduceOp.SUM)
+        all_reduce(flat)
         parts = flat.split([tensor.numel() for tensor in tensors])
         return [part.view(tensor.shape) for tensor, part in zip(tensors, parts, strict=True)]
 
@@ -52,7 +47,7 @@ class World:
         if self.size == 1:
             return value
         found = torch.tensor(value, device=device)
-        self._collect(found, dist.ReduceOp.MAX)
+        all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
@@ -61,15 +56,8 @@ class World:
             return [tensor]
         found = tensor.new_zeros(self.size, *tensor.shape)
         found[self.rank] = tensor
-        self._collect(found, dist.ReduceOp.SUM)
+        all_reduce(found)
         return [part.clone() for part in found]
-
-    def _collect(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
-        try:
-            dist.all_reduce(tensor, operation)
-        except RuntimeError as error:
-            reason = re.sub(r"^\[\S* ", "", first_line(error)).split(". ")[0]  # without the library's source line
-            raise LostProcess(f"another process of this run is gone or cannot be reached ({reason})") from error
 
 
 SOLO = World()

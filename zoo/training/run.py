@@ -16,9 +16,10 @@ from zoo.builder import build
 from zoo.data import load_images
 from zoo.errors import ZooError
 from zoo.files import write_atomically
+from zoo.processes import LostProcess
 from zoo.schema import Recipe
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
-from zoo.training.distributed import SOLO, LostProcess, World
+from zoo.training.distributed import SOLO, World
 from zoo.training.finish import finish
 from zoo.training.folders import CHECKPOINT_FILE, finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress

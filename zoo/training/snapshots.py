@@ -19,7 +19,7 @@ ABOUT = 10
 """Snapshots of a run whose recipe does not say how often to take one."""
 
 
-class Snapshots:
+class SnapshotRecorder:
     """The snapshots of one run; the first is of the untrained model.
 
     Args:
@@ -52,8 +52,10 @@ class Snapshots:
         """What :meth:`restore` puts back."""
         return {"epochs": list(self.epochs), "reconstructions": self.reconstructions}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from what :meth:`state` gave; a checkpoint of an earlier version has none."""
+        if state is None:
+            return
         self.epochs, self.reconstructions = list(state["epochs"]), state["reconstructions"]
 
     def content(self) -> bytes:

@@ -29,7 +29,7 @@ from zoo.training.execution import StepByStep, choose
 from zoo.training.lane import Lane
 from zoo.training.layout import laid_out
 from zoo.training.optimizers import Optimizer
-from zoo.training.snapshots import Snapshots
+from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.step import Step
 
 Row = dict[str, Any]
@@ -91,8 +91,9 @@ class Trainer:
         self.was_compiled: bool | None = None
         self.step = 0
         self.history: list[Row] = []
-        self.snapshots = Snapshots(test, recipe.data, recipe.training.epochs, recipe.execution.snapshot_epochs)
         with self.lane.entered():
+            every = recipe.execution.snapshot_epochs
+            self.snapshots = SnapshotRecorder(test, recipe.data, recipe.training.epochs, every)
             self.snapshots.take(self.model, 0)
         self.seconds = 0.0
         self.clock = 0.0
@@ -100,6 +101,9 @@ class Trainer:
     def check_batches(self) -> None:
         """Refuse batches that the model or the number of processes cannot do with."""
         for images in (self.train_set, self.test_set):
+            if self.model.classes and images.labels is None:
+                names = self.recipe.data.name, self.recipe.model.variant
+                raise ZooError("the dataset {!r} has no labels; {} needs one that has".format(*names))
             self.model.check_labels(images.labels)
         share = self.world.share(min(self.sizes))
         if share < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):
@@ -279,7 +283,7 @@ class Trainer:
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.totals.restore(state["totals"])
-            self.snapshots.restore(state["snapshots"])
+            self.snapshots.restore(state.get("snapshots"))
             self.take_step.done.fill_(self.step)
             mine = {name: parts[self.world.rank].cpu() for name, parts in state["random"].items()}
             set_random_state(self.device, mine)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zoo.errors import UnknownNameError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.gallery import Options
+    from zoo.subject import Options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,16 +28,18 @@ def drawing_options(options: argparse.Namespace) -> Options:
     Raises:
         ZooError: something is no number or out of range.
     """
-    from zoo.gallery import Options
+    from zoo.subject import Options
 
-    if options.count is not None and not 2 <= options.count <= 10_000:
-        raise ZooError(f"--count {options.count}: choose between 2 and 10,000")
+    if options.count is not None and not 1 <= options.count <= 10_000:
+        raise ZooError(f"--count {options.count}: choose between 1 and 10,000")
     if not 0 <= options.seed < 2**32:
         raise ZooError(f"--seed {options.seed}: choose between 0 and {2**32 - 1}")
     try:
         at = tuple(tuple(float(value) for value in text.split(",")) for text in options.at)
     except ValueError as error:
         raise ZooError(f"--at {','.join(options.at)}: expected numbers, as in --at 0,1 ({error})") from error
+    if not all(math.isfinite(value) for z in at for value in z):
+        raise ZooError(f"--at {','.join(options.at)}: expected finite numbers")
     between = None
     if options.between:
         try:
