@@ -81,7 +81,10 @@ def scatter(subject: Subject, method: Literal["t-SNE", "PCA"]) -> Figure:
         raise Lacking(f"{method} needs codes of at least two dimensions, of at least three images")
     labels = torch.zeros(len(first), dtype=torch.int64) if first.labels is None else first.labels
     means = codes(subject.model, first, subject.config.checked_recipe.data).cpu()
-    points = latents.tsne(means, subject.options.seed) if method == "t-SNE" else latents.pca(means)
+    try:
+        points = latents.tsne(means, subject.options.seed) if method == "t-SNE" else latents.pca(means)
+    except ZooError as error:  # scikit-learn is not there
+        raise Lacking(str(error)) from error
     classes = range(0 if first.labels is None else int(labels.max()) + 1)
     names = [subject.class_name(label) for label in classes]
     return figures.scatter(points, labels, names, method)
