@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sources import sources_page  # beside this file
-
 import zoo
 from zoo.artifacts import CONFIG_FILE, RunConfig, load, read_config
 from zoo.card import write_card
@@ -139,6 +137,9 @@ def replace_between(text: str, name: str, content: str) -> str:
 
 def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
+    sys.path.insert(0, str(ROOT))  # a script finds only what is beside it
+    from docs.sources import sources_page
+
     schema = recipe_schema()
     readme, recipe = ROOT / "README.md", ROOT / "docs" / "recipe.md"
     shipped: dict[Path, str] = {}

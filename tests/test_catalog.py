@@ -15,7 +15,8 @@ FOUR = ["ae_mnist", "bn_vae_mnist", "conv_vae_mnist", "linear_vae_mnist"]
 
 
 def test_wildcards_and_natural_order() -> None:
-    assert zoo.list_models("conv*") == ["conv_vae_mnist"]
+    assert zoo.list_models("*2d_mnist") == ["conv_vae_2d_mnist", "vae_2d_mnist"]
+    assert zoo.list_models("conv_vae_2*") == ["conv_vae_2d_mnist", "conv_vae_2d_wide_mnist", "conv_vae_200_mnist"]
     assert [name for name in zoo.list_models("*_mnist") if name in FOUR] == FOUR
     assert sorted(["vae_10d", "vae_2d", "ae", "vae_2d_b"], key=natural) == ["ae", "vae_2d", "vae_2d_b", "vae_10d"]
     assert zoo.list_models("nothing*") == []

@@ -28,6 +28,7 @@ def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:
         "config.json",
         "README.md",
         "metrics.jsonl",
+        "snapshots.safetensors",
         "loss_curves.png",
         "reconstructions.png",
         "samples.png",

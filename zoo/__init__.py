@@ -1,8 +1,8 @@
 """The autoencoder zoo: a recipe fully determines a trained model, and a model never travels without its recipe.
 
 >>> import zoo
->>> zoo.list_models("conv*")
-['conv_vae_mnist']
+>>> zoo.list_models("*2d_mnist")
+['conv_vae_2d_mnist', 'vae_2d_mnist']
 >>> model = zoo.load("conv_vae_mnist")
 >>> model.sample(16).shape
 torch.Size([16, 1, 28, 28])
