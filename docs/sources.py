@@ -70,10 +70,12 @@ def section(name: str, found: Recipe) -> str:
     optimizer = found.optimizer.model_dump(mode="json", exclude_defaults=True)
     optimizer = {"learning_rate": found.optimizer.learning_rate} | optimizer
     steps = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in optimizer.items() if key != "name")
+    objective = found.objective.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+    goal = "".join(f", {key} {spelled(value)}" for key, value in objective.items())
     lines = [
         f"### `{name}`",
         "",
-        f"{found.summary}. Variant `{found.model.variant}` ({settings}); objective `{found.objective.name}`; "
+        f"{found.summary}. Variant `{found.model.variant}` ({settings}); objective `{found.objective.name}`{goal}; "
         f"{found.optimizer.name}, {steps}; {found.training.epochs} epochs in batches of {found.training.batch_size}.",
     ]
     if found.source.corrected:

@@ -150,8 +150,11 @@ def ahead(batches: Iterator[Batch], pinned: bool) -> Iterator[Batch]:
         images, labels = batch
         return images.pin_memory(), None if labels is None else labels.pin_memory()
 
-    with ThreadPoolExecutor(max_workers=1) as thread:
+    thread = ThreadPoolExecutor(max_workers=1)
+    try:
         following = thread.submit(fetch)
         while (batch := following.result()) is not None:
             following = thread.submit(fetch)
             yield batch
+    finally:
+        thread.shutdown(wait=False)  # an epoch left half-way may be collected in that very thread
