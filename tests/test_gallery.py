@@ -343,6 +343,7 @@ def test_the_command_draws_one_picture_to_a_file(runs: dict[str, Path], tmp_path
         (["linear_vae_mnist", "--kind", "decode", "--at", "1,x"], "expected numbers"),
         (["linear_vae_mnist", "--kind", "interpolation", "--between", "3"], "two classes"),
         (["linear_vae_mnist", "--kind", "samples", "--count", "0"], "between 1 and 10,000"),
+        (["./nowhere"], "there is no folder"),
         (["linear_vae_mnistt", "--kind", "samples"], "did you mean 'linear_vae_mnist'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -351,6 +352,7 @@ def test_a_mistake_is_explained(arguments: list[str], words: str, tmp_path: Path
     done = command("zoo.figures", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert words in done.stderr
+    assert not done.stdout
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -99,8 +99,9 @@ class Subject:
             Lacking: it cannot be had.
         """
         if split not in self.loaded:
+            data = self.config.checked_recipe.data  # what is wrong with the run folder is no lack of images
             try:
-                self.loaded[split] = load_images(self.config.checked_recipe.data, split)
+                self.loaded[split] = load_images(data, split)
             except ZooError as error:
                 self.loaded[split] = Lacking(str(error))
         found = self.loaded[split]
