@@ -1,12 +1,10 @@
-"""Write what the documentation takes from the code and the weights: ``python docs/generate.py [--measure] [--check]``.
+"""Write what the documentation takes from the code and the weights: ``python docs/generate.py [--check]``.
 
 - ``docs/recipe.schema.json``, the JSON Schema of recipes, for editors
 - ``docs/recipe.md``, the table of every field, between its markers
 - ``README.md``, the table of entries with their measured figures, between its markers
 - ``docs/sources.md``, published figures beside the zoo's own
 - the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
-
-With ``--measure`` every entry with weights is measured again first, which needs its dataset.
 
 With ``--check`` nothing is written; exit code 1 says that something is out of date.
 """
@@ -20,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.artifacts import CONFIG_FILE, RunConfig, load, read_config
+from zoo.artifacts import CONFIG_FILE, RunConfig, read_config
 from zoo.card import write_card
-from zoo.catalog import WEIGHTS, list_models, record_folder, weights_folder
-from zoo.data import load_images
-from zoo.evaluation import COLUMNS, cells, measure
+from zoo.catalog import list_models, record_folder, weights_folder
+from zoo.evaluation import cells, headings
 from zoo.files import write_atomically
 from zoo.schema import recipe_schema
 
@@ -34,8 +31,8 @@ SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", 
 
 def entries_table() -> str:
     """One row per trained entry, its figures as its config.json states them."""
-    headings = ["entry", "variant", "parameters", *(heading for heading, _ in COLUMNS.values()), "trained in"]
-    rows = [f"| {' | '.join(headings)} |", "|---|---|" + "--:|" * (len(headings) - 2)]
+    columns = ["entry", "variant", "parameters", *headings(), "trained in"]
+    rows = [f"| {' | '.join(columns)} |", "|---|---|" + "--:|" * (len(columns) - 2)]
     for name in list_models():
         folder = record_folder(name)
         if folder is None:
@@ -114,18 +111,6 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
     return f"{kind} {', '.join(limits)}".strip()
 
 
-def measure_again() -> None:
-    """Put the metrics that the code measures now into the ``config.json`` of every entry with weights."""
-    for name in list_models(weights=True):
-        model = load(name)
-        assert model.config is not None
-        data = model.config.checked_recipe.data
-        metrics = {split: measure(model, load_images(data, split), data) for split in ("train", "test")}
-        config = model.config.model_copy(update={"metrics": metrics})
-        write_atomically(WEIGHTS / name / CONFIG_FILE, config.to_json())
-        print(name, {metric: round(value, 5) for metric, value in metrics["test"].items()}, flush=True)
-
-
 def replace_between(text: str, name: str, content: str) -> str:
     """``text`` with ``content`` between its markers ``<!-- name -->`` and ``<!-- /name -->``."""
     before, start, rest = text.partition(f"<!-- {name} -->")
@@ -169,11 +154,8 @@ def main() -> None:
     """Write, or check."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
-    parser.add_argument("--measure", action="store_true", help="measure every entry with weights again first")
     options = parser.parse_args()
     check = options.check
-    if options.measure:
-        measure_again()
     stale = {path: text for path, text in documents().items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():
         print(f"{path.relative_to(ROOT)} {'is out of date' if check else 'written'}")

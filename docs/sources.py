@@ -9,7 +9,8 @@ from math import prod
 
 from zoo.artifacts import RunConfig, read_config, read_history
 from zoo.catalog import list_models, recipe, record_folder, weights_folder
-from zoo.evaluation import COLUMNS, UNITS
+from zoo.evaluation import COLUMNS
+from zoo.metric import metric_of
 from zoo.schema import Recipe
 
 INTRODUCTION = """# The sources, their figures and ours
@@ -104,10 +105,10 @@ def spelled(value: object) -> str:
 def metrics_table(config: RunConfig) -> list[str]:
     """Every metric on both splits."""
     rows = ["| metric | unit | test | train |", "|---|---|--:|--:|"]
-    for name, (heading, digits) in COLUMNS.items():
-        if name in config.metrics["test"]:
-            values = " | ".join(f"{config.metrics[split][name]:.{digits}f}" for split in ("test", "train"))
-            rows.append(f"| {heading.split(',')[0]} | {UNITS[name]} | {values} |")
+    for metric in map(metric_of, COLUMNS):
+        if metric.name in config.metrics["test"]:
+            values = " | ".join(metric.show(config.metrics[split][metric.name]) for split in ("test", "train"))
+            rows.append(f"| {metric.heading.split(',')[0]} | {metric.unit} | {values} |")
     return rows
 
 
@@ -126,7 +127,7 @@ def last_epoch(name: str, metric: str, config: RunConfig) -> str:
     if metric == "mse":  # the objectives of these entries sum the squared error over an image
         value = terms["reconstruction"] / prod(config.image_shape)
     assert value is not None
-    return f"{value:.{COLUMNS[metric][1]}f}"
+    return metric_of(metric).show(value)
 
 
 def headline(config: RunConfig | None) -> list[str]:
@@ -138,5 +139,5 @@ def headline(config: RunConfig | None) -> list[str]:
 
 def shown(metric: str, split: str, value: float) -> str:
     """A figure with its name and split."""
-    heading, digits = COLUMNS[metric]
-    return f"{heading.split(',')[0].replace(' per pixel', '')} {value:.{digits}f} {split}"
+    heading = metric_of(metric).heading.split(",")[0].replace(" per pixel", "")
+    return f"{heading} {metric_of(metric).show(value)} {split}"

@@ -67,7 +67,8 @@ def test_sampling_is_differentiable(posterior: DiagonalGaussian) -> None:
 
 def test_a_deterministic_code_has_no_kl() -> None:
     code = Deterministic(torch.ones(2, 3))
-    assert code.rsample() is code.mean
+    assert torch.equal(code.rsample(), code.mean)
+    assert code.rsample(4).shape == (4, 2, 3)
     with pytest.raises(ZooError, match="no KL"):
         code.kl()
     with pytest.raises(ZooError, match="no density"):

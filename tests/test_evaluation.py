@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import tiny_recipe
+from tests.conftest import tiny_recipe, trainer
 from zoo.autoencoder import Model
-from zoo.builder import build, build_objective
+from zoo.builder import build
 from zoo.data import load_images
 from zoo.errors import ZooError
-from zoo.evaluation import UNITS, codes, mean_over, measure, objective_terms
+from zoo.evaluation import measure
+from zoo.passes import codes, mean_over
 
 RECIPE = tiny_recipe(model={"variant": "bn_vae"})
 TEST = load_images(RECIPE.data, "test")
@@ -31,7 +32,7 @@ def test_the_metrics_are_those_of_a_plain_computation() -> None:
         noisy = torch.stack([-model.decode(posterior.rsample()).log_prob(x).mean() for _ in range(20)])
     assert found["reconstruction"] == pytest.approx(noisy.mean().item(), rel=0.02)
     assert found["negative_elbo"] == pytest.approx(found["reconstruction"] + found["kl"], rel=1e-6)
-    assert list(found) == [name for name in UNITS if name != "perplexity"]
+    assert list(found) == ["negative_elbo", "reconstruction", "kl", "mse", "psnr", "active_units"]
 
 
 def test_measuring_is_repeatable_and_leaves_mode_weights_and_random_numbers_alone() -> None:
@@ -60,7 +61,7 @@ def test_a_metric_does_not_depend_on_how_the_set_is_cut_into_batches(batch_size:
 
 def test_a_deterministic_model_has_no_elbo() -> None:
     recipe = tiny_recipe(model={"variant": "ae"}, objective={"name": "reconstruction"})
-    assert set(measure(build(recipe), TEST, recipe.data)) == {"mse"}
+    assert set(measure(build(recipe), TEST, recipe.data)) == {"mse", "psnr"}
 
 
 def test_a_posterior_of_ones_own_needs_no_measure_of_use() -> None:
@@ -76,7 +77,7 @@ def test_a_posterior_of_ones_own_needs_no_measure_of_use() -> None:
     model.encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 4))
     plain = model.encoder.forward
     model.encoder.forward = lambda x: Mine(plain(x))  # type: ignore[method-assign]
-    assert set(measure(model, TEST, tiny_recipe().data)) == {"mse"}
+    assert set(measure(model, TEST, tiny_recipe().data)) == {"mse", "psnr"}
 
 
 def test_labels_beyond_the_classes_are_not_measured() -> None:
@@ -87,9 +88,8 @@ def test_labels_beyond_the_classes_are_not_measured() -> None:
 
 
 def test_an_objective_is_measured_at_its_epoch() -> None:
-    recipe = tiny_recipe(objective={"name": "elbo", "annealing": {"name": "linear", "epochs": 10}})
-    model, objective = build(recipe), build_objective(recipe)
-    early, late = (objective_terms(model, objective, TEST, recipe.data, epoch) for epoch in (0, 10))
+    fresh = trainer(tiny_recipe(objective={"name": "elbo", "annealing": {"name": "linear", "epochs": 10}}))
+    early, late = (fresh.test_terms(epoch) for epoch in (0, 10))
     assert early["loss"] == pytest.approx(early["reconstruction"])
     assert late["loss"] == pytest.approx(late["reconstruction"] + late["kl"])
 

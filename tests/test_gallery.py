@@ -16,10 +16,10 @@ from PIL import Image
 from tests.conftest import CPU, PLUGIN, command, tiny_recipe, trainer
 from zoo import figures
 from zoo.artifacts import read_snapshots
-from zoo.errors import ZooError
+from zoo.errors import Lacking, ZooError
 from zoo.figures.canvas import GAP, to_pixels
 from zoo.gallery import KINDS, beside, describe
-from zoo.subject import Lacking, Options, Subject
+from zoo.subject import Options, Subject
 from zoo.training.checkpoint import copied
 from zoo.training.run import train
 

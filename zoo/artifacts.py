@@ -57,6 +57,28 @@ class DatasetRecord(BaseModel):
     sha256: str
 
 
+class Evaluation(BaseModel):
+    """Where and with what the metrics of a card were measured again after training."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hardware: str
+    versions: dict[str, str]
+
+
+class Repetition(BaseModel):
+    """Another run of the same recipe that differs in its seed only; its weights are not kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int
+    metrics: dict[Literal["train", "test"], dict[str, float]]
+    weights_sha256: str
+    training_seconds: float
+    hardware: str
+    versions: dict[str, str]
+
+
 class EpochRow(BaseModel):
     """What every line of ``metrics.jsonl`` has, among other things."""
 
@@ -87,6 +109,12 @@ class RunConfig(BaseModel):
     """Of the epochs, with the test images measured after each."""
     hardware: str
     versions: dict[str, str]
+    evaluation: Evaluation | None = None
+    """None: the metrics are as they were measured at the end of training."""
+    repetitions: list[Repetition] = []
+    glyphs: dict[str, float] = {}
+    """Metrics on the first images of the embedded glyphs: whether a machine computes the same can be told without the
+    data that the model was trained on. Other images than it has learned, so they say nothing about how good it is."""
 
     def to_json(self) -> str:
         """As the file holds it."""

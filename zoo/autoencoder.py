@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 
 class Model(Protocol):
-    """What objectives and metrics see: an autoencoder, or a conditional one whose labels are given."""
+    """What objectives and metrics see: an autoencoder, or a conditional one whose labels are given.
+
+    Codes (K*B, D) are K for each of the B images, the first of every image before the second of any.
+    """
+
+    @property
+    def prior(self) -> Prior:
+        """p(z)."""
 
     def encode(self, x: Tensor) -> Posterior:
         """Images (B, C, H, W) in [0, 1] → q(z|x)."""
@@ -153,13 +160,21 @@ class Given:
     def __init__(self, model: Autoencoder, labels: Tensor | None) -> None:
         self.model, self.labels = model, labels
 
+    @property
+    def prior(self) -> Prior:
+        """p(z), whatever the labels."""
+        return self.model.prior
+
     def encode(self, x: Tensor) -> Posterior:
         """q(z|x,y)."""
         return self.model.encode(x, self.labels)
 
     def decode(self, z: Tensor) -> Likelihood:
         """p(x|z,y)."""
-        return self.model.decode(z, self.labels)
+        labels = self.labels
+        if labels is not None and len(labels):
+            labels = labels.repeat(len(z) // len(labels))  # several codes for each image
+        return self.model.decode(z, labels)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """From the mean of q(z|x,y)."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 from zoo.artifacts import RunConfig
 from zoo.configs import spell
-from zoo.evaluation import UNITS
+from zoo.metric import metric_of
 from zoo.registry import VARIANTS
 from zoo.schema import Recipe
 
@@ -14,10 +15,6 @@ from zoo.schema import Recipe
 def write_card(config: RunConfig) -> str:
     """Markdown with the Hub's metadata on top."""
     recipe = config.checked_recipe
-    metrics = "\n".join(
-        f"| {name} | {UNITS[name]} | {config.metrics['test'][name]:.5g} | {config.metrics['train'][name]:.5g} |"
-        for name in config.metrics["test"]
-    )
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     variant = VARIANTS.get(recipe.model.variant)
     origin = [recipe.source.paper or variant.paper, recipe.source.system, recipe.source.url, recipe.source.notes]
@@ -49,12 +46,12 @@ samples = model.sample(16)
 ## Metrics
 
 Measured after training in eval mode: test on {config.dataset["test"].images:,} images that training never saw, train on
-the {config.dataset["train"].images:,} that it did. One seed ({recipe.training.seed}).
+the {config.dataset["train"].images:,} that it did. {spread(config, recipe)}
 
-| metric | unit | test | train |
-|---|---|---|---|
-{metrics}
-{claims}
+{metrics_table(config)}
+
+`python -m zoo.evaluate --list` says what each is; `python -m zoo.evaluate ./{config.name} --check` measures them again.
+{measured_on(config)}{claims}
 
 ![Loss curves](loss_curves.png)
 
@@ -81,6 +78,46 @@ To train it again, save this as `recipe.json` and run `python -m zoo.train recip
 """
 
 
+def metrics_table(config: RunConfig) -> str:
+    """Every figure, with the mean and the standard deviation over the seeds where there are several."""
+    seeds = len(config.repetitions) + 1
+    over = f" test, mean ± sd of {seeds} seeds |" if seeds > 1 else ""
+    rows = [f"| metric | unit | test | train |{over}", "|---|---|--:|--:|" + "--:|" * (seeds > 1)]
+    for name, value in config.metrics["test"].items():
+        metric, train = metric_of(name), config.metrics["train"].get(name)
+        row = f"| {name} | {metric.unit} | {metric.show(value)} | {'' if train is None else metric.show(train)} |"
+        rows.append(row + (f" {over_seeds(config, name)} |" if seeds > 1 else ""))
+    return "\n".join(rows)
+
+
+def over_seeds(config: RunConfig, name: str) -> str:
+    """Mean and standard deviation of a test figure over the seeds; nothing where not every run has it."""
+    values = [
+        metrics.get(name) for metrics in (config.metrics["test"], *(r.metrics["test"] for r in config.repetitions))
+    ]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or len(known) < 2:
+        return ""
+    metric = metric_of(name)
+    return f"{metric.show(statistics.mean(known))} ± {statistics.stdev(known):.{max(metric.digits, 2)}f}"
+
+
+def spread(config: RunConfig, recipe: Recipe) -> str:
+    """Which seeds there are."""
+    seeds = [recipe.training.seed, *(repetition.seed for repetition in config.repetitions)]
+    if len(seeds) == 1:
+        return f"One seed ({seeds[0]})."
+    return f"The weights are those of seed {seeds[0]}; {len(seeds)} seeds were trained ({', '.join(map(str, seeds))})."
+
+
+def measured_on(config: RunConfig) -> str:
+    """Where the figures were measured, if not at the end of training."""
+    if config.evaluation is None:
+        return ""
+    versions = ", ".join(f"{name} {version}" for name, version in config.evaluation.versions.items())
+    return f"Measured on {config.evaluation.hardware} with {versions}.\n"
+
+
 def metadata(config: RunConfig, recipe: Recipe) -> str:
     """The Hub's YAML front matter."""
     from huggingface_hub import EvalResult, ModelCardData
@@ -100,10 +137,11 @@ def metadata(config: RunConfig, recipe: Recipe) -> str:
                 dataset_name=recipe.data.name,
                 dataset_split="test",
                 metric_type=name,
-                metric_name=f"{name} ({UNITS[name]})",
+                metric_name=f"{metric_of(name).heading} ({metric_of(name).unit})",
                 metric_value=value,
             )
             for name, value in config.metrics["test"].items()
+            if metric_of(name).repeatable
         ],
     )
     yaml: str = card.to_yaml()

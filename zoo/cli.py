@@ -93,6 +93,22 @@ def expand_recipes(sources: Sequence[str], *, everything: bool = False) -> list[
     return list(dict.fromkeys(found))
 
 
+def expand_models(sources: Sequence[str]) -> list[str]:
+    """Entries with weights and run folders, where wildcards stand for every entry that they fit.
+
+    Raises:
+        ZooError: a wildcard fits nothing.
+    """
+    found: list[str] = []
+    for source in sources:
+        entry = not source.startswith((".", "/", "~")) and set(source) & set("*?[")
+        matches = list_models(source, weights=True) if entry else [source]
+        if not matches:
+            raise ZooError(f"no entry with weights fits {source!r}; there are {', '.join(list_models(weights=True))}")
+        found += matches
+    return list(dict.fromkeys(found))
+
+
 def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe by its file's path or its entry's name, with overrides.
 

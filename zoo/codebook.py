@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -49,9 +50,9 @@ class Quantized:
         share = counts[counts > 0] / counts.sum()
         return {"perplexity": math.exp(-float((share * share.log()).sum()))}
 
-    def rsample(self) -> Tensor:
-        """As ``mean``: there is nothing to draw."""
-        return self.mean
+    def rsample(self, *shape: int) -> Tensor:
+        """As ``mean``, there is nothing to draw: (*shape, B, D*h*w)."""
+        return self.mean.expand(*shape, *self.mean.shape)
 
     def kl(self) -> Tensor:
         """h*w*log(K), against the uniform prior: (B,) nats."""
@@ -59,8 +60,8 @@ class Quantized:
         return self.features.new_full((len(self.indices),), places * math.log(self.size))
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """0 for the code itself, else minus infinity: (B,) nats."""
-        same = torch.isclose(z, self.vectors.flatten(1)).all(dim=1)
+        """0 for the code itself, else minus infinity: (..., B, D*h*w) → (..., B) nats."""
+        same = torch.isclose(z, self.vectors.flatten(1), atol=1e-5).all(dim=-1)
         return torch.where(same, 0.0, -math.inf)
 
     def commitment(self) -> Tensor:
@@ -136,6 +137,10 @@ class Codebook(Prior):
         device = generator.device if generator else "cpu"
         indices = torch.randint(self.size, (n, *self.grid), generator=generator, device=device)
         return self.look_up(indices)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """-h*w*log(K), of codes that are made of its vectors: (..., D*h*w) → (...) nats."""
+        return z.new_full(z.shape[:-1], -prod(self.grid) * math.log(self.size))
 
     def look_up(self, indices: Tensor) -> Tensor:
         """Indices (n, h, w) → codes (n, D*h*w)."""

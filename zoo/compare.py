@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from zoo.comparison import compare
     from zoo.devices import choose_device
-    from zoo.evaluation import COLUMNS, cells
+    from zoo.evaluation import COLUMNS, cells, headings
     from zoo.figures import to_png
     from zoo.files import write_atomically
     from zoo.gallery import beside
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table.add_column("model", no_wrap=True)
     table.add_column("variant")
     measured = {name for result in found.results for name in result.metrics}
-    columns = {name: heading for name, (heading, _) in COLUMNS.items() if name in measured}
+    columns = {name: heading for name, heading in zip(COLUMNS, headings(), strict=True) if name in measured}
     for heading in ("parameters", *columns.values()):
         table.add_column(heading, justify="right")
     for result in found.results:

@@ -44,9 +44,10 @@ class DatasetConfig(Section):
     """Which images, and how they are presented. Each dataset adds its own settings."""
 
     name: str = Field(description="The registered dataset.")
-    binarization: Literal["none", "dynamic"] = Field(
+    binarization: Literal["none", "dynamic", "fixed"] = Field(
         "none",
-        description="`dynamic`: every time an image is used, each pixel is drawn from Bernoulli(intensity).",
+        description="Each pixel is drawn from Bernoulli(intensity): every time that the image is used (`dynamic`), or "
+        "once and for all, the same way in every run (`fixed`).",
     )
     train_images: Count | None = Field(None, description="Use only the first so many training images.")
     test_images: Count | None = Field(None, description="Use only the first so many test images.")

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,9 @@ Split = Literal["train", "test"]
 
 PICTURE_SEED = 0
 """Of the binarisation of images that are looked at."""
+
+BINARIZATION_SEEDS: dict[Split, int] = {"train": 0, "test": 1}
+"""Of images that are binarised once and for all."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +83,30 @@ def load_images(config: DatasetConfig, split: Split) -> ImageSet:
         ZooError: the dataset cannot be had, or its files are damaged; the message names the remedies.
     """
     images: ImageSet = DATASETS.get(config.name).build(config, split)
+    if config.binarization == "fixed":
+        images = replace(images, images=binarized(images.images, BINARIZATION_SEEDS[split]))
     return images.first(config.train_images if split == "train" else config.test_images)
 
 
+def binarized(images: Tensor, seed: int) -> Tensor:
+    """uint8 images → 0 or 255, each pixel drawn once with its intensity as the probability; the same at every call."""
+    drawn = np.random.RandomState(seed)  # whose stream NumPy has frozen
+    parts = [
+        torch.from_numpy((drawn.random_sample(part.shape) < part.numpy() / 255).astype(np.uint8) * np.uint8(255))
+        for part in images.split(4096)
+    ]
+    return torch.cat(parts)
+
+
 def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
-    """uint8 images → float32 in [0, 1], binarised where the recipe says so (with torch's default generator)."""
+    """uint8 images → float32 in [0, 1], binarised anew where the recipe says so (with torch's default generator)."""
     x = images.float().div_(255)
     return torch.bernoulli(x) if config.binarization == "dynamic" else x
 
 
-def pictured(images: Tensor, config: DatasetConfig) -> Tensor:
+def pictured(images: Tensor, config: DatasetConfig, seed: int = PICTURE_SEED) -> Tensor:
     """As :func:`as_float`, with the same binarisation at every call."""
-    with isolated_randomness(PICTURE_SEED, images.device):
+    with isolated_randomness(seed, images.device):
         return as_float(images, config)
 
 

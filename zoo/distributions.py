@@ -1,7 +1,8 @@
 """Posteriors q(z|x), priors p(z) and likelihoods p(x|z). Every density is in nats, one value per image.
 
-A posterior has ``mean``, ``rsample()``, ``kl()`` and ``log_prob(z)``; a prior has ``sample(n)``; a likelihood has
-``mean``, an image in [0, 1], and ``log_prob(x)``, summed over channels and pixels. B images, D latent dimensions.
+A posterior has ``mean``, ``rsample()``, ``kl()`` and ``log_prob(z)``; a prior has ``sample(n)`` and ``log_prob(z)``; a
+likelihood has ``mean``, an image in [0, 1], and ``log_prob(x)``, summed over channels and pixels. B images, D latent
+dimensions, K codes for each image.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ class Posterior(Protocol):
     def mean(self) -> Tensor:
         """(B, D)."""
 
-    def rsample(self) -> Tensor:
-        """(B, D), differentiable in the distribution's parameters, drawn with torch's default generator."""
+    def rsample(self, *shape: int) -> Tensor:
+        """(*shape, B, D), differentiable in the distribution's parameters, drawn with torch's default generator."""
 
     def kl(self) -> Tensor:
         """(B,), KL(q(z|x) || p(z)) in nats per image."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(B,), log q(z|x) in nats."""
+        """Codes (..., B, D) → log q(z|x) in nats, (..., B)."""
 
 
 @runtime_checkable
@@ -95,18 +96,18 @@ class DiagonalGaussian:
         """``active_units``: dimensions whose mean has a variance above 0.01 (Burda et al. 2016, section 5.1)."""
         return {"active_units": float((codes.var(dim=0, correction=0) > ACTIVE).sum())}
 
-    def rsample(self) -> Tensor:
-        """mu + sigma * epsilon, epsilon ~ N(0, I): (B, D)."""
-        return self.mu + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mu)
+    def rsample(self, *shape: int) -> Tensor:
+        """mu + sigma * epsilon, epsilon ~ N(0, I): (*shape, B, D)."""
+        return self.mu + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mu.expand(*shape, *self.mu.shape))
 
     def kl(self) -> Tensor:
         """-1/2 sum_d (1 + logvar - mu^2 - exp(logvar)): (B,) nats."""
         return -0.5 * (1 + self.logvar - self.mu.square() - self.logvar.exp()).sum(dim=1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(B,) nats."""
+        """(..., B, D) → (..., B) nats."""
         squared = (z - self.mu).square() * torch.exp(-self.logvar)
-        return -0.5 * (squared + self.logvar + LOG_2PI).sum(dim=1)
+        return -0.5 * (squared + self.logvar + LOG_2PI).sum(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ class Deterministic:
         """(B, D)."""
         return self.code
 
-    def rsample(self) -> Tensor:
-        """The code itself: (B, D)."""
-        return self.code
+    def rsample(self, *shape: int) -> Tensor:
+        """The code itself: (*shape, B, D)."""
+        return self.code.expand(*shape, *self.code.shape)
 
     def kl(self) -> Tensor:
         """A point mass has no finite KL to a density.
@@ -163,6 +164,10 @@ class Prior(nn.Module):
         """n codes (n, D)."""
         raise NotImplementedError
 
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Codes (..., D) → log p(z) in nats, (...)."""
+        raise NotImplementedError
+
 
 class StandardNormal(Prior):
     """The prior N(0, I) of a variational autoencoder."""
@@ -171,6 +176,10 @@ class StandardNormal(Prior):
         """(n, D), on the generator's device (the CPU without one)."""
         device = generator.device if generator else "cpu"
         return torch.randn(n, self.latent_dim, generator=generator, device=device)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """-1/2 sum_d (z^2 + log 2 pi): (..., D) → (...) nats."""
+        return -0.5 * (z.square() + LOG_2PI).sum(dim=-1)
 
 
 class FittedGaussian(StandardNormal):
@@ -201,6 +210,12 @@ class FittedGaussian(StandardNormal):
         """mean + L epsilon: (n, D)."""
         epsilon = super().sample(n, generator).to(self.mean)
         return self.mean + epsilon @ self.scale_tril.T
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(..., D) → (...) nats."""
+        normal = torch.distributions.MultivariateNormal(self.mean, scale_tril=self.scale_tril)
+        density: Tensor = normal.log_prob(z)
+        return density
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,10 @@ class ZooError(Exception):
     """
 
 
+class Lacking(ZooError):
+    """A model, its data or this machine has nothing that what is asked for could be taken from."""
+
+
 class UnknownNameError(ZooError):
     """A name that nothing is registered under; the message shows the close matches."""
 

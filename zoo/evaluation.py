@@ -1,127 +1,100 @@
-"""The metrics of a trained model, in units that can be compared across the zoo.
-
-========================  =======================================================================================
-``negative_elbo``         reconstruction + KL, nats per image; an upper bound on -log p(x)
-``reconstruction``        -log p(x|z) for one z ~ q(z|x) per image, nats per image
-``kl``                    KL(q(z|x) || p(z)), nats per image
-``mse``                   squared error of the reconstruction from the posterior's mean, per pixel and channel
-``active_units``          dimensions of a Gaussian code whose mean varies over the images by more than 0.01
-``perplexity``            exp(entropy) of how often each vector of a codebook is used: how many are in use, in effect
-========================  =======================================================================================
-
-A deterministic code has no KL and so no ELBO: only ``mse`` is measured.
-"""
+"""Measuring a trained model: the metrics that it has, and why it lacks the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor
-
-from zoo.autoencoder import Autoencoder, Model
+from zoo.autoencoder import Autoencoder
 from zoo.configs import DatasetConfig
-from zoo.data import ImageSet, as_float
-from zoo.devices import isolated_randomness
-from zoo.distributions import Counted
-from zoo.objective import Objective, Terms
-from zoo.totals import Totals
+from zoo.data import ImageSet, load_images
+from zoo.errors import Lacking
+from zoo.metric import Case, Family, all_metrics, families, family_of, metric_of
+from zoo.registry import DATASETS
 
-PIXELS = 800_000
-"""In a batch of images to be measured: 1,000 of MNIST, fewer of larger ones."""
+BASIC = ("elbo", "reconstruction", "usage")
+"""The families that every training ends with, on training and test images."""
 
-SEED = 0
-"""Of the noise in z and of the binarisation: the same model and images give the same figures."""
+COLUMNS = ("mse", "negative_elbo", "reconstruction", "kl", "active_units", "perplexity")
+"""The metrics that tables of several models show."""
 
-COLUMNS = {
-    "mse": ("MSE per pixel", 5),
-    "negative_elbo": ("\N{MINUS SIGN}ELBO, nats", 2),
-    "reconstruction": ("reconstruction", 2),
-    "kl": ("KL", 2),
-    "active_units": ("active units", 0),
-    "perplexity": ("perplexity", 0),
-}
-"""Metric → heading and decimals, for tables."""
+GLYPHS = 500
+"""Of the embedded images, to tell whether a machine computes the same figures."""
 
-UNITS = {
-    "negative_elbo": "nats per image",
-    "reconstruction": "nats per image",
-    "kl": "nats per image",
-    "mse": "per pixel",
-    "active_units": "dimensions",
-    "perplexity": "vectors",
-}
+
+@dataclass
+class Found:
+    """What :func:`evaluate` measured."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Family → why it could not be measured."""
+
+
+def evaluate(case: Case, names: Iterable[str] = (), told: Callable[[str], object] = lambda family: None) -> Found:
+    """Measure families of metrics.
+
+    Args:
+        case: the model and its images.
+        names: metrics or families; by default every family that is not left for a request, and the likelihood where
+            the case says with how many samples.
+        told: called with the name of each family before it is measured.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    found = Found()
+    for family, samples in _wanted(case, names):
+        told(family.name)
+        case.samples = samples
+        try:
+            found.metrics |= family.measure(case)
+        except Lacking as error:
+            found.lacking[family.name] = str(error)
+    found.metrics = in_order(found.metrics)
+    return found
+
+
+def _wanted(case: Case, names: Iterable[str]) -> list[tuple[Family, int]]:
+    """Each family once, for each number of samples that is asked for."""
+    usual = [
+        family for family in families().values() if not family.on_request or (family.name == "nll" and case.samples)
+    ]
+    asked = [(family_of(name), _samples_in(name) or case.samples) for name in names]
+    return list(dict.fromkeys(asked or [(family, case.samples) for family in usual]))
+
+
+def _samples_in(name: str) -> int:
+    """``nll_5000`` → 5000; 0 where a name has none."""
+    return 0 if name in families() else metric_of(name).samples
+
+
+def measure(
+    model: Autoencoder, images: ImageSet, data: DatasetConfig, names: Iterable[str] = BASIC
+) -> dict[str, float]:
+    """The metrics that the model has, without the training images; by default those that training ends with."""
+    return evaluate(Case(model, images, data), names).metrics
+
+
+def measure_on_glyphs(model: Autoencoder) -> dict[str, float]:
+    """The basic metrics on images that are always there; none for models of images of another shape."""
+    config = DATASETS.get("glyphs").config()
+    if config.image_shape != model.image_shape:
+        return {}
+    return measure(model, load_images(config, "test").first(GLYPHS), config)
+
+
+def in_order(metrics: Mapping[str, float]) -> dict[str, float]:
+    """As tables list them."""
+    names = list(all_metrics())
+    return dict(sorted(metrics.items(), key=lambda item: (names.index(metric_of(item[0]).base), item[0])))
 
 
 def cells(metrics: Mapping[str, float], missing: str = "") -> list[str]:
-    """The metrics as :data:`COLUMNS` shows them."""
-    return [f"{metrics[name]:.{digits}f}" if name in metrics else missing for name, (_, digits) in COLUMNS.items()]
+    """The metrics of :data:`COLUMNS`, as tables show them."""
+    return [metric_of(name).show(metrics[name]) if name in metrics else missing for name in COLUMNS]
 
 
-def mean_over(
-    images: ImageSet,
-    data: DatasetConfig,
-    model: Autoencoder,
-    terms: Callable[[Model, Tensor], Terms],
-    batch_size: int = 0,
-) -> dict[str, float]:
-    """The mean over images of terms that are means over a batch (one that fits, by default).
-
-    In eval mode, without gradients.
-    """
-    model.check_labels(images.labels)
-    was_training = model.training
-    model.eval()
-    totals = Totals(model.device)
-    with torch.no_grad(), isolated_randomness(SEED, model.device):
-        for batch in images.batches(batch_size or fitting(images)):
-            batch = batch.to(model.device)
-            totals.add(terms(model.given(batch.labels), as_float(batch.images, data)), len(batch))
-    model.train(was_training)
-    return totals.means()
-
-
-def objective_terms(
-    model: Autoencoder, objective: Objective, images: ImageSet, data: DatasetConfig, epoch: float
-) -> dict[str, float]:
-    """The objective's own terms on held-out images, as they are after ``epoch`` epochs."""
-    now = torch.tensor(epoch, device=model.device)
-    return mean_over(images, data, model, lambda model, x: objective(model, x, now))
-
-
-def measure(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> dict[str, float]:
-    """Every metric that the model has."""
-    counted: list[Counted] = []
-    codes: list[Tensor] = []
-
-    def terms(model: Model, x: Tensor) -> Terms:
-        posterior = model.encode(x)
-        if isinstance(posterior, Counted):
-            counted[:] = [posterior]
-            codes.append(posterior.code)
-        found = {"mse": (x - model.decode(posterior.mean).mean).square().mean()}
-        if posterior.stochastic:
-            reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()
-            kl = posterior.kl().mean()
-            found = {"negative_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl} | found
-        return found
-
-    means = mean_over(images, data, model, terms)
-    return means | (counted[0].usage(torch.cat(codes)) if counted else {})
-
-
-def codes(model: Autoencoder, images: ImageSet, data: DatasetConfig) -> Tensor:
-    """The posterior means (N, D) of images, in eval mode."""
-    found: list[Tensor] = []
-
-    def terms(model: Model, x: Tensor) -> Terms:
-        found.append(model.encode(x).mean)
-        return {}
-
-    mean_over(images, data, model, terms)
-    return torch.cat(found)
-
-
-def fitting(images: ImageSet) -> int:
-    """How many images to measure at once: a function of their shape alone, so that figures can be repeated."""
-    return max(1, min(1000, PIXELS // images.images[0].numel()))
+def headings() -> list[str]:
+    """Of these columns."""
+    return [metric_of(name).heading for name in COLUMNS]

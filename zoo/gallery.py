@@ -17,9 +17,9 @@ from zoo.artifacts import read_history
 from zoo.builder import build_objective
 from zoo.codebook import Codebook, Quantized
 from zoo.data import ImageSet
-from zoo.errors import ZooError
-from zoo.evaluation import codes
-from zoo.subject import MOST, MOST_IN_MAP, Lacking, Subject
+from zoo.errors import Lacking, ZooError
+from zoo.passes import codes
+from zoo.subject import MOST, MOST_IN_MAP, Subject
 
 COLUMNS = 10
 """Images in a row, unless the options say otherwise."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from bisect import bisect_right
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from zoo.configs import NonNegative, Positive, Probability, Section, Size
+from zoo.errors import UnknownNameError
 
 
 class ConstantSchedule(Section):
@@ -54,8 +56,24 @@ class ExponentialSchedule(Section):
         return self.gamma**epoch
 
 
+class StaircaseSchedule(Section):
+    """Ever longer stages at ever smaller learning rates, all of the epochs (Burda et al. 2016, section 5)."""
+
+    name: Literal["staircase"] = "staircase"
+    stages: Annotated[int, Field(ge=2, le=64)] = Field(8, description="How many.")
+    growth: Annotated[float, Field(ge=1, le=100)] = Field(3.0, description="Each stage is so many times as long.")
+    floor: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="What the factor falls to, evenly in its log.")
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """floor^(i / (stages - 1)) in stage i. With 3280 epochs the stages are the paper's: 1, 3, 9, …, 2187 epochs."""
+        lengths = [self.growth**i for i in range(self.stages)]
+        ends = [epochs * sum(lengths[: i + 1]) / sum(lengths) for i in range(self.stages - 1)]
+        return float(self.floor ** (bisect_right(ends, epoch) / (self.stages - 1)))
+
+
 Schedule = Annotated[
-    ConstantSchedule | StepSchedule | CosineSchedule | ExponentialSchedule, Field(discriminator="name")
+    ConstantSchedule | StepSchedule | CosineSchedule | ExponentialSchedule | StaircaseSchedule,
+    Field(discriminator="name"),
 ]
 
 
@@ -143,7 +161,25 @@ class Execution(Section):
     )
 
 
-Metric = Literal["negative_elbo", "reconstruction", "kl", "mse", "active_units", "perplexity"]
+def known_metric(name: str) -> str:
+    """Refuse what is no metric, with the close match."""
+    from zoo.metric import metric_of  # here, because a recipe that claims nothing needs no metrics
+
+    try:
+        return metric_of(name).name
+    except UnknownNameError as error:
+        raise ValueError(str(error)) from error
+
+
+def _pattern(schema: dict[str, Any]) -> None:
+    """For editors: the names of all metrics."""
+    from zoo.metric import all_metrics
+
+    names = [rf"{name}_[1-9]\d{{0,5}}" if metric.numbered else name for name, metric in all_metrics().items()]
+    schema["pattern"] = f"^({'|'.join(names)})$"
+
+
+Metric = Annotated[str, AfterValidator(known_metric), Field(json_schema_extra=_pattern)]
 
 
 class Published(Section):
@@ -151,7 +187,9 @@ class Published(Section):
 
     figure: str = Field(description="As printed there, with its own unit.")
     computed: str = Field(description="How it was computed.")
-    metric: Metric | None = Field(None, description="What it is in the units of `zoo.evaluation`, where it is that.")
+    metric: Metric | None = Field(
+        None, description="What it is as one of the metrics (`python -m zoo.evaluate --list`), where it is that."
+    )
     split: Literal["train", "test"] = "test"
     value: float | None = Field(None, description="The figure in that unit.")
 
@@ -171,7 +209,9 @@ class Source(Section):
 class Claim(Section):
     """A metric value that the entry's card states and that can be measured again."""
 
-    metric: Metric = Field(description="In the units of `zoo.evaluation`.")
+    metric: Metric = Field(
+        description="One of those that `python -m zoo.evaluate --list` names, with the number of samples: `nll_5000`."
+    )
     split: Literal["train", "test"] = "test"
     value: float
     tolerance: NonNegative = Field(description="How far a new measurement may lie from `value`.")

@@ -17,14 +17,10 @@ from zoo.artifacts import RunConfig, Snapshots, load, read_config, read_snapshot
 from zoo.autoencoder import Autoencoder
 from zoo.data import ImageSet, Split, load_images, pictured
 from zoo.devices import isolated_randomness
-from zoo.errors import ZooError
+from zoo.errors import Lacking, ZooError
 
 MOST, MOST_IN_MAP = 1000, 100
 """Images in a grid, and along the side of a map."""
-
-
-class Lacking(ZooError):
-    """The model, or its data, has nothing that this kind of picture could show."""
 
 
 @dataclass(frozen=True)

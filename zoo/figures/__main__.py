@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import cli
-from zoo.errors import ZooError
+from zoo.errors import Lacking, ZooError
 from zoo.picture_options import add_options, check_kinds, drawing_options
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cli.import_files(options.imports)
 
     from zoo.devices import choose_device
-    from zoo.subject import Lacking, Subject
+    from zoo.subject import Subject
 
     single = options.out.suffix in (".png", ".gif")
     check_out(options.out, single, options.kind)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import platform
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 from safetensors.torch import save
 
-import zoo
 from zoo import figures
 from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
 from zoo.card import write_card
 from zoo.data import ImageSet, pictured
-from zoo.devices import describe
-from zoo.evaluation import codes, measure
+from zoo.evaluation import measure
 from zoo.files import sha256, write_atomically
+from zoo.passes import codes
+from zoo.provenance import describe, versions
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
-LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib")
-"""Whose versions decide the weights or the images."""
-
 PICTURED = 50
 """Images in the reconstruction grid; twice as many in the grid of samples."""
 
@@ -66,15 +60,6 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         write_atomically(folder / name, figures.to_png(picture))
     write_atomically(folder / "README.md", write_card(config))
     write_atomically(folder / CONFIG_FILE, config.to_json())
-
-
-def versions() -> dict[str, str]:
-    """Of what has made the weights; a library installed without its metadata is left out."""
-    found = {"autoencoder-zoo": zoo.__version__, "python": platform.python_version()}
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def pictures(trainer: Trainer) -> dict[str, Figure]:

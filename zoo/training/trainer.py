@@ -20,7 +20,7 @@ from zoo.builder import build, build_objective
 from zoo.data import ImageSet
 from zoo.devices import random_state, set_random_state
 from zoo.errors import ZooError
-from zoo.evaluation import objective_terms
+from zoo.passes import mean_over
 from zoo.schema import Recipe
 from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order, place, portions
 from zoo.training.checkpoint import check_same_run, copied
@@ -179,7 +179,7 @@ class Trainer:
             (sums,) = self.world.summed([self.totals.sums])
             self.totals.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
-            test = objective_terms(self.model, self.objective, self.test_set, self.recipe.data, now)
+            test = self.test_terms(now)
             row: Row = {
                 "epoch": epoch + 1,
                 "step": self.step,
@@ -198,6 +198,11 @@ class Trainer:
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
         return row
+
+    def test_terms(self, epoch: float) -> dict[str, float]:
+        """The objective's own terms on the test images, as they are after so many epochs."""
+        now = torch.tensor(epoch, device=self.device)
+        return mean_over(self.test_set, self.recipe.data, self.model, lambda model, x: self.objective(model, x, now))
 
     def run_epoch(self, on_step: Callable[[int], bool] = lambda images: False) -> Row | None:
         """Train to the end of the epoch and measure the test images.

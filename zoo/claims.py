@@ -1,0 +1,106 @@
+"""What a card states, measured again: its recipe's claims, and every other figure on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from zoo.artifacts import RunConfig
+from zoo.data import ImageSet, Split
+from zoo.errors import ZooError
+from zoo.evaluation import Found, evaluate
+from zoo.metric import Case, family_of, metric_of
+
+Images = Callable[[Split], ImageSet]
+"""Gives the images of a split."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """That a metric has a value on a split."""
+
+    split: Split
+    metric: str
+    value: float
+    tolerance: float | None = None
+    """Of a claim; None: a figure of the card, which has the metric's own tolerance."""
+
+    @property
+    def allowed(self) -> float:
+        """How far a measurement may lie from the value."""
+        return metric_of(self.metric).allowed(self.value) if self.tolerance is None else self.tolerance
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a statement is worth."""
+
+    statement: Statement
+    found: float | None
+    """None: it could not be measured, for ``reason``."""
+    reason: str = ""
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the measurement agrees; None: nothing was measured."""
+        if self.found is None:
+            return None
+        return abs(self.statement.value - self.found) <= self.statement.allowed
+
+
+def statements(config: RunConfig, *, claims_only: bool = False) -> list[Statement]:
+    """Everything that a card states and that is the same on every machine: claims first."""
+    made = [
+        Statement(claim.split, claim.metric, claim.value, claim.tolerance) for claim in config.checked_recipe.claims
+    ]
+    if not claims_only:
+        made += [
+            Statement(split, name, value)
+            for split in ("test", "train")
+            for name, value in config.metrics[split].items()
+            if metric_of(name).repeatable
+        ]
+    return made
+
+
+def check(
+    case: Callable[[Split], Case], made: Iterable[Statement], told: Callable[[str], object] = str
+) -> list[Verdict]:
+    """Measure what is stated, each family of metrics once.
+
+    Args:
+        case: gives the model and the images of a split.
+        made: the statements.
+        told: called with the name of each family before it is measured.
+    """
+    made = list(made)
+    found: dict[Split, Found] = {}
+    for split in dict.fromkeys(statement.split for statement in made):
+        found[split] = evaluate(case(split), [s.metric for s in made if s.split == split], told)
+    return list(_verdicts(made, found))
+
+
+def _verdicts(made: list[Statement], found: dict[Split, Found]) -> Iterator[Verdict]:
+    for statement in made:
+        measured = found[statement.split]
+        if statement.metric in measured.metrics:
+            yield Verdict(statement, measured.metrics[statement.metric])
+        else:
+            family = family_of(statement.metric).name
+            yield Verdict(statement, None, measured.lacking.get(family, "the model has no such metric"))
+
+
+def check_images(config: RunConfig, split: Split, images: ImageSet) -> ImageSet:
+    """``images``, if they are those that the card was measured on.
+
+    Raises:
+        ZooError: they are others.
+    """
+    record = config.dataset[split]
+    if images.digest != record.sha256:
+        raise ZooError(
+            f"the {split} images of {config.recipe['data']['name']!r} here are not those that {config.name} was "
+            f"measured on: the card's are {record.images:,} with the sha256 {record.sha256[:12]}…, here are "
+            f"{len(images):,} with {images.digest[:12]}…"
+        )
+    return images

@@ -1,0 +1,51 @@
+"""The importance-weighted estimate of -log p(x), an upper bound that falls towards it with more samples."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo.autoencoder import Model
+from zoo.errors import Lacking
+from zoo.metric import Case, Metric, register_metrics
+from zoo.objective import Terms
+from zoo.objectives.iwae import importance_terms
+from zoo.totals import wide
+
+CHUNK = 4_000_000
+"""Pixels decoded at once. It decides how the noise is drawn, so it is the same everywhere."""
+
+
+@register_metrics(
+    "nll",
+    Metric(
+        "nll", "NLL", "nats per image",
+        "-log 1/K sum_k p(x, z_k) / q(z_k|x) with K samples of z per image, summed as float64 logarithms.",
+        "Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, section 5", better="lower", numbered=True,
+    ),
+    on_request=True,
+)  # fmt: skip
+def measure(case: Case) -> dict[str, float]:
+    """With ``case.samples`` samples."""
+    if not case.samples:
+        raise Lacking("it needs a number of samples: --samples 100")
+
+    def terms(model: Model, x: Tensor) -> Terms:
+        if not model.encode(x[:1]).stochastic:
+            raise Lacking("a deterministic code has no likelihood")
+        return {f"nll_{case.samples}": -log_likelihood(model, x, case.samples).mean()}
+
+    return case.mean(terms)
+
+
+def log_likelihood(model: Model, x: Tensor, samples: int) -> Tensor:
+    """log 1/K sum_k p(x, z_k) / q(z_k|x) of each of B images: (B,) nats; the memory does not grow with K."""
+    most = max(1, CHUNK // x.numel())
+    total = torch.full((len(x),), -math.inf, dtype=wide(x.device), device=x.device)
+    for start in range(0, samples, most):
+        reconstruction, kl = importance_terms(model, x, min(most, samples - start))  # (k, B)
+        weights = torch.logsumexp((-reconstruction - kl).to(total), dim=0)
+        total = torch.logaddexp(total, weights)
+    return total - math.log(samples)

@@ -1,0 +1,79 @@
+"""How much samples are like images, and how much of the images they cover, in the features of a classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.classifier import features_of, load
+from zoo.metric import Case, Metric, register_metrics
+from zoo.totals import wide
+
+K = 3
+"""The neighbour whose distance is the radius around a feature."""
+
+WHERE = (
+    "in the 64 features of the zoo's own classifier of the dataset (`zoo/classifier.py`), on as many samples as images"
+)
+
+
+@register_metrics(
+    "samples",
+    Metric(
+        "frechet_distance", "Fréchet distance", "",
+        f"|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) between Gaussians fitted to samples and images {WHERE}. "
+        "Not FID, and not to be compared with one.",
+        "Dowson & Landau 1982; after Heusel et al. 2017, arXiv:1706.08500", better="lower", relative=0.03,
+    ),
+    Metric(
+        "precision", "precision", "share",
+        f"Share of samples within the distance of an image's {K}rd nearest image from it, {WHERE}.",
+        "Kynkäänniemi et al. 2019, arXiv:1904.06991", digits=3, better="higher", tolerance=0.02,
+    ),
+    Metric(
+        "recall", "recall", "share",
+        f"Share of images within the distance of a sample's {K}rd nearest sample from it, {WHERE}.",
+        "Kynkäänniemi et al. 2019, arXiv:1904.06991", digits=3, better="higher", tolerance=0.02,
+    ),
+)  # fmt: skip
+def measure(case: Case) -> dict[str, float]:
+    """The images as they are, in grey levels; samples are the means of p(x|z)."""
+    device = case.model.device
+    classifier = load(case.data.name, case.model.image_shape).to(device)
+    real = features_of(classifier, case.images.images, device)
+    drawn = features_of(classifier, case.samples_drawn, device)
+    return {
+        "frechet_distance": frechet_distance(*gaussian(real), *gaussian(drawn)),
+        "precision": covered(drawn, real),
+        "recall": covered(real, drawn),
+    }
+
+
+def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (N, F) → mean (F,) and covariance (F, F)."""
+    features = features.to(wide(features.device))
+    return features.mean(dim=0), torch.cov(features.T)
+
+
+def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
+    """The squared Wasserstein-2 distance of two Gaussians."""
+    root = _root(covariance)
+    cross = _root(root @ other_covariance @ root)  # has the trace of (C1 C2)^1/2
+    traces = covariance.trace() + other_covariance.trace() - 2 * cross.trace()
+    return max(0.0, float((mean - other_mean).square().sum() + traces))
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The square root of a positive semi-definite matrix."""
+    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
+
+
+def covered(points: Tensor, manifold: Tensor, k: int = K) -> float:
+    """Share of points (N, F) inside a ball around one of the others (M, F) up to its k-th neighbour among those."""
+    radii = torch.cat(
+        [torch.cdist(part, manifold).kthvalue(k + 1).values for part in manifold.split(1000)]
+    )  # not itself
+    inside = [(torch.cdist(part, manifold) <= radii).any(dim=1) for part in points.split(1000)]
+    return float(torch.cat(inside).float().mean())

@@ -1,0 +1,81 @@
+"""Measure a run folder again and write the figures into its config and card: nothing is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from zoo.artifacts import CONFIG_FILE, Evaluation, Repetition, RunConfig, read_config
+from zoo.card import write_card
+from zoo.claims import check_images
+from zoo.data import Split
+from zoo.digest import digest
+from zoo.errors import ZooError
+from zoo.evaluation import BASIC, evaluate, in_order, measure_on_glyphs
+from zoo.files import write_atomically
+from zoo.metric import Case
+from zoo.provenance import LIBRARIES, MEASURING, describe, versions
+from zoo.subject import Subject
+
+
+def update(
+    subject: Subject,
+    case: Callable[[Split], Case],
+    names: Sequence[str] = (),
+    runs: Sequence[Path] = (),
+    told: Callable[[str], object] = str,
+) -> list[Path]:
+    """Put what is measured now, and other seeds' runs, into the card; figures that are not measured again stay.
+
+    Args:
+        subject: the model and its run folder.
+        case: gives the model and the images of a split.
+        names: metrics or families; by default all that are not left for a request, and the claimed ones.
+        runs: run folders of the same recipe with other seeds.
+        told: called with the name of each family before it is measured.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ZooError: the images are not those of the card, or a run is of another recipe.
+    """
+    config = subject.config
+    test = case("test")
+    check_images(config, "test", test.images)
+    measured = evaluate(test, names, told).metrics
+    if not names:
+        claimed = {claim.metric for claim in config.checked_recipe.claims if claim.split == "test"}
+        measured |= evaluate(test, sorted(claimed - measured.keys()), told).metrics if claimed - measured.keys() else {}
+    metrics = {**config.metrics, "test": in_order({**config.metrics["test"], **measured})}
+    if not names:
+        train = case("train")
+        check_images(config, "train", train.images)
+        metrics["train"] = evaluate(train, BASIC, told).metrics
+    changes = {
+        "metrics": metrics,
+        "evaluation": Evaluation(hardware=describe(subject.model.device), versions=versions((*LIBRARIES, *MEASURING))),
+        "glyphs": measure_on_glyphs(subject.model),
+    }
+    if runs:
+        changes["repetitions"] = [repetition(config, run) for run in runs]
+    changed = config.model_copy(update=changes)
+    write_atomically(subject.folder / "README.md", write_card(changed))
+    write_atomically(subject.folder / CONFIG_FILE, changed.to_json())
+    return [subject.folder / "README.md", subject.folder / CONFIG_FILE]
+
+
+def repetition(config: RunConfig, folder: Path) -> Repetition:
+    """What is kept of a run that differs from ``config``'s in its seed.
+
+    Raises:
+        ZooError: it differs in more, or not at all.
+    """
+    other = read_config(folder)
+    seed = other.recipe["training"]["seed"]
+    if seed == config.recipe["training"]["seed"]:
+        raise ZooError(f"{folder} has the seed of {config.name} itself ({seed}); a repetition has another one")
+    same_seed = {**other.recipe, "training": {**other.recipe["training"], "seed": config.recipe["training"]["seed"]}}
+    if digest(same_seed) != config.recipe_sha256 or other.dataset != config.dataset:
+        raise ZooError(f"{folder} is not a run of the recipe of {config.name} with another seed")
+    return Repetition(seed=seed, **other.model_dump(include=set(Repetition.model_fields) - {"seed"}))
