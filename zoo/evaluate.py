@@ -109,6 +109,8 @@ def refuse_contradictions(options: argparse.Namespace, names: Sequence[str]) -> 
         raise ZooError(f"--images {options.images}: measure at least two")
     for name in names:
         family_of(name)
+        if name == "nll" and not options.samples:
+            raise ZooError("--metrics nll needs a number of samples: --samples 100, or --metrics nll_100")
 
 
 class Measuring:

@@ -111,7 +111,7 @@ def train_one(recipe: Recipe, options: argparse.Namespace, device: torch.device)
     from zoo.training.distributed import joined
     from zoo.training.run import train
 
-    out = folder_of(recipe, options, several=False)
+    out = folder_of(recipe, options, several=bool(options.seeds))
     with joined(device) as world:
         train(recipe, out, device, resume=options.resume, overwrite=options.overwrite, world=world)
     if world.rank == 0:

@@ -106,7 +106,8 @@ def dci(codes: Array, factors: Factors, seed: int = 0) -> tuple[float, float, fl
     importances, scores = [], []
     for values in factors.values():
         kind = RandomForestRegressor if continuous(values) else RandomForestClassifier
-        forest = kind(n_estimators=TREES, max_depth=DEPTH, random_state=seed).fit(codes[:half], values[:half])
+        forest = kind(n_estimators=TREES, max_depth=DEPTH, max_features=None, random_state=seed)
+        forest.fit(codes[:half], values[:half])
         importances.append(forest.feature_importances_)
         scores.append(max(0.0, forest.score(codes[half:], values[half:])))
     matters = np.stack(importances, axis=1)  # (D, F)

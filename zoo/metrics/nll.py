@@ -33,19 +33,24 @@ def measure(case: Case) -> dict[str, float]:
         raise Lacking("it needs a number of samples: --samples 100")
 
     def terms(model: Model, x: Tensor) -> Terms:
-        if not model.encode(x[:1]).stochastic:
-            raise Lacking("a deterministic code has no likelihood")
         return {f"nll_{case.samples}": -log_likelihood(model, x, case.samples).mean()}
 
     return case.mean(terms)
 
 
 def log_likelihood(model: Model, x: Tensor, samples: int) -> Tensor:
-    """log 1/K sum_k p(x, z_k) / q(z_k|x) of each of B images: (B,) nats; the memory does not grow with K."""
+    """log 1/K sum_k p(x, z_k) / q(z_k|x) of each of B images: (B,) nats; the memory does not grow with K.
+
+    Raises:
+        Lacking: the posterior is a point without a density.
+    """
+    posterior = model.encode(x)
+    if not posterior.stochastic:
+        raise Lacking("a deterministic code has no likelihood")
     most = max(1, CHUNK // x.numel())
     total = torch.full((len(x),), -math.inf, dtype=wide(x.device), device=x.device)
     for start in range(0, samples, most):
-        reconstruction, kl = importance_terms(model, x, min(most, samples - start))  # (k, B)
+        reconstruction, kl = importance_terms(model, x, posterior, min(most, samples - start))  # (k, B)
         weights = torch.logsumexp((-reconstruction - kl).to(total), dim=0)
         total = torch.logaddexp(total, weights)
     return total - math.log(samples)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zoo.autoencoder import Model
 from zoo.configs import ObjectiveConfig
+from zoo.distributions import Posterior
 from zoo.objective import Objective, Terms
 from zoo.registry import register_objective
 
@@ -43,14 +44,13 @@ class IWAE(Objective):
 
         For K > 1 the loss is less than the sum of the two.
         """
-        reconstruction, kl = importance_terms(model, x, self.k)
+        reconstruction, kl = importance_terms(model, x, model.encode(x), self.k)
         loss = -(torch.logsumexp(-reconstruction - kl, dim=0) - math.log(self.k)).mean()
         return {"loss": loss, "reconstruction": reconstruction.mean(), "kl": kl.mean()}
 
 
-def importance_terms(model: Model, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def importance_terms(model: Model, x: Tensor, posterior: Posterior, k: int) -> tuple[Tensor, Tensor]:
     """-log p(x|z) and log q(z|x) - log p(z) for k samples of z of each of B images: twice (k, B) nats."""
-    posterior = model.encode(x)
     z = posterior.rsample(k)  # (k, B, D)
     repeated = x.expand(k, *x.shape).flatten(0, 1)  # (k*B, C, H, W)
     reconstruction = -model.decode(z.flatten(0, 1)).log_prob(repeated).unflatten(0, (k, len(x)))

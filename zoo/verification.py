@@ -1,0 +1,118 @@
+"""Where a trained model comes from, checked, and whether it can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from zoo.artifacts import RunConfig, read_config
+from zoo.card import write_card
+from zoo.catalog import recipe, recipe_paths
+from zoo.claims import statements
+from zoo.data import Split
+from zoo.devices import describe
+from zoo.digest import digest
+from zoo.errors import Lacking, ZooError
+from zoo.evaluation import measure_on_glyphs
+from zoo.metric import metric_of
+from zoo.provenance import versions
+from zoo.subject import Subject
+from zoo.training.run import train
+
+AGAIN = 0.02
+"""How far, as a part of its value, a figure of a model that is trained again may lie from the card's: another device,
+or other versions, round otherwise, and training carries the difference on. A claim's tolerance counts if it is more."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    what: str
+    passed: bool | None
+    """None: it could not be checked, or it is only told."""
+    detail: str
+
+
+def verify(subject: Subject) -> Iterator[Check]:
+    """Everything that can be checked without training; a card that cannot be read is an error."""
+    config = subject.config
+    yield Check("recipe", digest(config.recipe) == config.recipe_sha256, f"sha256 {config.recipe_sha256}")
+    if config.name in recipe_paths():
+        same = recipe(config.name).digest() == config.checked_recipe.digest()
+        yield Check("recipe of the zoo", same, f"{'the same' if same else 'another'} recipe is named {config.name}")
+    try:
+        parameters = subject.model.parameter_count
+    except ZooError as error:
+        yield Check("weights", False, str(error))
+        return
+    yield Check("weights", True, f"sha256 {config.weights_sha256}, {parameters:,} parameters fit the recipe")
+    yield _card(subject)
+    for split in ("train", "test"):
+        yield _images(subject, split)
+    yield _computation(subject)
+    yield Check("versions", None, _changed(config.versions, versions()))
+    yield Check("hardware", None, f"trained on {config.hardware}; here: {describe(subject.model.device)}")
+
+
+def _card(subject: Subject) -> Check:
+    try:
+        written = (subject.folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return Check("card", False, f"README.md cannot be read ({error})")
+    same = written == write_card(subject.config)
+    return Check("card", same, "README.md says what config.json does" if same else "README.md was changed by hand")
+
+
+def _images(subject: Subject, split: Split) -> Check:
+    record = subject.config.dataset[split]
+    try:
+        images = subject.images(split)
+    except Lacking as error:
+        return Check(f"{split} images", None, f"not checked: {error}")
+    words = f"{record.images:,} images, sha256 {record.sha256}"
+    return Check(f"{split} images", (len(images), images.digest) == (record.images, record.sha256), words)
+
+
+def _computation(subject: Subject) -> Check:
+    """Whether this machine computes what the card's did, on images that are always there."""
+    stated = subject.config.glyphs
+    if not stated:
+        return Check("computation", None, "not checked: the card has no figures on the embedded images")
+    found = measure_on_glyphs(subject.model)
+    other = [name for name, value in stated.items() if abs(found[name] - value) > metric_of(name).allowed(value)]
+    lines = [f"{name} {stated[name]:.6g}, here {found[name]:.6g}" for name in other]
+    return Check("computation", not other, "; ".join(lines) or f"{len(stated)} figures on glyphs are the card's")
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> str:
+    others = [f"{name} {was}, here {now.get(name, 'none')}" for name, was in then.items() if now.get(name) != was]
+    return f"trained with {', '.join(others)}" if others else "the same as in training"
+
+
+def retrain(subject: Subject, out: Path, device: torch.device, *, resume: bool = False) -> Iterator[Check]:
+    """Train the card's recipe again and compare what training measures.
+
+    Raises:
+        ZooError: as :func:`zoo.training.run.train`.
+    """
+    config = subject.config
+    again = read_config(train(config.checked_recipe, out, device, resume=resume))
+    same = again.weights_sha256 == config.weights_sha256
+    yield Check("weights again", True if same else None, "the same bits" if same else "other bits: see the figures")
+    yield from _figures(config, again)
+
+
+def _figures(config: RunConfig, again: RunConfig) -> Iterator[Check]:
+    claimed = {(claim.split, claim.metric): claim.tolerance for claim in config.checked_recipe.claims}
+    for statement in dict.fromkeys(s for s in statements(config) if s.tolerance is None):
+        found = again.metrics[statement.split].get(statement.metric)
+        if found is None:  # training does not measure it
+            continue
+        value = statement.value
+        allowed = max(AGAIN * abs(value), statement.allowed, claimed.get((statement.split, statement.metric), 0.0))
+        words = f"{value:.6g} on the card, {found:.6g} again (\N{PLUS-MINUS SIGN} {allowed:.2g})"
+        yield Check(f"{statement.split} {statement.metric}", abs(found - value) <= allowed, words)
