@@ -1,9 +1,10 @@
-"""Write what the documentation takes from the code and the weights: ``python docs/generate.py [--check]``.
+"""Write what the documentation takes from the code and the weights: ``python docs/generate.py [--plots] [--check]``.
 
 - ``docs/recipe.schema.json``, the JSON Schema of recipes, for editors
 - ``docs/recipe.md``, the table of every field, between its markers
 - ``README.md``, the table of entries with their measured figures, between its markers
 - ``docs/sources.md``, published figures beside the zoo's own
+- ``docs/models.md`` and ``docs/models.csv``, every entry and every figure; its plots with ``--plots``
 - the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
 
 With ``--check`` nothing is written; exit code 1 says that something is out of date.
@@ -123,6 +124,7 @@ def replace_between(text: str, name: str, content: str) -> str:
 def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     sys.path.insert(0, str(ROOT))  # a script finds only what is beside it
+    from docs.models import models_csv, models_page
     from docs.sources import sources_page
 
     schema = recipe_schema()
@@ -144,6 +146,8 @@ def documents() -> dict[Path, str]:
     return {
         **shipped,
         ROOT / "docs" / "sources.md": sources_page(),
+        ROOT / "docs" / "models.md": models_page(),
+        ROOT / "docs" / "models.csv": models_csv(),
         ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
         recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
         readme: replace_between(readme.read_text(), "entries", entries_table()),
@@ -154,8 +158,15 @@ def main() -> None:
     """Write, or check."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
+    parser.add_argument("--plots", action="store_true", help="draw the plots of docs/models.md as well")
     options = parser.parse_args()
     check = options.check
+    if options.plots:
+        sys.path.insert(0, str(ROOT))
+        from docs.models import plots
+
+        for name, content in plots().items():
+            write_atomically(ROOT / "docs" / "models" / name, content)
     stale = {path: text for path, text in documents().items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():
         print(f"{path.relative_to(ROOT)} {'is out of date' if check else 'written'}")

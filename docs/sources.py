@@ -54,7 +54,8 @@ def overview(entries: list[tuple[str, Recipe]]) -> str:
         for figure in found.source.published:
             if figure.metric and figure.value is not None:
                 theirs = shown(figure.metric, figure.split, figure.value)
-                ours = shown(figure.metric, figure.split, config.metrics[figure.split][figure.metric]) if config else ""
+                value = config.metrics[figure.split].get(figure.metric) if config else None
+                ours = "" if value is None else shown(figure.metric, figure.split, value)
                 if config and figure.split == "train":
                     ours += f" ({last_epoch(name, figure.metric, config)} in the last epoch)"
             else:

@@ -14,7 +14,7 @@ import torchvision.datasets
 from PIL import Image
 
 from tests.conftest import dataset, needs_fashion_mnist, needs_mnist
-from zoo.data import as_float, data_folder, load_images
+from zoo.data import as_float, binarized, data_folder, load_images
 from zoo.devices import isolated_randomness
 from zoo.errors import ZooError
 
@@ -182,3 +182,76 @@ def test_isolated_randomness_leaves_the_stream_alone() -> None:
         inside = torch.rand(2)
     assert torch.equal(torch.rand(2), expected)
     assert not torch.equal(inside, expected)
+
+
+def test_fixed_binarisation_is_drawn_once_and_with_the_intensity_as_probability() -> None:
+    plain, fixed = (load_images(dataset("tiny", binarization=kind), "train") for kind in ("none", "fixed"))
+    again = load_images(dataset("tiny", binarization="fixed"), "train")
+    assert torch.equal(fixed.images, again.images)
+    assert set(fixed.images.unique().tolist()) == {0, 255}
+    assert fixed.images.dtype == torch.uint8
+    x = as_float(fixed.images, dataset("tiny", binarization="fixed"))
+    assert x.mean().item() == pytest.approx(plain.images.float().mean().item() / 255, abs=0.01)
+    assert torch.equal(fixed.images[plain.images == 0], torch.zeros_like(fixed.images[plain.images == 0]))
+    assert bool((fixed.images[plain.images == 255] == 255).all())
+    test = load_images(dataset("tiny", binarization="fixed"), "test")
+    assert fixed.digest != plain.digest
+    assert len(test) == len(load_images(dataset("tiny"), "test"))
+
+
+def test_fixed_binarisation_draws_each_pixel_of_each_image_anew() -> None:
+    grey = torch.full((5000, 1, 4, 4), 102, dtype=torch.uint8)
+    drawn = binarized(grey, seed=0).float() / 255
+    assert drawn.mean().item() == pytest.approx(0.4, abs=0.01)
+    assert drawn.flatten(1).mean(dim=1).std() > 0.1
+    assert not torch.equal(drawn[:4], drawn[4:8])
+    assert not torch.equal(binarized(grey, seed=1), binarized(grey, seed=0))
+
+
+# --- binary MNIST -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def amat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files in the format of the release, of fewer images."""
+    from zoo.datasets import binary_mnist
+
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+    monkeypatch.setattr(binary_mnist, "FILES", {"train": 5, "valid": 2, "test": 3})
+    random = np.random.RandomState(0)
+    folder = tmp_path / "binary_mnist"
+    folder.mkdir()
+    for part, n in binary_mnist.FILES.items():
+        rows = [" ".join(map(str, row)) for row in random.randint(0, 2, (n, 784))]
+        (folder / f"binarized_mnist_{part}.amat").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_binary_mnist_is_what_its_files_say(amat: Path) -> None:
+    train, test = (load_images(dataset("binary_mnist"), split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (7, 3)
+    expected = np.loadtxt(amat / "binarized_mnist_valid.amat").reshape(2, 1, 28, 28)
+    assert np.array_equal(train.images[5:].numpy() / 255, expected)
+    assert train.labels is None
+    assert len(load_images(dataset("binary_mnist", train_images=5), "train")) == 5
+    assert set(as_float(test.images, dataset("binary_mnist")).unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-40], lambda text: text.replace("1", "2", 1)])
+def test_a_damaged_file_of_binary_mnist_is_noticed(amat: Path, damage: Any) -> None:
+    path = amat / "binarized_mnist_test.amat"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ZooError, match="damaged"):
+        load_images(dataset("binary_mnist"), "test")
+
+
+def test_binary_mnist_that_cannot_be_had_names_the_three_remedies(amat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", refuse)
+    (amat / "binarized_mnist_test.amat").unlink()
+    with pytest.raises(ZooError) as caught:
+        load_images(dataset("binary_mnist"), "test")
+    for remedy in ("no network", "ZOO_DATA", "--set data.name=glyphs"):
+        assert remedy in str(caught.value)

@@ -63,7 +63,15 @@ def test_every_zoo_command_in_the_documents_parses() -> None:
     assert len(lines) >= 8
     for line in lines:
         module, *arguments = shlex.split(line.split("#")[0])
-        assert module in ("zoo.train", "zoo.compare", "zoo.figures")
+        assert module in (
+            "zoo.train",
+            "zoo.compare",
+            "zoo.figures",
+            "zoo.evaluate",
+            "zoo.verify",
+            "zoo.models",
+            "zoo.classifier",
+        )
         done = command(module, *arguments, "--help")
         assert done.returncode == 0, line
 

@@ -165,11 +165,11 @@ class Offset(Codes):
 
 def test_mse_psnr_and_ssim_of_a_known_error() -> None:
     images = ImageSet(torch.randint(0, 256, (20, 1, 16, 16), dtype=torch.uint8))
-    found = measured(Offset(0.1), images, "reconstruction")
+    found = measured(Offset(0.1), images, "pixels")
     assert found["mse"] == pytest.approx(0.01, rel=1e-4)
     assert found["psnr"] == pytest.approx(20, abs=1e-3)
     assert measured(Offset(0.0), images, "ssim")["ssim"] == pytest.approx(1, abs=1e-5)
-    assert measured(Offset(0.0), images, "reconstruction")["psnr"] == pytest.approx(120)
+    assert measured(Offset(0.0), images, "pixels")["psnr"] == pytest.approx(120)
     # A flat image is known: (2 a b + C1) / (a^2 + b^2 + C1), C1 = 0.01^2.
     flat = ImageSet(torch.full((3, 1, 16, 16), 51, dtype=torch.uint8))
     expected = (2 * 0.2 * 0.5 + 1e-4) / (0.2**2 + 0.5**2 + 1e-4)
@@ -445,7 +445,7 @@ def test_a_number_of_samples_is_part_of_the_name() -> None:
 
 def test_the_same_seed_gives_the_same_figures_and_another_one_others(wide: LinearGaussian) -> None:
     images = drawn(wide, 200)
-    names = ("elbo", "nll_20", "information", "reconstruction")
+    names = ("elbo", "nll_20", "information", "pixels")
     first, again = (measured(wide, images, *names) for _ in range(2))
     assert first == again
     other = measured(wide, images, *names, seed=1)
@@ -470,7 +470,7 @@ def test_every_family_leaves_mode_weights_and_random_numbers_alone() -> None:
 def test_families_can_be_chosen_and_each_is_measured_once(wide: LinearGaussian) -> None:
     told: list[str] = []
     found = evaluate(Case(wide, drawn(wide, 20), DATA), ["kl", "elbo", "mse", "nll_2", "nll_4"], told.append)
-    assert told == ["elbo", "reconstruction", "nll", "nll"]
+    assert told == ["elbo", "pixels", "nll", "nll"]
     assert list(found.metrics) == ["negative_elbo", "reconstruction", "kl", "nll_2", "nll_4", "mse", "psnr"]
 
 

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import tiny_fields, tiny_recipe
+from tests.gaussians import LinearGaussian
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build, build_objective
 from zoo.configs import BernoulliConfig
 from zoo.distributions import DiagonalGaussian, Gaussian, StandardNormal
 from zoo.errors import ZooError
 from zoo.objective import Objective
+from zoo.objectives.iwae import importance_terms
 from zoo.schema import parse_recipe
 
 EPOCH = torch.tensor(0.0)
@@ -162,3 +164,76 @@ def test_terms_stay_on_the_graph_and_on_the_device() -> None:
     terms = build_objective(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
     assert all(isinstance(value, Tensor) and value.ndim == 0 for value in terms.values())
     assert terms["loss"].requires_grad
+
+
+@pytest.mark.parametrize("k", [1, 2, 50])
+def test_with_the_true_posterior_the_iwae_bound_is_the_log_likelihood_for_every_k(k: int) -> None:
+    # All weights are p(x), whatever was drawn: no noise is left.
+    model = LinearGaussian()
+    x = torch.rand(8, 1, 4, 4)
+    terms = objective(name="iwae", k=k)(model, x, EPOCH)
+    assert terms["loss"].item() == pytest.approx(-model.log_likelihood(x).mean().item(), rel=1e-4, abs=1e-3)
+
+
+def test_one_importance_sample_is_the_elbo() -> None:
+    model = LinearGaussian(blur=2.0, shift=0.5)
+    x = torch.rand(20_000, 1, 4, 4)
+    torch.manual_seed(0)
+    one, elbo = objective(name="iwae", k=1)(model, x, EPOCH), objective(name="elbo")(model, x, EPOCH)
+    assert one["loss"].item() == pytest.approx(elbo["loss"].item(), abs=0.1)
+    assert one["loss"].item() == pytest.approx((one["reconstruction"] + one["kl"]).item(), rel=1e-5)
+
+
+def test_more_importance_samples_tighten_the_bound_down_to_the_likelihood() -> None:
+    model = LinearGaussian(blur=2.0, shift=0.5)
+    x = torch.rand(2000, 1, 4, 4)
+    torch.manual_seed(0)
+    found = [objective(name="iwae", k=k)(model, x, EPOCH)["loss"].item() for k in (1, 5, 50, 500)]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == pytest.approx(-model.log_likelihood(x).mean().item(), abs=0.03)
+
+
+def test_the_best_sample_weighs_most_not_the_worst() -> None:
+    # The field's bug: a softmax over the losses instead of over the log-weights.
+    model = LinearGaussian(blur=4.0, shift=1.0)
+    x = torch.rand(500, 1, 4, 4)
+    torch.manual_seed(0)
+    found = objective(name="iwae", k=20)(model, x, EPOCH)
+    torch.manual_seed(0)
+    posterior = model.encode(x)
+    losses = torch.stack(
+        [
+            -model.decode(z).log_prob(x) + posterior.log_prob(z) - model.prior.log_prob(z)
+            for z in posterior.rsample(20).unbind()
+        ]
+    )
+    best, mean = losses.min(dim=0).values.mean(), losses.mean()
+    assert best < found["loss"] < best + math.log(20)
+    assert found["loss"] < mean
+    expected = -(torch.logsumexp(-losses.double(), dim=0) - math.log(20)).mean()
+    assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_gradient_of_the_bound_weighs_samples_by_their_importance() -> None:
+    model = LinearGaussian(blur=2.0, shift=0.5)
+    x = torch.rand(3, 1, 4, 4)
+    torch.manual_seed(0)
+    (found,) = torch.autograd.grad(objective(name="iwae", k=10)(model, x, EPOCH)["loss"], [model.W])
+    torch.manual_seed(0)
+    reconstruction, kl = importance_terms(model, x, model.encode(x), 10)
+    weights = torch.softmax((-reconstruction - kl).detach(), dim=0)  # (k, B)
+    (expected,) = torch.autograd.grad((weights * (reconstruction + kl)).sum(dim=0).mean(), [model.W])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_iwae_with_labels_gives_each_sample_its_images_label() -> None:
+    recipe = tiny_recipe(
+        model={"variant": "conditional_vae", "classes": 3, "hidden": [8], "latent_dim": 2},
+        objective={"name": "iwae", "k": 4},
+    )
+    model = build(recipe).eval()
+    x, labels = torch.rand(3, 1, 28, 28), torch.tensor([0, 1, 2])
+    seen = []
+    model.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
+    build_objective(recipe)(model.given(labels), x, EPOCH)
+    assert torch.equal(seen[0].argmax(dim=1), labels.repeat(4))

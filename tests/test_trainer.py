@@ -12,7 +12,7 @@ import torch
 from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe, trainer, weights
 from zoo.data import ImageSet, load_images
 from zoo.errors import ZooError
-from zoo.sections import CosineSchedule, ExponentialSchedule, StepSchedule
+from zoo.sections import CosineSchedule, ExponentialSchedule, StaircaseSchedule, StepSchedule
 from zoo.training.batches import Resident, Streamed, ahead, batch_sizes, epoch_order, place, portions
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.run import train
@@ -37,7 +37,7 @@ def test_measuring_the_test_images_does_not_change_the_training(monkeypatch: pyt
     plain.run_epoch()
     plain.run_epoch()
     unmeasured = trainer(recipe)
-    monkeypatch.setattr("zoo.training.trainer.objective_terms", lambda *arguments: {})
+    monkeypatch.setattr(unmeasured, "test_terms", lambda epoch: {})
     unmeasured.run_epoch()
     unmeasured.run_epoch()
     for first, second in zip(plain.model.parameters(), unmeasured.model.parameters(), strict=True):
@@ -155,6 +155,15 @@ def test_learning_rate_schedules() -> None:
     assert cosine[5] == pytest.approx(0.55)
     assert cosine[10] == pytest.approx(0.1)
     assert cosine == sorted(cosine, reverse=True)
+
+
+def test_the_staircase_is_that_of_burda_et_al() -> None:
+    # Stage i: 3^i epochs at 0.001 * 10^(-i/7), i = 0 ... 7; together 3,280 epochs.
+    expected = [10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
+    found = [StaircaseSchedule().factor(epoch, 3280) for epoch in range(3280)]
+    assert found == pytest.approx(expected)
+    shorter = [StaircaseSchedule(stages=2, growth=1.0, floor=0.5).factor(epoch, 6) for epoch in range(6)]
+    assert shorter == [1, 1, 1, 0.5, 0.5, 0.5]
 
 
 def test_the_schedule_reaches_the_optimizer() -> None:

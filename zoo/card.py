@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import statistics
 
 from zoo.artifacts import RunConfig
 from zoo.configs import spell
 from zoo.metric import metric_of
 from zoo.registry import VARIANTS
 from zoo.schema import Recipe
+from zoo.spread import over_seeds
 
 
 def write_card(config: RunConfig) -> str:
@@ -88,18 +88,6 @@ def metrics_table(config: RunConfig) -> str:
         row = f"| {name} | {metric.unit} | {metric.show(value)} | {'' if train is None else metric.show(train)} |"
         rows.append(row + (f" {over_seeds(config, name)} |" if seeds > 1 else ""))
     return "\n".join(rows)
-
-
-def over_seeds(config: RunConfig, name: str) -> str:
-    """Mean and standard deviation of a test figure over the seeds; nothing where not every run has it."""
-    values = [
-        metrics.get(name) for metrics in (config.metrics["test"], *(r.metrics["test"] for r in config.repetitions))
-    ]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values) or len(known) < 2:
-        return ""
-    metric = metric_of(name)
-    return f"{metric.show(statistics.mean(known))} ± {statistics.stdev(known):.{max(metric.digits, 2)}f}"
 
 
 def spread(config: RunConfig, recipe: Recipe) -> str:

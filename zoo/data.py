@@ -133,13 +133,18 @@ def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
     try:
         return open_dataset(root, download=True, **options)
     except Exception as error:
-        raise ZooError(
-            f"the dataset {name!r} is not, or not whole, under {root} and could not be downloaded "
-            f"({first_line(error)}). Either\n"
-            f"  connect to the network and run again,\n"
-            f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
-            f"  or use the embedded images instead: --set data.name=glyphs"
-        ) from error
+        raise unavailable(name, error) from error
+
+
+def unavailable(name: str, error: object) -> ZooError:
+    """The message for files that are not there and could not be downloaded."""
+    return ZooError(
+        f"the dataset {name!r} is not, or not whole, under {data_folder()} and could not be downloaded "
+        f"({first_line(error)}). Either\n"
+        f"  connect to the network and run again,\n"
+        f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
+        f"  or use the embedded images instead: --set data.name=glyphs"
+    )
 
 
 def damaged(name: str, error: object) -> ZooError:

@@ -12,7 +12,7 @@ from zoo.errors import Lacking
 from zoo.metric import Case, Family, all_metrics, families, family_of, metric_of
 from zoo.registry import DATASETS
 
-BASIC = ("elbo", "reconstruction", "usage")
+BASIC = ("elbo", "pixels", "usage")
 """The families that every training ends with, on training and test images."""
 
 COLUMNS = ("mse", "negative_elbo", "reconstruction", "kl", "active_units", "perplexity")

@@ -148,8 +148,8 @@ def register_metrics(name: str, *metrics: Metric, on_request: bool = False) -> C
     """
 
     def decorate(measure: Measure) -> Measure:
-        taken = {metric.name for family in _REGISTERED.values() for metric in family.metrics}
-        if name in _REGISTERED or taken & {metric.name for metric in metrics}:
+        taken = {metric.name for family in _REGISTERED.values() for metric in family.metrics} | _REGISTERED.keys()
+        if taken & {name, *(metric.name for metric in metrics)}:
             raise ZooError(f"the metrics {name!r}, or some of them, are already registered; choose other names")
         _REGISTERED[name] = Family(name, metrics, measure, on_request)
         return measure

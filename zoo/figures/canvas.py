@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 TRAIN, TEST = "#0072B2", "#D55E00"
@@ -29,9 +31,12 @@ CELL = 0.7
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content, the same bytes for the same figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": f"matplotlib {matplotlib.__version__}"})
+    """The figure as a PNG file's content, the same bytes for the same figure, and as few as can be without a loss."""
+    pixels = to_pixels(figure)[..., :3]  # no picture is transparent
+    grey = bool((pixels == pixels[..., :1]).all())
+    buffer, about = io.BytesIO(), PngInfo()
+    about.add_text("Software", f"matplotlib {matplotlib.__version__}")
+    Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, "png", optimize=True, pnginfo=about)
     return buffer.getvalue()
 
 

@@ -13,7 +13,7 @@ LEAST = 1e-12
 
 
 @register_metrics(
-    "reconstruction",
+    "pixels",
     Metric(
         "mse", "MSE per pixel", "per pixel",
         "Squared error of the reconstruction from the posterior's mean, mean over pixels, channels and images; "

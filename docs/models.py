@@ -1,0 +1,126 @@
+"""The leaderboard, ``docs/models.md`` and ``docs/models.csv``, and its two plots; written by ``docs/generate.py``.
+
+Everything in it comes from the ``config.json`` of the trained entries.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from zoo.evaluation import COLUMNS
+from zoo.figures import to_png
+from zoo.figures.tradeoff import Point, tradeoff
+from zoo.leaderboard import FACTS, TOPICS, Standing, columns, in_order, show, standings
+from zoo.metric import all_metrics, families, metric_of
+
+INTRODUCTION = """# The models and their figures
+
+*Written by `python docs/generate.py` from each entry's `config.json`, where `python -m zoo.evaluate ENTRY --update`
+puts what it measures; do not edit. `python -m zoo.evaluate ENTRY --check` measures an entry again and compares.*
+
+Test figures, over the 10,000 test images unless a definition below says otherwise. Each table is sorted by its first
+figure, the best first, one dataset after the other. For another order: `python -m zoo.models --sort METRIC`, or
+[models.csv](models.csv) in a spreadsheet. Likelihoods can be compared between entries with the same words in the column
+"data" only: dataset, binarisation (none: intensities count as probabilities), and p(x|z) where it is not Bernoulli.
+Where several seeds were trained, the figure is that of the shipped weights, and mean ± standard deviation over the
+seeds follow in brackets. An entry marked \\* has no weights in the package; its recipe trains it.
+"""
+
+PLOTS = """## Rate and distortion
+
+Each entry's KL (the rate, in nats) and its -log p(x|z) (the distortion): the thin lines are models with the same −ELBO.
+
+![Rate against distortion](models/rate_distortion.png)
+
+## Quality and training time
+
+![−ELBO against training time](models/quality_time.png)
+
+*Drawn by `python docs/generate.py --plots`. Times are of one run on a small CPU, mostly with other work beside it:
+upper bounds, and not all under the same conditions.*
+"""
+
+
+def models_page() -> str:
+    """The page, in Markdown."""
+    rows = standings()
+    parts = [INTRODUCTION]
+    for title, metrics in TOPICS.items():
+        parts.append(topic(title, columns(rows, metrics), rows))
+    parts += [PLOTS, cost_table(rows), definitions()]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def topic(title: str, shown: list[str], rows: Iterable[Standing]) -> str:
+    """One table, of the entries that have one of its figures."""
+    if not shown:
+        return ""
+    found = [row for row in rows if any(row.value(column) is not None for column in shown)]
+    lines = [f"| entry | data | {' | '.join(metric_of(column).heading for column in shown)} |"]
+    lines.append("|---|---|" + "--:|" * len(shown))
+    for row in sorted(in_order(found, shown[0]), key=lambda row: row.data):
+        lines.append(f"| {named(row)} | {row.data} | {' | '.join(show(row, column) for column in shown)} |")
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def named(row: Standing) -> str:
+    """The entry, marked where its weights are not in the package."""
+    return f"`{row.name}`" + ("" if row.shipped else " \\*")
+
+
+def cost_table(rows: Iterable[Standing]) -> str:
+    """What each entry is and what it took."""
+    lines = ["| entry | recipe | variant | objective | parameters | trained in, s | on | speeds measured on |"]
+    lines.append("|---|---|---|---|--:|--:|---|---|")
+    for row in rows:
+        recipe, evaluation = row.config.recipe, row.config.evaluation
+        what = f"`{recipe['model']['variant']}` | `{recipe['objective']['name']}`"
+        facts = " | ".join(show(row, fact) for fact in FACTS)
+        measured = evaluation.hardware if evaluation else ""
+        link = f"[{row.recipe}](../recipes/{row.recipe})"
+        lines.append(f"| {named(row)} | {link} | {what} | {facts} | {row.config.hardware} | {measured} |")
+    return "## Recipes, sizes, times, hardware\n\n" + "\n".join(lines)
+
+
+def definitions() -> str:
+    """Every metric in words."""
+    lines = ["| metric | unit | better | definition | source |", "|---|---|---|---|---|"]
+    for family in families().values():
+        for metric in family.metrics:
+            name = f"{metric.name}_K" if metric.numbered else metric.name
+            words = metric.definition.replace("|", "\\|")
+            lines.append(f"| `{name}` | {metric.unit} | {metric.better} | {words} | {metric.source} |")
+    return "## What each figure is\n\n" + "\n".join(lines)
+
+
+def models_csv() -> str:
+    """Every entry and every figure, for spreadsheets."""
+    rows = standings()
+    there = columns(rows, all_metrics())
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["entry", "data", "recipe", "hardware", *FACTS, *there])
+    for row in rows:
+        values = [row.value(column) for column in (*FACTS, *there)]
+        cells = ["" if value is None else f"{value:.6g}" for value in values]
+        writer.writerow([row.name, row.data, row.recipe, row.config.hardware, *cells])
+    return buffer.getvalue()
+
+
+def plots() -> dict[str, bytes]:
+    """File name → PNG."""
+    rows = [row for row in standings() if set(COLUMNS[1:4]) <= row.config.metrics["test"].keys()]
+    kinds = {kind: [row for row in rows if row.data == kind] for kind in dict.fromkeys(row.data for row in rows)}
+    kinds = {kind: found for kind, found in kinds.items() if len(found) > 2}  # a single point trades nothing off
+
+    def points(x: str, y: str) -> dict[str, list[Point]]:
+        return {
+            kind: [Point(row.name, row.value(x) or 0.0, row.value(y) or 0.0) for row in found]
+            for kind, found in kinds.items()
+        }
+
+    rate = tradeoff(points("kl", "reconstruction"), "rate: KL, nats", "distortion: -log p(x|z), nats", sums=True)
+    time = tradeoff(points("training_seconds", "negative_elbo"), "training, seconds", "−ELBO, nats", logarithmic=True)
+    return {"rate_distortion.png": to_png(rate), "quality_time.png": to_png(time)}

@@ -1,0 +1,70 @@
+"""MNIST as Larochelle binarised it (Larochelle & Murray 2011; Salakhutdinov & Murray 2008): every pixel drawn once.
+
+The likelihoods of the literature on "static" or "fixed" binary MNIST are on this very draw. It is three text files of
+zeros and ones; ``"binarization": "fixed"`` of the dataset ``mnist`` draws others from the same intensities.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.configs import DatasetConfig, ImageShape
+from zoo.data import ImageSet, Split, damaged, data_folder, unavailable
+from zoo.registry import register_dataset
+
+URL = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
+FILES = {"train": 50_000, "valid": 10_000, "test": 10_000}
+"""Part of a file's name → its images."""
+
+PIXELS = 28 * 28
+
+
+class BinaryMNISTConfig(DatasetConfig):
+    """Binary digits without labels; ``train_images`` 50000 leaves the files' own validation images away."""
+
+    SHAPE: ClassVar[ImageShape] = (1, 28, 28)
+    SIZES: ClassVar[tuple[int, int] | None] = (60_000, 10_000)
+
+
+@register_dataset(
+    "binary_mnist",
+    config=BinaryMNISTConfig,
+    summary="MNIST as Larochelle binarised it once and for all, 28x28, without labels",
+    paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator, AISTATS",
+)
+def load(config: BinaryMNISTConfig, split: Split) -> ImageSet:
+    """50,000 training images followed by the 10,000 for validation, or 10,000 test images: 0 or 255."""
+    parts = ("train", "valid") if split == "train" else ("test",)
+    return ImageSet(torch.cat([read(part) for part in parts]))
+
+
+def read(part: str) -> Tensor:
+    """One of the three files: uint8 (N, 1, 28, 28).
+
+    Raises:
+        ZooError: it is missing and cannot be downloaded, or it is not what was released.
+    """
+    path = data_folder() / "binary_mnist" / f"binarized_mnist_{part}.amat"
+    if not path.is_file():
+        download(path)
+    digits = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    digits = digits[(digits != ord(" ")) & (digits != ord("\n")) & (digits != ord("\r"))] - ord("0")
+    if digits.size != FILES[part] * PIXELS or digits.max(initial=0) > 1:
+        raise damaged("binary_mnist", f"{path.name} is not {FILES[part]:,} lines of {PIXELS} zeros and ones")
+    return torch.from_numpy(digits * np.uint8(255)).view(-1, 1, 28, 28)
+
+
+def download(path: Path) -> None:
+    """Fetch one of the files."""
+    from torchvision.datasets.utils import download_url
+
+    try:
+        download_url(URL + path.name, str(path.parent), path.name)
+    except Exception as error:  # whatever a download can end in
+        path.unlink(missing_ok=True)
+        raise unavailable("binary_mnist", error) from error
