@@ -210,6 +210,7 @@ def line(verdict: Verdict) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     """A report as a table."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from zoo.metric import metric_of
@@ -223,7 +224,8 @@ def show(report: dict[str, Any]) -> None:
             table.add_column(heading, justify="right")
         table.add_column("")
         for row in report["statements"]:
-            verdict = {True: "as stated", False: "[bold red]not as stated[/]", None: f"not measured: {row['reason']}"}
+            reason = escape(f"not measured: {row['reason']}")
+            verdict = {True: "as stated", False: "[bold red]not as stated[/]", None: reason}
             measured = "-" if row["measured"] is None else f"{row['measured']:.6g}"
             values = (f"{row['stated']:.6g}", f"\N{PLUS-MINUS SIGN} {row['allowed']:.2g}", measured)
             claimed = "claim" if row["claimed"] else "card"
@@ -239,7 +241,7 @@ def show(report: dict[str, Any]) -> None:
             table.add_row(name, metric.unit, metric.show(value), "" if stated is None else metric.show(stated))
         console.print(table)
         for family, reason in report["lacking"].items():
-            console.print(f"no {family}: {reason}", highlight=False)
+            console.print(f"no {family}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 def list_metrics(as_json: bool) -> None:

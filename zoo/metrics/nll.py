@@ -14,7 +14,7 @@ from zoo.objective import Terms
 from zoo.objectives.iwae import importance_terms
 from zoo.totals import wide
 
-CHUNK = 4_000_000
+CHUNK = 1_600_000
 """Pixels decoded at once. It decides how the noise is drawn, so it is the same everywhere."""
 
 
