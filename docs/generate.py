@@ -24,6 +24,7 @@ from zoo.card import write_card
 from zoo.catalog import list_models, record_folder, weights_folder
 from zoo.evaluation import cells, headings
 from zoo.files import write_atomically
+from zoo.leaderboard import standings, to_csv
 from zoo.schema import recipe_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,7 +125,7 @@ def replace_between(text: str, name: str, content: str) -> str:
 def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     sys.path.insert(0, str(ROOT))  # a script finds only what is beside it
-    from docs.models import models_csv, models_page
+    from docs.models import models_page
     from docs.sources import sources_page
 
     schema = recipe_schema()
@@ -147,7 +148,7 @@ def documents() -> dict[Path, str]:
         **shipped,
         ROOT / "docs" / "sources.md": sources_page(),
         ROOT / "docs" / "models.md": models_page(),
-        ROOT / "docs" / "models.csv": models_csv(),
+        ROOT / "docs" / "models.csv": to_csv(standings()),
         ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
         recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
         readme: replace_between(readme.read_text(), "entries", entries_table()),

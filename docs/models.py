@@ -5,15 +5,13 @@ Everything in it comes from the ``config.json`` of the trained entries.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 
 from zoo.evaluation import COLUMNS
 from zoo.figures import to_png
 from zoo.figures.tradeoff import Point, tradeoff
-from zoo.leaderboard import FACTS, TOPICS, Standing, columns, in_order, show, standings
-from zoo.metric import all_metrics, families, metric_of
+from zoo.leaderboard import FACTS, TOPICS, Standing, best_first, columns, show, standings
+from zoo.metric import families, metric_of
 
 INTRODUCTION = """# The models and their figures
 
@@ -60,7 +58,7 @@ def topic(title: str, shown: list[str], rows: Iterable[Standing]) -> str:
     found = [row for row in rows if any(row.value(column) is not None for column in shown)]
     lines = [f"| entry | data | {' | '.join(metric_of(column).heading for column in shown)} |"]
     lines.append("|---|---|" + "--:|" * len(shown))
-    for row in sorted(in_order(found, shown[0]), key=lambda row: row.data):
+    for row in sorted(best_first(found, shown[0]), key=lambda row: row.data):
         lines.append(f"| {named(row)} | {row.data} | {' | '.join(show(row, column) for column in shown)} |")
     return f"## {title}\n\n" + "\n".join(lines)
 
@@ -78,7 +76,7 @@ def cost_table(rows: Iterable[Standing]) -> str:
         recipe, evaluation = row.config.recipe, row.config.evaluation
         what = f"`{recipe['model']['variant']}` | `{recipe['objective']['name']}`"
         facts = " | ".join(show(row, fact) for fact in FACTS)
-        measured = evaluation.hardware if evaluation else ""
+        measured = evaluation["speed"].hardware if "speed" in evaluation else ""
         link = f"[{row.recipe}](../recipes/{row.recipe})"
         lines.append(f"| {named(row)} | {link} | {what} | {facts} | {row.config.hardware} | {measured} |")
     return "## Recipes, sizes, times, hardware\n\n" + "\n".join(lines)
@@ -93,20 +91,6 @@ def definitions() -> str:
             words = metric.definition.replace("|", "\\|")
             lines.append(f"| `{name}` | {metric.unit} | {metric.better} | {words} | {metric.source} |")
     return "## What each figure is\n\n" + "\n".join(lines)
-
-
-def models_csv() -> str:
-    """Every entry and every figure, for spreadsheets."""
-    rows = standings()
-    there = columns(rows, all_metrics())
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["entry", "data", "recipe", "hardware", *FACTS, *there])
-    for row in rows:
-        values = [row.value(column) for column in (*FACTS, *there)]
-        cells = ["" if value is None else f"{value:.6g}" for value in values]
-        writer.writerow([row.name, row.data, row.recipe, row.config.hardware, *cells])
-    return buffer.getvalue()
 
 
 def plots() -> dict[str, bytes]:

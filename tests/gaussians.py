@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import BernoulliConfig, DatasetConfig
+from zoo.configs import BernoulliConfig, DatasetConfig, ImageShape
 from zoo.data import ImageSet
 from zoo.distributions import DiagonalGaussian, Gaussian, StandardNormal
 
@@ -48,6 +49,8 @@ class LinearGaussian(Autoencoder):
 
 class Pixels(DatasetConfig):
     """Settings of images that are given to a test."""
+
+    SHAPE: ClassVar[ImageShape] = SHAPE
 
     name: str = "pixels"
 

@@ -197,3 +197,31 @@ def test_the_public_names_are_those_of_the_modules(trained: Path) -> None:
     assert model.training
     assert {"prior.mean"} & set(model.state_dict()) == set()
     save_file(model.state_dict(), trained.parent / "weights.safetensors")
+
+
+DAMAGES: list[Any] = [
+    lambda fields: fields.pop("name"),
+    lambda fields: fields.update(unknown=1),
+    lambda fields: fields.update(metrics=[]),
+    lambda fields: fields["metrics"].pop("test"),
+    lambda fields: fields["metrics"].update(validation={}),
+    lambda fields: fields["metrics"]["test"].update(mse=None),
+    lambda fields: fields["metrics"]["test"].update(mse=float("inf")),
+    lambda fields: fields["metrics"]["test"].update(mse=float("nan")),
+    lambda fields: fields["dataset"].pop("train"),
+    lambda fields: fields["dataset"]["test"].pop("sha256"),
+    lambda fields: fields.update(parameters="x"),
+    lambda fields: fields.update(glyphs={"kl": "x"}),
+    lambda fields: fields.update(repetitions=[{}]),
+    lambda fields: fields.update(evaluation={"elbo": {}}),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_config_is_told_and_no_traceback(trained: Path, tmp_path: Path, damage: Any) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    fields = json.loads((folder / "config.json").read_text())
+    damage(fields)
+    (folder / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(ZooError, match="config.json"):
+        load(folder)

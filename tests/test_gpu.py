@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from tests.conftest import SHIPPED_VARIANTS, needs_mnist, tiny_recipe, weights
+from zoo.artifacts import load
 from zoo.builder import build, build_objective
+from zoo.claims import check, statements
 from zoo.cli import find_recipe
-from zoo.data import load_images
+from zoo.data import Split, load_images
+from zoo.metric import Case
 from zoo.objectives.elbo import ELBO
 from zoo.schema import Recipe
 from zoo.training.execution import Replayed, StepByStep
@@ -172,3 +175,25 @@ def test_the_trainer_takes_little_more_than_the_images_and_the_model(name: str) 
     torch.cuda.synchronize()
     taken = torch.cuda.max_memory_allocated() - before
     assert taken <= 1.2 * own + images + 8 * len(train_set) + 2**20  # the order of the images; a MiB for small tensors
+
+
+@pytest.mark.parametrize("compiled", ["off", "on"])
+def test_importance_weighting_goes_on_in_a_graph(compiled: str) -> None:
+    sections = {"objective": {"name": "iwae", "k": 5}, "data": {"name": "tiny", "binarization": "dynamic"}}
+    found = trained(recipe("linear_vae", **sections, execution=PLAIN | {"graph": "on", "compile": compiled}))
+    plain = trained(recipe("linear_vae", **sections, execution=PLAIN))
+    assert losses(found) == pytest.approx(losses(plain), rel=2e-3)
+
+
+@needs_mnist
+@pytest.mark.parametrize("name", ["linear_vae_mnist", "ae_mnist"])
+def test_the_figures_of_a_card_are_those_that_cuda_computes(name: str) -> None:
+    model = load(name, CUDA)
+    assert model.config is not None
+    data = model.config.checked_recipe.data
+
+    def case(split: Split) -> Case:
+        return Case(model, load_images(data, split), data, lambda: load_images(data, "train"))
+
+    verdicts = check(case, statements(model.config))
+    assert [verdict for verdict in verdicts if not verdict.kept] == []

@@ -15,12 +15,12 @@ from tests.conftest import tiny_recipe
 from tests.gaussians import LinearGaussian, Pixels, drawn
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
-from zoo.classifier import Classifier
 from zoo.configs import GaussianConfig
 from zoo.data import ImageSet, load_images
 from zoo.distributions import Deterministic, DiagonalGaussian, StandardNormal
 from zoo.errors import Lacking, UnknownNameError, ZooError
 from zoo.evaluation import evaluate
+from zoo.features import Classifier
 from zoo.metric import Case, Metric, all_metrics, families, metric_of, register_metrics
 from zoo.metrics import fid, samples
 from zoo.metrics.disentanglement import (
@@ -284,7 +284,7 @@ def test_precision_and_recall_tell_poor_samples_from_few_kinds() -> None:
 def test_samples_as_good_as_the_images_are_near_them(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     classifier = Classifier((1, 4, 4), 3).eval()
-    monkeypatch.setattr(samples, "load", lambda name, shape: classifier)
+    monkeypatch.setattr(samples, "classifier_of", lambda data: classifier)
     images = ImageSet(torch.randint(0, 256, (1200, 1, 4, 4), dtype=torch.uint8))
 
     class Honest(LinearGaussian):
@@ -321,7 +321,7 @@ def test_true_fid_is_torchmetrics_own(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = stand_in()
     case = Case(model, drawn(model, 300), DATA)
     expected.update(case.images.images.expand(-1, 3, -1, -1), real=True)
-    expected.update((case.samples_drawn * 255).round().to(torch.uint8).expand(-1, 3, -1, -1), real=False)
+    expected.update(case.samples_drawn.expand(-1, 3, -1, -1), real=False)
     assert found == pytest.approx(float(expected.compute()), rel=1e-3)
 
 
@@ -498,3 +498,91 @@ def test_the_shipped_families_are_the_files() -> None:
     assert set(families()) >= {"elbo", "nll", "samples", "disentanglement"}
     with pytest.raises(Lacking):
         families()["nll"].measure(Case(LinearGaussian(), drawn(LinearGaussian(), 4), DATA))
+
+
+# --- what few images, or odd ones, do ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_images_are_no_traceback(n: int) -> None:
+    recipe = tiny_recipe(data={"name": "glyphs"})
+    test = load_images(recipe.data, "test")
+    images = replace(test.first(n), factors={name: values[:n] for name, values in test.factors.items()})
+    case = Case(build(recipe), images, recipe.data, lambda: load_images(recipe.data, "train").first(n))
+    found = evaluate(case)
+    assert found.metrics["mse"] > 0
+    assert {"samples", "representation", "disentanglement"} <= set(found.lacking)
+
+
+def test_collapsed_codes_and_constant_factors_are_no_traceback() -> None:
+    known = {name: torch.from_numpy(values) for name, values in factors(300).items()}
+    assert "all the same" in lacking(Codes(torch.zeros(300, 3)), Codes.images(300, **known), "disentanglement")
+    constant = {name: torch.zeros(300) for name in known}
+    assert "vary" in lacking(Codes(torch.randn(300, 3)), Codes.images(300, **constant), "disentanglement")
+    broken = Codes(torch.full((300, 3), math.nan))
+    assert "finite" in lacking(broken, Codes.images(300, **known), "disentanglement")
+    assert "not a finite number" in lacking(broken, Codes.images(300), "elbo")
+
+
+def test_images_in_the_order_of_their_classes_give_the_same_figures() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3000) * 2 // 3000  # all of the first class, then all of the second
+    mu = torch.randn(3000, 2, generator=generator) + 20 * labels[:, None]
+    whole = Codes.images(3000, labels)
+    found = measured(Codes(mu, logvar=0.0), whole, "information")
+    assert found["aggregate_kl"] > 50  # half of the codes lie at 20
+    test = replace(whole, images=whole.images[::2], labels=labels[::2])
+    accuracy = measured(Codes(mu, noisy=False), test, "representation", reference=lambda: whole)
+    assert accuracy["knn_accuracy"] == 1
+    grid = {"a": np.repeat(np.arange(40), 50) / 40.0, "b": np.tile(np.arange(50), 40) / 50.0}
+    known = {name: torch.from_numpy(values) for name, values in grid.items()}
+    codes = torch.from_numpy(np.stack(list(grid.values()), axis=1)).float()
+    found = measured(Codes(codes, noisy=False), Codes.images(2000, **known), "disentanglement")
+    assert found["dci_informativeness"] > 0.95
+
+
+def test_samples_and_speed_are_measured_in_eval_mode() -> None:
+    recipe = tiny_recipe(
+        model={"variant": "bn_vae"}, data={"name": "glyphs", "binarization": "dynamic", "test_images": 60}
+    )
+    images = load_images(recipe.data, "test")
+    model = build(recipe).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    found = evaluate(Case(model, images, recipe.data), ["samples", "speed"])
+    assert set(found.families) == {"samples", "speed"}
+    assert torch.equal(torch.rand(2), expected)
+    assert model.training
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_model_in_training_mode_that_lacks_something_stays_in_it() -> None:
+    model = Codes(torch.randn(50, 4), noisy=False).train()
+    assert lacking(model, Codes.images(50), "elbo")
+    assert model.training
+
+
+def test_a_number_of_samples_asked_for_once_is_not_asked_for_again(wide: LinearGaussian) -> None:
+    case = Case(wide, drawn(wide, 20), DATA)
+    evaluate(case, ["nll_3"])
+    assert case.samples == 0
+
+
+def test_binarisation_while_measuring_does_not_depend_on_the_noise() -> None:
+    recipe = tiny_recipe(data={"name": "tiny", "binarization": "dynamic"})
+    images = load_images(recipe.data, "test")
+    seen: list[Tensor] = []
+
+    def noisy(model: object, x: Tensor) -> dict[str, Tensor]:
+        seen.append(x)
+        torch.rand(len(seen))
+        return {}
+
+    case = Case(build(recipe), images, recipe.data)
+    for _ in range(2):
+        case.mean(noisy)
+    half = len(seen) // 2
+    assert all(torch.equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))
+    assert set(torch.cat(seen).unique().tolist()) == {0.0, 1.0}

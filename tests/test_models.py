@@ -15,7 +15,7 @@ from zoo.artifacts import Repetition, read_config
 from zoo.catalog import list_models, record_folder
 from zoo.figures import to_png
 from zoo.figures.tradeoff import Point, tradeoff
-from zoo.leaderboard import TOPICS, in_order, kind_of_data, show, standings
+from zoo.leaderboard import TOPICS, best_first, kind_of_data, show, standings
 from zoo.metric import all_metrics
 from zoo.spread import over_seeds
 
@@ -29,7 +29,7 @@ def table(*arguments: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str,
 
 
 def test_every_trained_entry_stands_in_it_with_the_figures_of_its_card(capsys: pytest.CaptureFixture[str]) -> None:
-    found = {row["name"]: row for row in table(capsys=capsys)}
+    found = {row["entry"]: row for row in table(capsys=capsys)}
     assert sorted(found) == sorted(TRAINED)
     for name in TRAINED:
         folder = record_folder(name)
@@ -52,7 +52,7 @@ def test_the_best_comes_first_and_those_without_the_figure_last(
 
 
 def test_one_dataset(capsys: pytest.CaptureFixture[str]) -> None:
-    names = {row["name"] for row in table("--data", "fashion_mnist", capsys=capsys)}
+    names = {row["entry"] for row in table("--data", "fashion_mnist", capsys=capsys)}
     assert names == {name for name in TRAINED if name.endswith("fashion_mnist")}
 
 
@@ -63,7 +63,7 @@ def test_as_a_table_and_as_csv(capsys: pytest.CaptureFixture[str]) -> None:
     assert "conv_vae_mnist" in out
     models.main(["--csv"])
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert {row["name"] for row in rows} == set(TRAINED)
+    assert {row["entry"] for row in rows} == set(TRAINED)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_spread_over_seeds_is_mean_and_standard_deviation() -> None:
 def test_a_cell_of_what_is_not_there_is_empty() -> None:
     row = next(row for row in standings() if row.name == "ae_mnist")
     assert show(row, "kl") == ""
-    assert in_order([row], "kl") == [row]
+    assert best_first([row], "kl") == [row]
 
 
 @pytest.mark.parametrize("settings", [{"sums": True}, {"logarithmic": True}])

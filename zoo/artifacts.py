@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -48,31 +48,39 @@ RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", METRICS_FILE, SNA
 """All that a run folder holds."""
 
 
-class DatasetRecord(BaseModel):
-    """Which images a split held."""
+T = TypeVar("T")
+OfSplits = Annotated[dict[Literal["train", "test"], T], Field(min_length=2)]
+"""Something for both splits."""
 
-    model_config = ConfigDict(extra="forbid")
+Figures = dict[str, float]
+"""Metric → value, in the units of :mod:`zoo.metrics`."""
+
+
+class Strict(BaseModel):
+    """No unknown fields, no NaN and no infinity."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class DatasetRecord(Strict):
+    """Which images a split held."""
 
     images: int
     sha256: str
 
 
-class Evaluation(BaseModel):
-    """Where and with what the metrics of a card were measured again after training."""
-
-    model_config = ConfigDict(extra="forbid")
+class Evaluation(Strict):
+    """Where and with what metrics of a card were measured after training."""
 
     hardware: str
     versions: dict[str, str]
 
 
-class Repetition(BaseModel):
+class Repetition(Strict):
     """Another run of the same recipe that differs in its seed only; its weights are not kept."""
 
-    model_config = ConfigDict(extra="forbid")
-
     seed: int
-    metrics: dict[Literal["train", "test"], dict[str, float]]
+    metrics: OfSplits[Figures]
     weights_sha256: str
     training_seconds: float
     hardware: str
@@ -89,10 +97,8 @@ class EpochRow(BaseModel):
     test: dict[Annotated[str, Field(pattern=NAME)], float]
 
 
-class RunConfig(BaseModel):
+class RunConfig(Strict):
     """``config.json``: all there is to know about a trained model besides its weights."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format: Literal[1] = 1
     name: str = Field(pattern=NAME)
@@ -102,17 +108,17 @@ class RunConfig(BaseModel):
     image_shape: tuple[Size, Size, Size]
     parameters: int
     weights_sha256: str
-    metrics: dict[Literal["train", "test"], dict[str, float]]
-    """Measured in eval mode after training, in the units of :mod:`zoo.evaluation`."""
-    dataset: dict[Literal["train", "test"], DatasetRecord]
+    metrics: OfSplits[Figures]
+    """Measured in eval mode after training."""
+    dataset: OfSplits[DatasetRecord]
     training_seconds: float
     """Of the epochs, with the test images measured after each."""
     hardware: str
     versions: dict[str, str]
-    evaluation: Evaluation | None = None
-    """None: the metrics are as they were measured at the end of training."""
+    evaluation: dict[str, Evaluation] = {}
+    """Family of metrics → where it was measured; of one that is not here, where the model was trained."""
     repetitions: list[Repetition] = []
-    glyphs: dict[str, float] = {}
+    glyphs: Figures = {}
     """Metrics on the first images of the embedded glyphs: whether a machine computes the same can be told without the
     data that the model was trained on. Other images than it has learned, so they say nothing about how good it is."""
 

@@ -100,10 +100,11 @@ def spread(config: RunConfig, recipe: Recipe) -> str:
 
 def measured_on(config: RunConfig) -> str:
     """Where the figures were measured, if not at the end of training."""
-    if config.evaluation is None:
-        return ""
-    versions = ", ".join(f"{name} {version}" for name, version in config.evaluation.versions.items())
-    return f"Measured on {config.evaluation.hardware} with {versions}.\n"
+    lines: dict[str, list[str]] = {}
+    for family, record in config.evaluation.items():
+        versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+        lines.setdefault(f"on {record.hardware} with {versions}", []).append(family)
+    return "".join(f"\nMeasured {where}: {', '.join(families)}.\n" for where, families in lines.items())
 
 
 def metadata(config: RunConfig, recipe: Recipe) -> str:

@@ -50,6 +50,10 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[:n]
         return replace(self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()})
 
+    def chosen(self, which: Tensor) -> ImageSet:
+        """The images at these indices, without their factors."""
+        return ImageSet(self.images[which], None if self.labels is None else self.labels[which])
+
     def to(self, device: torch.device) -> ImageSet:
         """Images and labels on a device."""
         labels = None if self.labels is None else self.labels.to(device)

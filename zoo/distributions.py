@@ -45,7 +45,7 @@ class Posterior(Protocol):
         """(B,), KL(q(z|x) || p(z)) in nats per image."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Codes (..., B, D) → log q(z|x) in nats, (..., B)."""
+        """Codes (..., B, D), or (..., 1, D): one for all of the images → log q(z|x), (..., B) nats."""
 
 
 @runtime_checkable

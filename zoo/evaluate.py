@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(reports[0] if len(reports) == 1 else reports, indent=2))
     if options.update:
         write_pages([Path(file) for report in reports for file in report["written"]])
-    sys.exit(1 if any(line["kept"] is False for report in reports for line in report.get("statements", [])) else 0)
+    statements = [line for report in reports for line in report.get("statements", [])]
+    # A claim that cannot be measured is no claim; another figure may need what this machine lacks.
+    sys.exit(1 if any(line["kept"] is False or (line["claimed"] and not line["kept"]) for line in statements) else 0)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,10 +96,10 @@ def refuse_contradictions(options: argparse.Namespace, names: Sequence[str]) -> 
         raise ZooError("name entries or run folders, as in python -m zoo.evaluate conv_vae_mnist")
     if options.check and options.update:
         raise ZooError("--check compares and --update overwrites: choose one")
-    if options.update and (options.images or options.split != "test"):
-        raise ZooError("--update measures whole splits: leave --images and --split away")
-    if options.check and (names or options.images or options.split != "test"):
-        raise ZooError("--check measures what the card states: leave --metrics, --images and --split away")
+    if options.update and (options.images or options.seed or options.split != "test"):
+        raise ZooError("--update measures whole splits with seed 0: leave --images, --seed and --split away")
+    if options.check and (names or options.images or options.samples or options.split != "test"):
+        raise ZooError("--check measures what the card states: leave --metrics, --samples, --images and --split away")
     if options.runs and not (options.update and len(options.models) == 1):
         raise ZooError("--runs goes with --update and one entry")
     if options.claims and not options.check:
@@ -146,13 +148,14 @@ class Measuring:
 
         images, data = self.subject.images(split).first(self.options.images), self.subject.config.checked_recipe.data
         model, options = self.subject.model, self.options
-        training = lambda: self.subject.train  # noqa: E731
-        return Case(model, images, data, training, options.samples, options.seed, self.track)
+        reference = None if split == "train" else lambda: self.subject.train
+        return Case(model, images, data, reference, options.samples, options.seed, self.track)
 
     def measure(self, split: Split, names: Sequence[str]) -> dict[str, Any]:
         """The metrics, with all that decides them."""
+        from zoo.devices import describe
         from zoo.evaluation import evaluate
-        from zoo.provenance import LIBRARIES, MEASURING, describe, versions
+        from zoo.provenance import LIBRARIES, MEASURING, versions
 
         begin = time.perf_counter()
         case, config = self.case(split), self.subject.config
@@ -271,8 +274,10 @@ def list_metrics(as_json: bool) -> None:
 def write_pages(written: Sequence[Path]) -> None:
     """In a checkout, the documentation's tables follow the shipped cards."""
     generator = PACKAGE.parent / "docs" / "generate.py"
-    if generator.is_file() and any(path.is_relative_to(WEIGHTS) for path in written):
-        subprocess.run([sys.executable, str(generator)], check=True)
+    if generator.is_file() and any(path.resolve().is_relative_to(WEIGHTS) for path in written):
+        done = subprocess.run([sys.executable, str(generator)], stdout=sys.stderr)
+        if done.returncode:
+            raise ZooError(f"the figures are written, but {generator} could not follow them; see above")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -69,6 +71,10 @@ def kind_of_data(config: RunConfig) -> str:
     likelihood = recipe.model.likelihood
     if likelihood.family == "gaussian":
         words.append(f"gaussian {likelihood.variance:g}")
+    if hasattr(recipe.model, "classes"):
+        words.append("given the class")
+    if recipe.data.test_images:
+        words.append(f"the first {recipe.data.test_images:,}")
     return ", ".join(words)
 
 
@@ -84,7 +90,29 @@ def columns(rows: Iterable[Standing], metrics: Iterable[str]) -> list[str]:
     return found
 
 
-def in_order(rows: Iterable[Standing], column: str) -> list[Standing]:
+def table(rows: Iterable[Standing]) -> list[dict[str, str | float | None]]:
+    """Every row with every figure, for JSON and CSV."""
+    rows = list(rows)
+    there = columns(rows, all_metrics())
+    return [
+        {"entry": row.name, "data": row.data, "recipe": row.recipe, "hardware": row.config.hardware}
+        | {column: row.value(column) for column in (*FACTS, *there)}
+        for row in rows
+    ]
+
+
+def to_csv(rows: Iterable[Standing]) -> str:
+    """:func:`table`, for spreadsheets."""
+    lines = table(rows)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, lines[0], lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in line.items()})
+    return buffer.getvalue()
+
+
+def best_first(rows: Iterable[Standing], column: str) -> list[Standing]:
     """The best first, as far as the metric has a better; those without it last.
 
     Raises:
@@ -105,7 +133,8 @@ def _known(column: str) -> None:
     try:
         metric_of(column)
     except UnknownNameError as error:
-        raise UnknownNameError("column", column, [*all_metrics(), *FACTS]) from error
+        known = [f"{name}_K" if metric.numbered else name for name, metric in all_metrics().items()]
+        raise UnknownNameError("column", column, [*known, *FACTS]) from error
 
 
 def show(row: Standing, column: str) -> str:

@@ -20,10 +20,10 @@ from zoo.configs import DatasetConfig
 from zoo.data import ImageSet
 from zoo.errors import Lacking, UnknownNameError, ZooError
 from zoo.objective import Terms
-from zoo.passes import SEED, Track, codes, fitting, mean_over, untracked
+from zoo.passes import SEED, Track, codes, fitting, mean_over, measuring, untracked
 
 REFERENCE = 10_000
-"""Training images, the first ones, that classifiers of codes are fitted to."""
+"""Training images, chosen at random, that classifiers of codes are fitted to."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Metric:
     @property
     def base(self) -> str:
         """The name without it."""
-        return self.name.removesuffix(f"_{self.samples}")
+        return self.name.removesuffix(f"_{self.samples}") if self.samples else self.name
 
     def allowed(self, value: float) -> float:
         """How far another measurement may lie from a value."""
@@ -99,25 +99,34 @@ class Case:
 
     @cached_property
     def training(self) -> ImageSet:
-        """The first training images.
+        """Some of the training images.
 
         Raises:
-            Lacking: there are none.
+            Lacking: there are none, or they are what is measured.
         """
         if self.reference is None:
-            raise Lacking("it needs the training images as well")
-        return self.reference().first(REFERENCE)
+            raise Lacking("it is fitted to training images and measured on others")
+        images = self.reference()
+        return images.chosen(self.order(len(images))[:REFERENCE])
 
     @cached_property
     def samples_drawn(self) -> Tensor:
-        """As many images (N, C, H, W) from the prior as there are images, on the CPU.
+        """As many images (N, C, H, W) from the prior as there are images, uint8 on the CPU.
 
-        Of a conditional model, each class in turn.
+        They are the means of p(x|z), binary where the images were binarised once and for all. Of a conditional model,
+        each class in turn.
         """
         n, size = len(self.images), fitting(self.images)
         generator = torch.Generator().manual_seed(self.seed)
-        parts = [self.model.sample(min(size, n - start), generator).cpu() for start in range(0, n, size)]
-        return torch.cat(parts)
+        with measuring(self.model, self.seed):
+            parts = [self.model.sample(min(size, n - start), generator) for start in range(0, n, size)]
+            if self.data.binarization == "fixed":
+                parts = [torch.bernoulli(part) for part in parts]
+            return torch.cat([(part * 255).round().to(torch.uint8).cpu() for part in parts])
+
+    def order(self, n: int) -> Tensor:
+        """0 to n - 1 in an order of the seed's: images may be sorted by class or by a factor."""
+        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
 
 
 Measure = Callable[[Case], dict[str, float]]
@@ -148,6 +157,8 @@ def register_metrics(name: str, *metrics: Metric, on_request: bool = False) -> C
     """
 
     def decorate(measure: Measure) -> Measure:
+        if not measure.__module__.startswith("zoo.metrics."):
+            families()  # so that who comes second is told, not who was there first
         taken = {metric.name for family in _REGISTERED.values() for metric in family.metrics} | _REGISTERED.keys()
         if taken & {name, *(metric.name for metric in metrics)}:
             raise ZooError(f"the metrics {name!r}, or some of them, are already registered; choose other names")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -22,34 +21,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="every column as JSON")
     options = parser.parse_args(arguments)
 
-    from zoo.leaderboard import FACTS, columns, in_order, show, standings
+    from zoo.leaderboard import FACTS, best_first, columns, show, standings, table, to_csv
     from zoo.metric import all_metrics, metric_of
 
     rows = [row for row in standings() if options.data in (None, row.config.recipe["data"]["name"])]
     if not rows:
         datasets = sorted({row.config.recipe["data"]["name"] for row in standings()})
         raise ZooError(f"no trained entry is of the dataset {options.data!r}; there are {', '.join(datasets)}")
-    rows = in_order(rows, options.sort)
+    rows = best_first(rows, options.sort)
+    if options.metrics and (options.csv or options.json):
+        raise ZooError("--csv and --json have every column: leave --metrics away")
+    if options.json:
+        return print(json.dumps(table(rows), indent=2))
+    if options.csv:
+        return print(to_csv(rows), end="")
     there = columns(rows, all_metrics())
-    if options.csv or options.json:
-        table = [
-            {"name": row.name, "data": row.data, "recipe": row.recipe, "hardware": row.config.hardware}
-            | {column: row.value(column) for column in (*FACTS, *there)}
-            for row in rows
-        ]
-        if options.json:
-            print(json.dumps(table, indent=2))
-        else:
-            writer = csv.DictWriter(sys.stdout, table[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
-        return
 
     from rich.console import Console
     from rich.table import Table
 
     asked = options.metrics.split(",") if options.metrics else [name for name in there if metric_of(name).repeatable]
-    shown = list(dict.fromkeys([options.sort, *(metric_of(name).name for name in asked)]))
+    shown = list(dict.fromkeys([options.sort, *(name if name in FACTS else metric_of(name).name for name in asked)]))
     printed = Table("entry", "data", title="test figures, as the cards have them")
     for column in shown:
         printed.add_column(column if column in FACTS else metric_of(column).heading, justify="right")

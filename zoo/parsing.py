@@ -99,7 +99,7 @@ def _follow(schema: type[BaseModel], location: tuple[str | int, ...]) -> tuple[s
     candidates = {schema}
     for part in location:
         named = {model.model_fields[str(part)].annotation for model in candidates if str(part) in model.model_fields}
-        tagged = {model for model in candidates if part in {field.default for field in model.model_fields.values()}}
+        tagged = {model for model in candidates if any(part == field.default for field in model.model_fields.values())}
         if tagged and not named:
             candidates = tagged
             continue

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,17 +48,31 @@ def mean_over(
     Images that are binarised anew at every use are so here in the same way at every call, whatever noise is drawn.
     """
     model.check_labels(images.labels)
-    was_training = model.training
-    model.eval()
     totals = Totals(model.device)
     size = batch_size or fitting(images)
-    with torch.no_grad(), isolated_randomness(seed, model.device):
+    with measuring(model, seed):
         for index, batch in enumerate(track(images.batches(size), -(-len(images) // size))):
             batch = batch.to(model.device)
-            x = pictured(batch.images, data, seed + index)
+            x = pictured(batch.images, data, seed_of(seed, index))
             totals.add(terms(model.given(batch.labels), x), len(batch))
-    model.train(was_training)
     return totals.means()
+
+
+@contextmanager
+def measuring(model: Autoencoder, seed: int = SEED) -> Iterator[None]:
+    """Inside, the model is in eval mode, without gradients, and random numbers start from the seed."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), isolated_randomness(seed, model.device):
+            yield
+    finally:
+        model.train(was_training)
+
+
+def seed_of(seed: int, batch: int) -> int:
+    """Of the binarisation of a batch: unlike that of the noise, and of every other batch."""
+    return int(np.random.SeedSequence((seed, batch)).generate_state(1)[0])
 
 
 def codes(model: Autoencoder, images: ImageSet, data: DatasetConfig, *, track: Track[ImageSet] = untracked) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a figure was made with: hardware and versions."""
+"""What a figure was made with: versions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import zoo
-from zoo.devices import describe as describe
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib")
 """Whose versions decide the weights or the images."""

@@ -179,7 +179,7 @@ def _pattern(schema: dict[str, Any]) -> None:
     schema["pattern"] = f"^({'|'.join(names)})$"
 
 
-Metric = Annotated[str, AfterValidator(known_metric), Field(json_schema_extra=_pattern)]
+MetricName = Annotated[str, AfterValidator(known_metric), Field(json_schema_extra=_pattern)]
 
 
 class Published(Section):
@@ -187,7 +187,7 @@ class Published(Section):
 
     figure: str = Field(description="As printed there, with its own unit.")
     computed: str = Field(description="How it was computed.")
-    metric: Metric | None = Field(
+    metric: MetricName | None = Field(
         None, description="What it is as one of the metrics (`python -m zoo.evaluate --list`), where it is that."
     )
     split: Literal["train", "test"] = "test"
@@ -209,7 +209,7 @@ class Source(Section):
 class Claim(Section):
     """A metric value that the entry's card states and that can be measured again."""
 
-    metric: Metric = Field(
+    metric: MetricName = Field(
         description="One of those that `python -m zoo.evaluate --list` names, with the number of samples: `nll_5000`."
     )
     split: Literal["train", "test"] = "test"

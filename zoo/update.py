@@ -9,12 +9,13 @@ from zoo.artifacts import CONFIG_FILE, Evaluation, Repetition, RunConfig, read_c
 from zoo.card import write_card
 from zoo.claims import check_images
 from zoo.data import Split
+from zoo.devices import describe
 from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.evaluation import BASIC, evaluate, in_order, measure_on_glyphs
 from zoo.files import write_atomically
 from zoo.metric import Case
-from zoo.provenance import LIBRARIES, MEASURING, describe, versions
+from zoo.provenance import LIBRARIES, MEASURING, versions
 from zoo.subject import Subject
 
 
@@ -41,25 +42,32 @@ def update(
         ZooError: the images are not those of the card, or a run is of another recipe.
     """
     config = subject.config
+    repetitions = [repetition(config, run) for run in runs] or config.repetitions
+    seeds = [found.seed for found in repetitions]
+    if len(set(seeds)) < len(seeds):
+        raise ZooError(f"the runs have the seeds {', '.join(map(str, seeds))}: give each seed once")
     test = case("test")
     check_images(config, "test", test.images)
-    measured = evaluate(test, names, told).metrics
+    found = evaluate(test, names, told)
+    train = config.metrics["train"]
     if not names:
         claimed = {claim.metric for claim in config.checked_recipe.claims if claim.split == "test"}
-        measured |= evaluate(test, sorted(claimed - measured.keys()), told).metrics if claimed - measured.keys() else {}
-    metrics = {**config.metrics, "test": in_order({**config.metrics["test"], **measured})}
-    if not names:
-        train = case("train")
-        check_images(config, "train", train.images)
-        metrics["train"] = evaluate(train, BASIC, told).metrics
-    changes = {
-        "metrics": metrics,
-        "evaluation": Evaluation(hardware=describe(subject.model.device), versions=versions((*LIBRARIES, *MEASURING))),
-        "glyphs": measure_on_glyphs(subject.model),
-    }
-    if runs:
-        changes["repetitions"] = [repetition(config, run) for run in runs]
-    changed = config.model_copy(update=changes)
+        if claimed - found.metrics.keys():
+            found |= evaluate(test, sorted(claimed - found.metrics.keys()), told)
+        training = case("train")
+        check_images(config, "train", training.images)
+        train = evaluate(training, BASIC, told).metrics
+    if not found.metrics:
+        raise ZooError(f"nothing to write: {'; '.join(found.lacking.values())}")
+    here = Evaluation(hardware=describe(subject.model.device), versions=versions((*LIBRARIES, *MEASURING)))
+    changed = config.model_copy(
+        update={
+            "metrics": {"train": train, "test": in_order(config.metrics["test"] | found.metrics)},
+            "evaluation": config.evaluation | dict.fromkeys(found.families, here),
+            "glyphs": measure_on_glyphs(subject.model),
+            "repetitions": repetitions,
+        }
+    )
     write_atomically(subject.folder / "README.md", write_card(changed))
     write_atomically(subject.folder / CONFIG_FILE, changed.to_json())
     return [subject.folder / "README.md", subject.folder / CONFIG_FILE]
@@ -72,10 +80,10 @@ def repetition(config: RunConfig, folder: Path) -> Repetition:
         ZooError: it differs in more, or not at all.
     """
     other = read_config(folder)
-    seed = other.recipe["training"]["seed"]
-    if seed == config.recipe["training"]["seed"]:
+    seed, own = other.checked_recipe.training.seed, config.checked_recipe.training.seed
+    if seed == own:
         raise ZooError(f"{folder} has the seed of {config.name} itself ({seed}); a repetition has another one")
-    same_seed = {**other.recipe, "training": {**other.recipe["training"], "seed": config.recipe["training"]["seed"]}}
+    same_seed = {**other.recipe, "training": {**other.recipe["training"], "seed": own}}
     if digest(same_seed) != config.recipe_sha256 or other.dataset != config.dataset:
         raise ZooError(f"{folder} is not a run of the recipe of {config.name} with another seed")
     return Repetition(seed=seed, **other.model_dump(include=set(Repetition.model_fields) - {"seed"}))

@@ -22,6 +22,7 @@ Factors = dict[str, Array]
 BINS = 20
 TREES, DEPTH = 10, 12
 VOTES, PER_VOTE = 4000, 64
+LEAST = 100
 
 CUT = "Fitted to one half of the images, measured on the other."
 
@@ -47,13 +48,15 @@ CUT = "Fitted to one half of the images, measured on the other."
     ),
     Metric(
         "dci_informativeness", "DCI informativeness", "",
-        f"How well the same forests tell the factors: accuracy, or R^2 of continuous ones, mean over factors. {CUT}",
+        "How well the same forests tell the factors: accuracy, or R^2 (at least 0) of continuous ones; mean over "
+        f"factors. {CUT}",
         "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03,
     ),
     Metric(
         "sap", "SAP", "",
-        "Separated attribute predictability: of the two dimensions that alone predict a factor best, the difference of "
-        f"their scores (R^2 of a line; balanced accuracy of thresholds for classes), mean over factors. {CUT}",
+        "Separated attribute predictability: of the two dimensions that alone predict a factor best, the difference "
+        "of their scores (R^2 of a line; for classes, balanced accuracy of thresholds fitted to one half of the images "
+        "and measured on the other), mean over factors.",
         "Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848", digits=3, better="higher", tolerance=0.02,
     ),
     Metric(
@@ -71,10 +74,14 @@ def measure(case: Case) -> dict[str, float]:
         raise Lacking("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
     if not case.images.factors:
         raise Lacking("the factors of the images are not known")
-    codes = case.codes.double().cpu().numpy()
-    if codes.shape[1] < 2:
-        raise Lacking("it needs a code of at least two dimensions")
-    factors = {name: values.numpy() for name, values in case.images.factors.items()}
+    order = case.order(len(case.images))  # the images may be sorted by a factor
+    codes = case.codes.cpu().double()[order].numpy()
+    factors = {name: values[order].numpy() for name, values in case.images.factors.items()}
+    factors = {name: values for name, values in factors.items() if len(np.unique(values)) > 1}
+    if len(codes) < LEAST or codes.shape[1] < 2 or len(factors) < 2:
+        raise Lacking(f"it needs {LEAST} images, two factors that vary and a code of two dimensions")
+    if not np.isfinite(codes).all() or not codes.var(axis=0).max():
+        raise Lacking("its codes are not finite, or all the same")
     disentanglement, completeness, informativeness = dci(codes, factors, case.seed)
     return {
         "mig": mutual_information_gap(codes, factors),

@@ -22,11 +22,13 @@ from zoo.metric import Case, Metric, register_metrics
 )  # fmt: skip
 def measure(case: Case) -> dict[str, float]:
     """Downloads 91 MB at first use."""
-    network = inception().to(case.model.device)
+    if len(case.images) < 2:
+        raise Lacking("it needs at least two images")
+    device = torch.device("cpu") if case.model.device.type == "mps" else case.model.device  # MPS has no float64
+    network = inception().to(device)
     for real, images in ((True, case.images.images), (False, case.samples_drawn)):
         for part in images.split(100):
-            part = part if part.dtype == torch.uint8 else (part * 255).round().to(torch.uint8)
-            network.update(part.expand(-1, 3, -1, -1).to(case.model.device), real=real)
+            network.update(part.expand(-1, 3, -1, -1).to(device), real=real)
     return {"fid": float(network.compute())}
 
 

@@ -19,10 +19,10 @@ from zoo.metric import Case, Metric, register_metrics
 from zoo.objective import Terms
 
 POINTS = 2000
-"""Codes, of the first so many images, that the expectations are taken over."""
+"""Codes, each of another image, that the expectations are taken over."""
 
 CHUNK = 8_000_000
-"""Numbers held at once: codes x images x dimensions."""
+"""Numbers held at once: codes x images of a batch x dimensions."""
 
 SOURCE = "Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on Advances in Approximate Bayesian Inference"
 
@@ -31,8 +31,8 @@ SOURCE = "Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on Advances in App
     "information",
     Metric(
         "mutual_information", "mutual information", "nats per image",
-        "E[log q(z|x) - log q(z)] over one code of each of 2,000 images; q(z) is the mixture of the posteriors of all "
-        "N measured images, so that it is at most log N (9.21 for 10,000).",
+        f"E[log q(z|x) - log q(z)] over one code of each of {POINTS:,} images; q(z) is the mixture of the posteriors "
+        "of all N measured images, so that it is at most log N (9.21 for 10,000).",
         SOURCE, tolerance=0.1,
     ),
     Metric(
@@ -55,8 +55,9 @@ def measure(case: Case) -> dict[str, float]:
         return {}
 
     case.mean(terms)
-    z = torch.cat(drawn)[:POINTS]  # (P, D)
-    inside = torch.cat([posterior.log_prob(codes) for posterior, codes in zip(posteriors, drawn, strict=True)])[:POINTS]
+    chosen = case.order(len(case.images))[:POINTS].to(case.model.device)  # the images may be sorted
+    z = torch.cat(drawn)[chosen]  # (P, D)
+    inside = torch.cat([posterior.log_prob(codes) for posterior, codes in zip(posteriors, drawn, strict=True)])[chosen]
     mixture = torch.cat([_log_mixture(posteriors, part) for part in z.split(max(1, CHUNK // drawn[0].numel()))])
     mixture -= math.log(len(case.images))
     return {
@@ -67,5 +68,8 @@ def measure(case: Case) -> dict[str, float]:
 
 def _log_mixture(posteriors: list[Posterior], z: Tensor) -> Tensor:
     """log sum_n q(z|x_n): codes (P, D) → (P,)."""
-    each = [posterior.log_prob(z[:, None]) for posterior in posteriors]  # (P, B) for every batch of images
-    return torch.logsumexp(torch.cat(each, dim=1), dim=1)
+    total = z.new_full((len(z),), -math.inf)
+    for posterior in posteriors:
+        each = posterior.log_prob(z[:, None])  # (P, B), for one batch of images
+        total = torch.logaddexp(total, torch.logsumexp(each, dim=1))
+    return total

@@ -10,7 +10,7 @@ from zoo.metric import REFERENCE, Case, Metric, register_metrics
 from zoo.passes import codes
 
 NEIGHBOURS = 5
-FITTED = f"fitted to the posterior means of the first {REFERENCE:,} training images"
+FITTED = f"fitted to the posterior means of {REFERENCE:,} training images"
 
 
 @register_metrics(
@@ -35,13 +35,15 @@ def measure(case: Case) -> dict[str, float]:
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
         raise Lacking("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
+    if case.model.classes:
+        raise Lacking("its codes are given the class, and need not tell it")
     if case.images.labels is None:
         raise Lacking("the images have no classes")
     training = case.training
-    if training.labels is None:
-        raise Lacking("the training images have no classes")
-    if case.model.classes:
-        raise Lacking("its codes are given the class, and need not tell it")
+    if training.labels is None or len(training) < NEIGHBOURS or len(training.labels.unique()) < 2:
+        raise Lacking(f"it needs {NEIGHBOURS} training images of two classes")
+    if not case.codes.isfinite().all():
+        raise Lacking("its codes are not finite")
     fit = codes(case.model, training, case.data).cpu().numpy(), training.labels.numpy()
     test = case.codes.cpu().numpy(), case.images.labels.numpy()
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor
 
-from zoo.classifier import features_of, load
+from zoo.errors import Lacking
+from zoo.features import classifier_of, features_of
 from zoo.metric import Case, Metric, register_metrics
-from zoo.totals import wide
+
+LEAST = 50
 
 K = 3
 """The neighbour whose distance is the radius around a feature."""
 
 WHERE = (
-    "in the 64 features of the zoo's own classifier of the dataset (`zoo/classifier.py`), on as many samples as images"
+    "in the 64 features of the zoo's own classifier of the dataset (`zoo/features.py`), on as many samples as images"
 )
 
 
@@ -37,9 +41,11 @@ WHERE = (
     ),
 )  # fmt: skip
 def measure(case: Case) -> dict[str, float]:
-    """The images as they are, in grey levels; samples are the means of p(x|z)."""
+    """Samples are the means of p(x|z), as the images are grey levels; both are binary where the images are."""
+    if len(case.images) < LEAST:
+        raise Lacking(f"it needs at least {LEAST} images")
     device = case.model.device
-    classifier = load(case.data.name, case.model.image_shape).to(device)
+    classifier = deepcopy(classifier_of(case.data)).to(device)
     real = features_of(classifier, case.images.images, device)
     drawn = features_of(classifier, case.samples_drawn, device)
     return {
@@ -51,7 +57,7 @@ def measure(case: Case) -> dict[str, float]:
 
 def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
     """Features (N, F) → mean (F,) and covariance (F, F)."""
-    features = features.to(wide(features.device))
+    features = features.cpu().double()  # small, and the same on every device
     return features.mean(dim=0), torch.cov(features.T)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from zoo.data import as_float
 from zoo.metric import Case, Metric, register_metrics
-from zoo.passes import fitting
+from zoo.passes import fitting, measuring
 
 SECONDS = 0.3
 """Each is repeated for so long."""
@@ -37,13 +37,11 @@ def _metrics(what: str) -> tuple[Metric, Metric]:
 def measure(case: Case) -> dict[str, float]:
     """In eval mode, without gradients, images and codes already on the device."""
     found: dict[str, float] = {}
-    was_training = case.model.training
-    case.model.eval()
-    many, one = (seconds_to_code(case, size) for size in (fitting(case.images), 1))
+    with measuring(case.model):
+        many, one = (seconds_to_code(case, size) for size in (fitting(case.images), 1))
     for what in ("encode", "decode"):
         found[f"{what}_throughput"] = 1 / many[what]
         found[f"{what}_latency"] = 1000 * one[what]
-    case.model.train(was_training)
     return found
 
 
@@ -51,12 +49,11 @@ def seconds_to_code(case: Case, size: int) -> dict[str, float]:
     """Seconds per image to encode and to decode so many at once."""
     batch = case.images.first(size).to(case.model.device)
     model, x = case.model.given(batch.labels), as_float(batch.images, case.data)
-    with torch.no_grad():
-        z = model.encode(x).mean
-        return {
-            "encode": typical_seconds(lambda: model.encode(x).mean, x.device) / len(x),
-            "decode": typical_seconds(lambda: model.decode(z).mean, x.device) / len(x),
-        }
+    z = model.encode(x).mean
+    return {
+        "encode": typical_seconds(lambda: model.encode(x).mean, x.device) / len(x),
+        "decode": typical_seconds(lambda: model.decode(z).mean, x.device) / len(x),
+    }
 
 
 def typical_seconds(call: Callable[[], object], device: torch.device) -> float:

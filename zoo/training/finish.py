@@ -12,10 +12,11 @@ from zoo import figures
 from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
 from zoo.card import write_card
 from zoo.data import ImageSet, pictured
+from zoo.devices import describe
 from zoo.evaluation import measure
 from zoo.files import sha256, write_atomically
 from zoo.passes import codes
-from zoo.provenance import describe, versions
+from zoo.provenance import versions
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
