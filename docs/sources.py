@@ -71,6 +71,8 @@ def section(name: str, found: Recipe) -> str:
     settings = ", ".join(f"{key} {spelled(value)}" for key, value in model.items() if value is not None)
     optimizer = found.optimizer.model_dump(mode="json", exclude_defaults=True)
     optimizer = {"learning_rate": found.optimizer.learning_rate} | optimizer
+    if "schedule" in optimizer:
+        optimizer["schedule"] = spelled(found.optimizer.schedule.model_dump(mode="json"))  # its name is a default
     steps = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in optimizer.items() if key != "name")
     objective = found.objective.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
     goal = "".join(f", {key} {spelled(value)}" for key, value in objective.items())
