@@ -87,7 +87,7 @@ def section(name: str, found: Recipe) -> str:
     if found.source.notes:
         lines += ["", found.source.notes]
     if config:
-        shipped = "" if weights_folder(name) else " Its weights are too large to come with the package."
+        shipped = "" if weights_folder(name) else " The package has no room for its weights."
         lines += [
             "",
             f"{config.parameters:,} parameters; trained in {config.training_seconds:,.0f} s on {config.hardware}."

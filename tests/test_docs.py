@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, command, needs_mnist
+from tests.conftest import PLUGIN, ROOT, command, needs_mnist
 from zoo.catalog import list_models
 from zoo.gallery import KINDS
 
@@ -104,3 +104,13 @@ def test_the_python_of_the_page_on_pictures_runs(tmp_path: Path) -> None:
 def test_the_readme_lists_every_shipped_entry() -> None:
     for name in list_models(weights=True):
         assert f"| `{name}` |" in README
+
+
+def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "evaluation.md").read_text(), re.DOTALL)
+    (tmp_path / "brightness.py").write_text(code)
+    done = command(
+        "zoo.evaluate", trained, "--metrics", "mean_grey", "--import", PLUGIN, "--import", tmp_path / "brightness.py"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mean_grey" in done.stdout

@@ -126,7 +126,7 @@ def metadata(config: RunConfig, recipe: Recipe) -> str:
                 dataset_name=recipe.data.name,
                 dataset_split="test",
                 metric_type=name,
-                metric_name=f"{metric_of(name).heading} ({metric_of(name).unit})",
+                metric_name=f"{name} ({metric_of(name).unit})" if metric_of(name).unit else name,
                 metric_value=value,
             )
             for name, value in config.metrics["test"].items()
