@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.artifacts import CONFIG_FILE, RunConfig, read_config
+from zoo.artifacts import CONFIG_FILE, read_config
 from zoo.card import write_card
 from zoo.catalog import list_models, record_folder, weights_folder
 from zoo.evaluation import cells, headings
 from zoo.files import write_atomically
 from zoo.leaderboard import standings, to_csv
+from zoo.run_config import RunConfig
 from zoo.schema import recipe_schema
 
 ROOT = Path(__file__).resolve().parent.parent

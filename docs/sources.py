@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from math import prod
 
-from zoo.artifacts import RunConfig, read_config, read_history
+from zoo.artifacts import read_config, read_history
 from zoo.catalog import list_models, recipe, record_folder, weights_folder
 from zoo.evaluation import COLUMNS
 from zoo.metric import metric_of
+from zoo.run_config import RunConfig
 from zoo.schema import Recipe
 
 INTRODUCTION = """# The sources, their figures and ours

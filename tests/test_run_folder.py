@@ -148,7 +148,7 @@ def test_the_deterministic_prior_is_fitted_to_the_training_codes(tmp_path: Path)
     torch.testing.assert_close(state["mean"], codes.mean(dim=0), atol=1e-4, rtol=1e-4)
     covariance = state["scale_tril"] @ state["scale_tril"].T
     torch.testing.assert_close(covariance, torch.cov(codes.T, correction=0), atol=1e-3, rtol=1e-3)
-    assert set(model.config.metrics["test"]) == {"mse"} if model.config else False
+    assert set(model.config.metrics["test"]) == {"mse", "psnr"} if model.config else False
 
 
 @pytest.mark.gpu

@@ -16,7 +16,7 @@ from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, Prior,
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.artifacts import RunConfig
+    from zoo.run_config import RunConfig
 
 
 class Model(Protocol):

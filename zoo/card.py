@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from zoo.artifacts import RunConfig
 from zoo.configs import spell
 from zoo.metric import metric_of
 from zoo.registry import VARIANTS
+from zoo.run_config import RunConfig
 from zoo.schema import Recipe
 from zoo.spread import over_seeds
 

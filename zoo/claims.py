@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from zoo.artifacts import RunConfig
 from zoo.data import ImageSet, Split
 from zoo.errors import ZooError
 from zoo.evaluation import Found, evaluate
 from zoo.metric import Case, family_of, metric_of
+from zoo.run_config import RunConfig
 
 Images = Callable[[Split], ImageSet]
 """Gives the images of a split."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from zoo.artifacts import RunConfig
 from zoo.metric import metric_of
+from zoo.run_config import RunConfig
 
 
 def over_seeds(config: RunConfig, name: str) -> str:

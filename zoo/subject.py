@@ -13,11 +13,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo.artifacts import RunConfig, Snapshots, load, read_config, read_snapshots, resolve
+from zoo.artifacts import Snapshots, load, read_config, read_snapshots, resolve
 from zoo.autoencoder import Autoencoder
 from zoo.data import ImageSet, Split, load_images, pictured
 from zoo.devices import isolated_randomness
 from zoo.errors import Lacking, ZooError
+from zoo.run_config import RunConfig
 
 MOST, MOST_IN_MAP = 1000, 100
 """Images in a grid, and along the side of a map."""

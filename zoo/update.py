@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from zoo.artifacts import CONFIG_FILE, Evaluation, Repetition, RunConfig, read_config
+from zoo.artifacts import CONFIG_FILE, read_config
 from zoo.card import write_card
 from zoo.claims import check_images
 from zoo.data import Split
@@ -16,6 +16,7 @@ from zoo.evaluation import BASIC, evaluate, in_order, measure_on_glyphs
 from zoo.files import write_atomically
 from zoo.metric import Case
 from zoo.provenance import LIBRARIES, MEASURING, versions
+from zoo.run_config import Evaluation, Repetition, RunConfig
 from zoo.subject import Subject
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from zoo.artifacts import RunConfig, read_config
+from zoo.artifacts import read_config
 from zoo.card import write_card
 from zoo.catalog import recipe, recipe_paths, record_folder
 from zoo.claims import statements
@@ -20,6 +20,7 @@ from zoo.errors import Lacking, ZooError
 from zoo.evaluation import measure_on_glyphs
 from zoo.metric import metric_of
 from zoo.provenance import versions
+from zoo.run_config import RunConfig
 from zoo.subject import Subject
 from zoo.training.run import train
 

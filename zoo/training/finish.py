@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from zoo import figures
-from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE, DatasetRecord, RunConfig
+from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE
 from zoo.card import write_card
 from zoo.data import ImageSet, pictured
 from zoo.devices import describe
@@ -17,6 +17,7 @@ from zoo.evaluation import measure
 from zoo.files import sha256, write_atomically
 from zoo.passes import codes
 from zoo.provenance import versions
+from zoo.run_config import DatasetRecord, RunConfig
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
