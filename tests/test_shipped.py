@@ -141,7 +141,7 @@ def test_measured_again_on_real_data_the_claims_about_the_test_images_are_kept(n
 @pytest.mark.parametrize("name", ["linear_vae_mnist", "ae_mnist"])
 def test_measured_again_on_real_data_all_of_the_card_is_right(name: str) -> None:
     verdicts = check(lambda split: case(name, split), [s for s in statements(card(name)) if "nll" not in s.metric])
-    assert len(verdicts) > 15
+    assert len(verdicts) > 10
     assert [verdict for verdict in verdicts if not verdict.kept] == []
 
 
