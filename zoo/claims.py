@@ -11,9 +11,6 @@ from zoo.evaluation import Found, evaluate
 from zoo.metric import Case, family_of, metric_of
 from zoo.run_config import RunConfig
 
-Images = Callable[[Split], ImageSet]
-"""Gives the images of a split."""
-
 
 @dataclass(frozen=True)
 class Statement:

@@ -92,11 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def shipped_entries(data: str) -> list[str]:
-    """The entries with weights that were trained on a dataset."""
-    trained_on = {
-        name: json.loads(path.read_text(encoding="utf-8"))["data"]["name"] for name, path in recipe_paths().items()
-    }
-    return [name for name in list_models(weights=True) if trained_on[name] == data]
+    """The entries with weights that were trained on a dataset as it is: binarised, it is another one."""
+    trained_on = {name: json.loads(path.read_text(encoding="utf-8"))["data"] for name, path in recipe_paths().items()}
+    entries = list_models(weights=True)
+    return [
+        name
+        for name in entries
+        if trained_on[name]["name"] == data and trained_on[name].get("binarization", "none") == "none"
+    ]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module, resources
 from typing import Literal
 
@@ -170,10 +170,15 @@ def register_metrics(name: str, *metrics: Metric, on_request: bool = False) -> C
 
 def families() -> dict[str, Family]:
     """Every family by name, sorted: the files of :mod:`zoo.metrics`, and what the running program has registered."""
+    _import_shipped()
+    return dict(sorted(_REGISTERED.items()))
+
+
+@cache
+def _import_shipped() -> None:
     for file in resources.files("zoo.metrics").iterdir():
         if file.name.endswith(".py") and not file.name.startswith("_"):
             import_module(f"zoo.metrics.{file.name[:-3]}")
-    return dict(sorted(_REGISTERED.items()))
 
 
 def family_of(name: str) -> Family:
