@@ -11,12 +11,12 @@ from matplotlib.image import imread
 from PIL import Image
 
 from tests.conftest import CPU, PLUGIN, command, tiny_recipe
-from zoo.artifacts import load
 from zoo.compare import main, shipped_entries
 from zoo.comparison import compare
 from zoo.data import load_images
 from zoo.errors import ZooError
 from zoo.evaluation import measure
+from zoo.loading import load
 from zoo.training.run import train
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tests.conftest import CPU, tiny_recipe, trainer
-from zoo.artifacts import load
 from zoo.builder import build
 from zoo.data import ImageSet, load_images
 from zoo.errors import ZooError
 from zoo.evaluation import measure
+from zoo.loading import load
 from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order
 from zoo.training.run import train
 from zoo.training.trainer import Trainer

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from tests.conftest import CPU, PLUGIN, ROOT, tiny_fields, tiny_recipe
-from zoo.artifacts import load
 from zoo.data import ImageSet
 from zoo.errors import ZooError
+from zoo.loading import load
 from zoo.training.batches import Resident, epoch_order
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.distributed import World, noise_seed

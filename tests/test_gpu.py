@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.conftest import SHIPPED_VARIANTS, needs_mnist, tiny_recipe, weights
-from zoo.artifacts import load
 from zoo.builder import build, build_objective
 from zoo.claims import check, statements
 from zoo.cli import find_recipe
 from zoo.data import Split, load_images
+from zoo.loading import load
 from zoo.metric import Case
 from zoo.objectives.elbo import ELBO
 from zoo.schema import Recipe

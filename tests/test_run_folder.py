@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from tests.conftest import CPU, PLUGIN, ROOT, SHIPPED_VARIANTS, tiny_recipe, weights
-from zoo.artifacts import load
 from zoo.data import load_images
 from zoo.errors import ZooError
+from zoo.loading import load
 from zoo.training import run
 from zoo.training.run import train
 from zoo.training.trainer import Divergence

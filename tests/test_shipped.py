@@ -15,12 +15,13 @@ from torch import nn
 
 import zoo
 from tests.conftest import needs_fashion_mnist, needs_mnist
-from zoo.artifacts import RUN_FILES, load, read_config
+from zoo.artifacts import RUN_FILES, read_config
 from zoo.catalog import PACKAGE, WEIGHTS, list_models, record_folder, weights_folder
 from zoo.claims import check, statements
 from zoo.data import Split, load_images
 from zoo.datasets import fashion_mnist, mnist
 from zoo.evaluation import measure_on_glyphs
+from zoo.loading import load
 from zoo.metric import Case, metric_of
 from zoo.run_config import RunConfig
 from zoo.sections import Claim

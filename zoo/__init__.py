@@ -16,18 +16,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.artifacts import load as load
+    from zoo import hub as hub
     from zoo.builder import build as build
     from zoo.catalog import list_models as list_models
     from zoo.catalog import recipe as recipe
     from zoo.errors import ZooError as ZooError
+    from zoo.loading import load as load
     from zoo.registry import list_variants as list_variants
     from zoo.registry import register_dataset as register_dataset
     from zoo.registry import register_objective as register_objective
     from zoo.registry import register_variant as register_variant
 
 _HOME = {
-    "load": "zoo.artifacts",
+    "load": "zoo.loading",
     "build": "zoo.builder",
     "list_models": "zoo.catalog",
     "recipe": "zoo.catalog",
@@ -38,11 +39,13 @@ _HOME = {
     "ZooError": "zoo.errors",
 }
 
-__all__ = list(_HOME)
+__all__ = [*_HOME, "hub"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "hub":
+        return import_module("zoo.hub")
     if name not in _HOME:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -1,4 +1,4 @@
-"""The run folder: what training writes, what ``zoo.load`` reads and what the Hub holds, in one layout.
+"""The run folder, read strictly: what training writes, what ``zoo.load`` reads and what the Hub holds, in one layout.
 
 =========================  ==================================================================================
 ``model.safetensors``      the weights
@@ -7,12 +7,13 @@
 ``metrics.jsonl``          one line per epoch
 ``snapshots.safetensors``  reconstructions of the same images as training went on
 ``*.png``                  loss curves, reconstructions, samples
+``hub.json``               only in a folder that was pulled: which commit it is
 =========================  ==================================================================================
 """
 
 from __future__ import annotations
 
-import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,48 +26,26 @@ from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build_variant
-from zoo.catalog import recipe_paths, weights_folder
 from zoo.devices import choose_device
-from zoo.errors import UnknownNameError, ZooError
+from zoo.errors import ZooError, first_line
 from zoo.files import sha256
 from zoo.parsing import explain, parse_json
 from zoo.run_config import EpochRow, RunConfig
 
+CARD_FILE = "README.md"
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 PICTURES = ("loss_curves.png", "reconstructions.png", "samples.png")
 METRICS_FILE = "metrics.jsonl"
 SNAPSHOTS_FILE = "snapshots.safetensors"
-RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, "README.md", METRICS_FILE, SNAPSHOTS_FILE, *PICTURES})
-"""All that a run folder holds."""
+RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPSHOTS_FILE, *PICTURES})
+"""All that training writes into a run folder."""
 
+PIN_FILE = "hub.json"
+"""Which commit on the Hub a folder was pulled from, as :class:`~zoo.sections.HubPin`."""
 
-def resolve(source: str | os.PathLike[str]) -> Path:
-    """The run folder that ``source`` names: an entry, or a folder written as a path (``./runs/mine``).
-
-    Raises:
-        ZooError: neither; the message shows the right spelling or the close match.
-    """
-    if isinstance(source, os.PathLike):
-        return Path(source)
-    if source.startswith("hf-hub:"):
-        raise ZooError(
-            f"{source}: this version cannot load from the Hub; download the repository and load it as ./FOLDER"
-        )
-    if source.startswith((".", "/", "~")) or Path(source).is_absolute():
-        return Path(os.path.expanduser(source))
-    if "/" in source or os.sep in source:
-        raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or hf-hub:{source}")
-    folder = weights_folder(source)
-    if folder:
-        return folder
-    if source in recipe_paths():
-        raise ZooError(
-            f"the entry {source!r} has a recipe but no shipped weights; train it with "
-            f"`python -m zoo.train {source}` and load ./runs/{source}"
-        )
-    folder_hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
-    raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
+LARGEST_CONFIG, LARGEST_RECORD, LONGEST_HEADER = 4 * 2**20, 256 * 2**20, 4 * 2**20
+"""Bytes of ``config.json``, of any other record, and of the header in front of the weights."""
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -76,7 +55,7 @@ def read_config(folder: Path) -> RunConfig:
         ZooError: the folder or the file is missing, or it is not what training writes.
     """
     path = folder / CONFIG_FILE
-    text = _read(path).decode("utf-8", errors="replace")
+    text = read_file(path, LARGEST_CONFIG).decode("utf-8", errors="replace")
     fields = parse_json(text, str(path))
     try:
         return RunConfig.model_validate(fields)
@@ -103,7 +82,7 @@ def read_snapshots(folder: Path) -> Snapshots:
     if folder.is_dir() and not path.exists():
         raise ZooError(f"{folder} keeps no snapshots of its training; train it again to have some")
     try:
-        found = load_tensors(_read(path))
+        found = load_tensors(read_file(path, LARGEST_RECORD))
         epochs, x, y = found["epochs"].tolist(), found["originals"], found["reconstructions"]
         kinds = (found["epochs"].dtype, x.dtype, y.dtype)
         if kinds != (torch.int64, torch.uint8, torch.uint8) or found["epochs"].dim() != 1 or x.dim() != 4:
@@ -122,7 +101,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         ZooError: it is missing or not what training writes.
     """
     path = folder / METRICS_FILE
-    lines = _read(path).decode("utf-8", errors="replace").splitlines()
+    lines = read_file(path, LARGEST_RECORD).decode("utf-8", errors="replace").splitlines()
     rows = [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     try:
         epochs = [EpochRow.model_validate(row) for row in rows]
@@ -134,32 +113,27 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     return [row.model_dump() for row in epochs]
 
 
-def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> Autoencoder:
-    """A trained model in eval mode, with its ``config`` (recipe, metrics, provenance).
-
-    Args:
-        source: an entry's name, or a run folder as a path: ``"conv_vae_mnist"``, ``"./runs/mine"``.
-        device: where to put it; ``"auto"`` takes the best there is.
+def load_folder(folder: Path, device: str | torch.device = "cpu") -> Autoencoder:
+    """The model of a run folder, in eval mode, with its ``config``.
 
     Raises:
-        ZooError: no such entry or folder, a file is missing or damaged, or the weights do not fit the recipe.
+        ZooError: a file is missing or damaged, or the weights do not fit the recipe.
     """
-    folder = resolve(source)
     config = read_config(folder)
     section = config.model_section()
-    content = _read(folder / WEIGHTS_FILE)
-    if sha256(content) != config.weights_sha256:
-        raise ZooError(
-            f"{folder / WEIGHTS_FILE} is damaged or not the file that {CONFIG_FILE} describes: its sha256 differs; "
-            f"restore it or train again"
-        )
+    path = folder / WEIGHTS_FILE
     with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
+        with torch.device("meta"):  # what a config asks for is looked at before memory is given to it
+            expected = build_variant(section, config.image_shape).state_dict()
+        content = read_file(path, sum(tensor.nbytes for tensor in expected.values()) + LONGEST_HEADER)
+        if sha256(content) != config.weights_sha256:
+            raise ZooError(
+                f"{path} is damaged or not the file that {CONFIG_FILE} describes: its sha256 differs; restore it or "
+                f"train again"
+            )
+        weights = _parse_weights(content, path)
+        _check_fit(expected, weights, folder)
         model = build_variant(section, config.image_shape)
-    try:
-        weights = load_tensors(content)
-    except SafetensorError as error:
-        raise ZooError(f"{folder / WEIGHTS_FILE} is no valid safetensors file ({error})") from error
-    _check_fit(model.state_dict(), weights, folder)
     model.load_state_dict(weights, strict=True)
     if config.parameters != model.parameter_count:
         raise ZooError(f"{folder / CONFIG_FILE} states another number of parameters than its model has")
@@ -167,10 +141,30 @@ def load(source: str | os.PathLike[str], device: str | torch.device = "cpu") -> 
     return model.eval().to(choose_device(str(device)))
 
 
-def _read(path: Path) -> bytes:
+def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Tensors by name; nothing in safetensors can be more than that."""
+    if int.from_bytes(content[:8], "little") > LONGEST_HEADER:
+        raise ZooError(f"{path} is no valid safetensors file (its header is longer than any model's)")
+    try:
+        return load_tensors(content)
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ZooError(f"{path} is no valid safetensors file ({first_line(error)})") from error
+
+
+def read_file(path: Path, largest: int = LARGEST_RECORD) -> bytes:
+    """A file's content.
+
+    Raises:
+        ZooError: it is missing, no regular file, or larger than what belongs there.
+    """
     if not path.parent.is_dir():
         raise ZooError(f"there is no folder {path.parent}")
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
+            raise ZooError(f"{path} is no file")
+        if status.st_size > largest:
+            raise ZooError(f"{path} has {status.st_size:,} bytes, more than such a file can have ({largest:,})")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ZooError(f"{path.parent} is not a whole run folder: {path.name} is missing") from error

@@ -55,6 +55,9 @@ class Autoencoder(nn.Module):
     config: RunConfig | None = None
     """``config.json``, where the model was loaded: recipe, metrics and provenance."""
 
+    origin: str | None = None
+    """Where it was loaded from."""
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 from zoo.configs import spell
+from zoo.files import sha256
 from zoo.metric import metric_of
 from zoo.registry import VARIANTS
 from zoo.run_config import RunConfig
@@ -12,8 +14,35 @@ from zoo.schema import Recipe
 from zoo.spread import over_seeds
 
 
-def write_card(config: RunConfig) -> str:
-    """Markdown with the Hub's metadata on top."""
+def write_card(config: RunConfig, place: str | None = None) -> str:
+    """Markdown with the Hub's metadata on top, and a mark at the end by which it is known to be unchanged.
+
+    Args:
+        config: what is known of the model.
+        place: what ``zoo.load`` takes; None: the folder with the model's name.
+    """
+    text = _card(config, place or f"./{config.name}")
+    return text + MARK.format(sha256(text.encode()))
+
+
+def is_generated(card: str) -> bool:
+    """Whether a card is as :func:`write_card` wrote it, in this version or an earlier one."""
+    text, mark, _ = card.partition(MARK.split("{}")[0])
+    return bool(mark) and card == text + MARK.format(sha256(text.encode()))
+
+
+def place_in(card: str) -> str | None:
+    """What a card tells to load."""
+    found = re.search(r'^model = zoo\.load\("([^"\n]+)"\)$', card, re.MULTILINE)
+    return found[1] if found else None
+
+
+MARK = """
+<!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays as it is when it is pushed again. -->
+"""
+
+
+def _card(config: RunConfig, place: str) -> str:
     recipe = config.checked_recipe
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     variant = VARIANTS.get(recipe.model.variant)
@@ -25,7 +54,9 @@ def write_card(config: RunConfig) -> str:
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
-    labels = ", labels" if hasattr(recipe.model, "classes") else ""
+    classes = getattr(recipe.model, "classes", 0)
+    given, labels = (", labels=labels", ", labels") if classes else ("", "")
+    needs, making = ("import torch\n\n", f"labels = torch.arange(16) % {classes}\n") if classes else ("", "")
     return f"""---
 {metadata(config, recipe)}
 ---
@@ -36,11 +67,11 @@ def write_card(config: RunConfig) -> str:
 {config.parameters:,} parameters, images of {spell(config.image_shape)} (channels, height, width).
 
 ```python
-import zoo
+{needs}import zoo
 
-model = zoo.load("./{config.name}")  # this folder
-reconstructions = model.reconstruct(images{labels})  # (N, {", ".join(map(str, config.image_shape))}) in [0, 1]
-samples = model.sample(16)
+model = zoo.load("{place}")
+{making}images = model.sample(16{given})  # (16, {", ".join(map(str, config.image_shape))}) in [0, 1]
+reconstructions = model.reconstruct(images{labels})
 ```
 
 ## Metrics
@@ -50,7 +81,7 @@ the {config.dataset["train"].images:,} that it did. {spread(config, recipe)}
 
 {metrics_table(config)}
 
-`python -m zoo.evaluate --list` says what each is; `python -m zoo.evaluate ./{config.name} --check` measures them again.
+`python -m zoo.evaluate --list` says what each is; `python -m zoo.evaluate {place} --check` measures them again.
 {measured_on(config)}{claims}
 
 ![Loss curves](loss_curves.png)

@@ -44,6 +44,16 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: objec
 def add_common(parser: argparse.ArgumentParser) -> None:
     """The options that every command has."""
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    add_imports(parser)
+
+
+def add_hub(parser: argparse.ArgumentParser) -> None:
+    """Which Hub; the token is never an argument, where others could see it."""
+    parser.add_argument("--endpoint", metavar="URL", help="of the Hub (default: HF_ENDPOINT, or the public one)")
+
+
+def add_imports(parser: argparse.ArgumentParser) -> None:
+    """Users' own variants, objectives and datasets."""
     parser.add_argument(
         "--import",
         dest="imports",
@@ -71,6 +81,11 @@ def import_files(files: Sequence[str]) -> None:
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
             place = f", line {lines[-1]}" if lines else ""
             raise ZooError(f"--import {file}{place}: {type(error).__name__}: {error}") from error
+
+
+def as_path(folder: Path) -> str:
+    """As ``zoo.load`` takes a folder: ``./mine``."""
+    return str(folder) if folder.is_absolute() or str(folder).startswith(".") else f"./{folder}"
 
 
 def expand_recipes(sources: Sequence[str], *, everything: bool = False) -> list[str]:

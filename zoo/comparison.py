@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from zoo.artifacts import load
 from zoo.autoencoder import Autoencoder
 from zoo.configs import DatasetConfig, spell
 from zoo.data import ImageSet, load_images, pictured
 from zoo.errors import ZooError
 from zoo.evaluation import measure
 from zoo.figures import Row, comparison
+from zoo.loading import load
 from zoo.run_config import RunConfig
 from zoo.schema import parse_data
 

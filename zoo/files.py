@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 from zoo.errors import ZooError
@@ -30,6 +31,25 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise ZooError(f"cannot write {path}: {error.strerror}; what was there before is unchanged") from error
 
 
+def replace_folder(complete: Path, out: Path) -> None:
+    """Rename ``complete`` to ``out``, in place of an older folder, or leave both as they are.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
+    if out.exists():
+        out.rename(replaced)
+    try:
+        complete.rename(out)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(out)
+        raise
+    for older in out.parent.glob(f".{out.name}.replaced-*"):  # also of a process that was killed here
+        shutil.rmtree(older, ignore_errors=True)
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and those above it.
 
@@ -40,6 +60,19 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ZooError(f"cannot create the folder {path}: {error.strerror}; choose another one with --out") from error
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal digest.
+
+    Raises:
+        ZooError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror}") from error
 
 
 def sha256(content: bytes) -> str:

@@ -19,7 +19,7 @@ from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.parsing import override, parse_json, validate
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
-from zoo.sections import Claim, Execution, Optimizer, Source, Training
+from zoo.sections import Claim, Execution, HubPin, Optimizer, Source, Training
 
 DataT = TypeVar("DataT", bound=DatasetConfig)
 ModelT = TypeVar("ModelT", bound=VariantConfig)
@@ -43,10 +43,11 @@ class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
     execution: Execution = Execution()
     source: Source = Source()
     claims: tuple[Claim, ...] = ()
+    hub: HubPin | None = Field(None, description="Where the weights are, if the package has no room for them.")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it, every default written out."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"schema_uri"})
+        return self.model_dump(mode="json", by_alias=True, exclude={"schema_uri", "hub"})
 
     def digest(self) -> str:
         """sha256 over the sections that determine the weights; words and claims may change without changing it."""

@@ -206,6 +206,14 @@ class Source(Section):
     notes: str = Field("", description="What else differs from the source and why.")
 
 
+class HubPin(Section):
+    """Where on the Hub the entry's weights are, for good."""
+
+    repo: str = Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", description="`owner/name`.")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The commit.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of `model.safetensors`.")
+
+
 class Claim(Section):
     """A metric value that the entry's card states and that can be measured again."""
 

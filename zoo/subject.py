@@ -13,11 +13,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo.artifacts import Snapshots, load, read_config, read_snapshots, resolve
+from zoo.artifacts import Snapshots, load_folder, read_config, read_snapshots
 from zoo.autoencoder import Autoencoder
 from zoo.data import ImageSet, Split, load_images, pictured
 from zoo.devices import isolated_randomness
 from zoo.errors import Lacking, ZooError
+from zoo.loading import Found, find
 from zoo.run_config import RunConfig
 
 MOST, MOST_IN_MAP = 1000, 100
@@ -60,9 +61,14 @@ class Subject:
     loaded: dict[Split, ImageSet | Lacking] = field(default_factory=dict, init=False)
 
     @cached_property
+    def found(self) -> Found:
+        """The run folder, and where it comes from."""
+        return find(self.source, whole=True)
+
+    @property
     def folder(self) -> Path:
         """The run folder."""
-        return resolve(self.source)
+        return self.found.folder
 
     @cached_property
     def config(self) -> RunConfig:
@@ -72,7 +78,7 @@ class Subject:
     @cached_property
     def model(self) -> Autoencoder:
         """In eval mode."""
-        return load(self.source, self.device)
+        return load_folder(self.folder, self.device)
 
     @cached_property
     def snapshots(self) -> Snapshots:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from zoo.artifacts import read_config
-from zoo.card import write_card
+from zoo.card import place_in, write_card
 from zoo.catalog import recipe, recipe_paths, record_folder
 from zoo.claims import statements
 from zoo.data import Split
@@ -42,6 +42,7 @@ class Check:
 def verify(subject: Subject) -> Iterator[Check]:
     """Everything that can be checked without training; a card that cannot be read is an error."""
     config = subject.config
+    yield Check("origin", None, subject.found.origin)
     yield Check("recipe", digest(config.recipe) == config.recipe_sha256, f"sha256 {config.recipe_sha256}")
     if config.name in recipe_paths():
         same = recipe(config.name).digest() == config.checked_recipe.digest()
@@ -67,7 +68,7 @@ def _card(subject: Subject) -> Check:
         written = (subject.folder / "README.md").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return Check("card", False, f"README.md cannot be read ({error})")
-    same = written == write_card(subject.config)
+    same = written == write_card(subject.config, place_in(written))
     words = "says what config.json does" if same else "is not what this version writes: changed by hand, or older"
     return Check("card", same, f"README.md {words}")
 

@@ -5,7 +5,6 @@ So a run folder is never half written, and one that is trained again stays whole
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from zoo.artifacts import CONFIG_FILE, RUN_FILES, read_config
+from zoo.artifacts import CONFIG_FILE, PIN_FILE, RUN_FILES, read_config
 from zoo.errors import ZooError
-from zoo.files import make_folder
+from zoo.files import make_folder, replace_folder
 from zoo.schema import Recipe
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -79,7 +78,7 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
 def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse to touch what is there, unless it is a run's and was asked for; see :func:`reserved`."""
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        if not out.is_dir() or {path.name for path in out.iterdir()} - {*RUN_FILES, CHECKPOINT_FILE}:
+        if not out.is_dir() or {path.name for path in out.iterdir()} - {*RUN_FILES, PIN_FILE, CHECKPOINT_FILE}:
             raise ZooError(f"{out} holds files that no run has written; choose another place with --out")
         if not overwrite:
             raise ZooError(f"{out} is there already; --overwrite trains it again, --out writes elsewhere")
@@ -90,18 +89,8 @@ def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> No
 
 def publish(partial: Path, out: Path) -> None:
     """Turn a complete partial folder into the run folder, in place of an older one, or leave both as they are."""
-    replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
     try:
-        if out.exists():
-            out.rename(replaced)
-        try:
-            partial.rename(out)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(out)
-            raise
+        replace_folder(partial, out)
         (out / CHECKPOINT_FILE).unlink()
     except OSError as error:
         raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the new run is complete there") from error
-    for older in out.parent.glob(f".{out.name}.replaced-*"):  # also of a process that was killed here
-        shutil.rmtree(older, ignore_errors=True)

@@ -1,0 +1,12 @@
+"""The Hugging Face Hub: run folders go there in one commit and come back pinned to it.
+
+>>> from zoo import hub
+>>> pushed = hub.push("./runs/my_pictures", "me/my-pictures")  # doctest: +SKIP
+>>> hub.pull(str(pushed.address), to="somewhere")  # doctest: +SKIP
+"""
+
+from zoo.hub.address import Address
+from zoo.hub.download import Pulled, pull
+from zoo.hub.upload import Plan, Pushed, Upload, push
+
+__all__ = ["Address", "Plan", "Pulled", "Pushed", "Upload", "pull", "push"]

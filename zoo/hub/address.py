@@ -1,0 +1,60 @@
+"""``hf-hub:owner/name@revision``: where on the Hub a model is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from zoo.errors import ZooError
+
+PREFIX = "hf-hub:"
+MAIN = "main"
+COMMIT = r"^[0-9a-f]{40}$"
+REPOSITORY = r"^(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?/[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$"
+"""As the Hub allows it; ASCII only, so that no letter can pass for another."""
+_REVISION = r"^(?!.*(//|\.\.))[A-Za-z0-9_]([A-Za-z0-9._/-]*[A-Za-z0-9_])?$"
+_LONGEST = 96
+"""Characters of a repository's name, on the Hub."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A repository and a revision: a branch, a tag, a pull request's ``refs/pr/1``, or a commit.
+
+    Raises:
+        ZooError: on construction, if the Hub could not have such a repository or revision.
+    """
+
+    repository: str
+    revision: str = MAIN
+
+    def __post_init__(self) -> None:
+        name = self.repository
+        if not re.match(REPOSITORY, name) or len(name) > _LONGEST or name.endswith(".git"):
+            raise ZooError(
+                f"{name[:_LONGEST]!r} is no repository on the Hub; write owner/name, of letters, digits, '.', '_' and "
+                f"'-' ({PREFIX}owner/name@revision where a model is meant)"
+            )
+        if not re.match(_REVISION, self.revision) or len(self.revision) > 200:
+            raise ZooError(
+                f"{self.revision[:200]!r} is no revision of {name}; write a branch, a tag or a commit, as in "
+                f"{PREFIX}{name}@{MAIN}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``."""
+        repository, at, revision = text.removeprefix(PREFIX).partition("@")
+        return cls(repository, revision if at else MAIN)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it names one commit, which can never hold anything else."""
+        return re.match(COMMIT, self.revision) is not None
+
+    def at(self, revision: str) -> Address:
+        """The same repository at another revision."""
+        return replace(self, revision=revision)
+
+    def __str__(self) -> str:
+        return f"{PREFIX}{self.repository}" + (f"@{self.revision}" if self.revision != MAIN else "")

@@ -1,0 +1,234 @@
+"""From the Hub: what is there is looked at first, then fetched at one commit, into the cache that all tools share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+from zoo.artifacts import (
+    CONFIG_FILE,
+    LARGEST_CONFIG,
+    LARGEST_RECORD,
+    RUN_FILES,
+    WEIGHTS_FILE,
+    read_config,
+)
+from zoo.errors import ZooError
+from zoo.files import sha256, sha256_of_file
+from zoo.hub.address import COMMIT, Address
+from zoo.hub.client import Hub, Offline, Unreachable
+
+ESSENTIAL = frozenset({CONFIG_FILE, WEIGHTS_FILE})
+PICKLES = (".bin", ".ckpt", ".h5", ".joblib", ".keras", ".pickle", ".pkl", ".pt", ".pth")
+"""Endings of weights that run code when they are opened, or may."""
+
+LIMIT = 2 * 2**30
+"""Bytes of the weights, unless more is allowed."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Files of one commit, in the cache."""
+
+    folder: Path
+    address: Address
+    """Pinned to the commit."""
+    downloaded: bool
+    """Whether the weights came now."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a repository holds at one commit."""
+
+    commit: str
+    private: bool
+    sizes: dict[str, int]
+    """File → bytes."""
+    blobs: dict[str, str]
+    """File → git's identifier of its content, a sha1."""
+    large: dict[str, str]
+    """Large file → sha256 of its content."""
+
+    def holds(self, name: str, content: bytes) -> bool:
+        """Whether a file has this content."""
+        if name in self.large:
+            return self.large[name] == sha256(content)
+        blob = b"blob %d\0%s" % (len(content), content)
+        return self.blobs.get(name) == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+
+
+def fetch(
+    address: Address, hub: Hub, *, whole: bool = False, weights_sha256: str | None = None, limit: int = LIMIT
+) -> Snapshot:
+    """The files of a model, from the cache or the Hub; the weights are those that its config describes.
+
+    A commit that is in the cache costs no request. Without a network, what the cache holds of a branch is taken.
+
+    Args:
+        address: where.
+        hub: whom to ask.
+        whole: fetch also what is not needed to load it: card, pictures, history, snapshots.
+        weights_sha256: what the weights must have.
+        limit: bytes of the weights.
+
+    Raises:
+        ZooError: there is no such model, it is too large, incomplete, holds pickles only, or is not what was expected.
+    """
+    if address.pinned and (folder := cached(address, RUN_FILES if whole else ESSENTIAL)):
+        return _verified(Snapshot(folder, address, downloaded=False), weights_sha256)
+    try:
+        listing = look(address, hub)
+    except Unreachable as error:
+        folder = cached(address, ESSENTIAL)
+        if not folder:
+            raise
+        found = address.at(folder.name)
+        if not address.pinned and not isinstance(error, Offline):
+            warnings.warn(f"{error}; meanwhile, {found} is taken from the cache", stacklevel=2)
+        return _verified(Snapshot(folder, found, downloaded=False), weights_sha256)
+    check_usable(listing, address, limit)
+    names = listing.sizes.keys() & (RUN_FILES if whole else ESSENTIAL)
+    found = address.at(listing.commit)
+    downloaded = cached(found, ESSENTIAL) is None
+    # The config by the revision's own name, which the cache then knows without a network.
+    folder = download(address, hub, CONFIG_FILE, listing).parent
+    expected = read_config(folder).weights_sha256
+    if listing.large.get(WEIGHTS_FILE, expected) != expected or (weights_sha256 or expected) != expected:
+        raise ZooError(f"the weights of {found} are not those that its {CONFIG_FILE} or the pin names")
+    for name in sorted(names - {CONFIG_FILE}):
+        download(found, hub, name, listing)
+    return _verified(Snapshot(folder, found, downloaded), weights_sha256)
+
+
+def cached(address: Address, names: Iterable[str]) -> Path | None:
+    """The folder in the cache that has all these files of a revision, as far as the cache knows what it is."""
+    found = [try_to_load_from_cache(address.repository, name, revision=address.revision) for name in names]
+    folders = {Path(path).parent for path in found if isinstance(path, str)}
+    return folders.pop() if len(folders) == 1 and all(isinstance(path, str) for path in found) else None
+
+
+def look(address: Address, hub: Hub) -> Listing:
+    """What is there, before anything is downloaded.
+
+    Raises:
+        ZooError: there is no such repository or revision, or no network.
+    """
+    with hub.explaining(address):
+        info = hub.api.model_info(address.repository, revision=address.revision, files_metadata=True)
+        if not re.match(COMMIT, str(info.sha)):
+            raise ValueError("a revision without a commit")
+        siblings = {file.rfilename: file for file in info.siblings or []}
+        return Listing(
+            commit=str(info.sha),
+            private=bool(info.private),
+            sizes={name: int(file.size or 0) for name, file in siblings.items()},
+            blobs={name: str(file.blob_id) for name, file in siblings.items()},
+            large={name: file.lfs.sha256 for name, file in siblings.items() if file.lfs},
+        )
+
+
+def check_usable(listing: Listing, address: Address, limit: int) -> None:
+    """Raises: ZooError: this is no model of the zoo, or its files are too large."""
+    missing = sorted(ESSENTIAL - listing.sizes.keys())
+    if missing:
+        pickles = sorted(name for name in listing.sizes if name.endswith(PICKLES))
+        if pickles and WEIGHTS_FILE in missing:
+            raise ZooError(
+                f"{address} has its weights in {', '.join(pickles[:3])} only: such files can run code when they are "
+                f"opened, and the zoo never does; ask for {WEIGHTS_FILE}"
+            )
+        raise ZooError(f"{address} holds no model of the zoo: {' and '.join(missing)} missing")
+    for name in RUN_FILES & listing.sizes.keys():
+        largest = {WEIGHTS_FILE: limit, CONFIG_FILE: LARGEST_CONFIG}.get(name, LARGEST_RECORD)
+        if not 0 <= listing.sizes[name] <= largest:
+            more = "; allow more with --max-bytes" if name == WEIGHTS_FILE else ""
+            raise ZooError(f"{name} of {address} has {listing.sizes[name]:,} bytes, more than {largest:,}{more}")
+
+
+def download(address: Address, hub: Hub, name: str, listing: Listing) -> Path:
+    """One file, in the cache, if it is not there.
+
+    Raises:
+        ZooError: it cannot be had, or is not what the listing says.
+    """
+    known = cached(address.at(listing.commit), [name])
+    if known and address.pinned:
+        return known / name
+    size = listing.sizes[name]
+    with hub.explaining(address, name):
+        url = hf_hub_url(address.repository, name, revision=address.revision, endpoint=hub.endpoint)
+        file = get_hf_file_metadata(url, token=hub.token, endpoint=hub.endpoint, **hub.library)
+        if file.commit_hash != listing.commit:
+            raise ZooError(f"{address} has changed in this moment; try again")
+        # The client names files in the cache after the ETag.
+        if not re.match(r"^[0-9A-Za-z-]{1,200}$", file.etag or "") or file.size not in (None, size):
+            raise ValueError(f"{name} is announced with other properties than it has")
+        path = Path(
+            hf_hub_download(
+                address.repository,
+                name,
+                revision=address.revision,
+                endpoint=hub.endpoint,
+                token=hub.token,
+                tqdm_class=_no_more_than(size),
+                **hub.library,
+            )
+        )
+    if path.parent.name != listing.commit:
+        raise ZooError(f"{address} has changed in this moment; try again")
+    return path
+
+
+def _no_more_than(size: int) -> type[Any]:
+    """A progress bar that stops a server from sending more than it has announced."""
+
+    class Bounded(tqdm):
+        received = 0
+
+        def update(self, n: float | None = 1) -> Any:
+            self.received += int(n or 0)
+            if self.received > size:
+                raise ZooError(f"the server sends more than the {size:,} bytes that it announced; nothing was kept")
+            return super().update(n)
+
+    return Bounded
+
+
+def _verified(snapshot: Snapshot, weights_sha256: str | None) -> Snapshot:
+    """Refuse weights that are not what config and pin say, and drop them from the cache, so that they can be fetched
+    again."""
+    config = read_config(snapshot.folder)
+    weights = snapshot.folder / WEIGHTS_FILE
+    found = sha256_of_file(weights)
+    if found != config.weights_sha256:
+        _drop(weights)
+        raise ZooError(
+            f"the weights of {snapshot.address} are damaged or not those that its {CONFIG_FILE} describes: their "
+            f"sha256 differs; they were removed from the cache"
+        )
+    if weights_sha256 not in (None, found):
+        raise ZooError(f"the weights of {snapshot.address} are not those that the pin names: their sha256 differs")
+    return snapshot
+
+
+def _drop(path: Path) -> None:
+    """Remove a file from the cache, where a snapshot's file is a link to what several may share."""
+    content = path.resolve()
+    path.unlink()
+    content.unlink(missing_ok=True)
+
+
+@cache
+def warn_unpinned(address: Address, found: Address) -> None:
+    """Once in a program, for each address."""
+    warnings.warn(f"{address} is not pinned and can change; write {found} to have this one always", stacklevel=4)

@@ -1,0 +1,162 @@
+"""The Hub's client: which endpoint, whose token, and what went wrong in words."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,  # of the HTTP library that huggingface_hub uses, httpx or its successor
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from zoo.errors import ZooError, first_line, suggest
+from zoo.hub.address import Address
+
+PUBLIC = "https://huggingface.co"
+LOGIN = "set HF_TOKEN or run `hf auth login`"
+
+
+class Absent(ZooError):
+    """There is no such repository, or it does not show itself to this token."""
+
+
+class NoRevision(ZooError):
+    """The repository has no such branch, tag or commit."""
+
+
+class Unreachable(ZooError):
+    """No answer, or none that says anything: no network, offline mode, or the Hub has trouble."""
+
+
+class Offline(Unreachable):
+    """The user wants no network."""
+
+
+class Conflict(ZooError):
+    """The branch has moved on."""
+
+
+class Hub:
+    """One endpoint, and who is asking.
+
+    Args:
+        endpoint: ``https://...``; None: ``$HF_ENDPOINT``, or else the public Hub.
+        token: None: ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
+
+    Raises:
+        ZooError: the endpoint is no web address.
+    """
+
+    def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
+        from zoo import __version__
+
+        self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        if not self.endpoint.startswith(("https://", "http://")):
+            raise ZooError(f"{self.endpoint!r} is no endpoint of a Hub; write https://... (--endpoint or HF_ENDPOINT)")
+        self.token = token or get_token()
+        self.library: dict[str, Any] = {"library_name": "autoencoder-zoo", "library_version": __version__}
+        self.api = HfApi(endpoint=self.endpoint, token=self.token, **self.library)
+
+    def need_token(self) -> None:
+        """Raises: ZooError: there is none."""
+        if not self.token:
+            raise ZooError(f"pushing to {self.endpoint} needs a token with write access; {LOGIN}")
+
+    @contextmanager
+    def explaining(self, address: Address, what: str = "") -> Iterator[None]:
+        """Turn what the client raises into one message for the user.
+
+        Args:
+            address: what is asked for.
+            what: a file of it.
+        """
+        log = logging.getLogger("huggingface_hub")  # it tells of each attempt; we tell of the outcome
+        level = log.level
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        except ZooError:
+            raise
+        except (HTTPError, HFValidationError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise self._explain(error, address, what) from error
+        finally:
+            log.setLevel(level)
+
+    def _explain(self, error: BaseException, address: Address, what: str) -> ZooError:
+        chain = list(_causes(error))
+        answer = next((e for e in chain if isinstance(e, HfHubHTTPError)), None)
+        if answer is not None:
+            return self._refused(answer, address, what)
+        if any(isinstance(e, OfflineModeIsEnabled) for e in chain):
+            return Offline(f"{address} is not in the cache and HF_HUB_OFFLINE is set; unset it, or pull it before")
+        lost = next((e for e in chain if isinstance(e, HTTPError | ConnectionError | TimeoutError)), None)
+        if lost is not None or isinstance(error, LocalEntryNotFoundError):
+            return Unreachable(
+                f"cannot reach {self.endpoint} ({first_line(lost or error)}); check the network"
+                f"{'' if self.endpoint == PUBLIC else ' and HF_ENDPOINT'}, then try again"
+            )
+        if isinstance(error, OSError) and "Consistency check failed" in str(error):
+            return Unreachable(f"{address}: {what} arrived incomplete; try again")
+        if isinstance(error, OSError) and error.strerror:
+            return ZooError(f"{address}: cannot write {error.filename or 'to the cache'}: {error.strerror}")
+        problem = f"{type(error).__name__}: {first_line(error)}"
+        return ZooError(f"{self.endpoint} gave no answer that a Hub gives ({problem})")
+
+    def _refused(self, error: HfHubHTTPError, address: Address, what: str) -> ZooError:
+        status = error.response.status_code
+        said = error.server_message or error.response.headers.get("X-Error-Message") or ""
+        words = f" ({first_line(said)})" if said else ""
+        repository = f"{address.repository} on {self.endpoint}"
+        if isinstance(error, GatedRepoError):
+            return ZooError(f"{repository} is gated: ask for access on {self.endpoint}/{address.repository}")
+        if isinstance(error, RevisionNotFoundError):
+            return NoRevision(f"{repository} has no revision {address.revision!r}{self._close(address)}")
+        if isinstance(error, EntryNotFoundError):
+            return ZooError(f"{address} has no file {what}")
+        if isinstance(error, RepositoryNotFoundError):
+            hidden = "your token may not see it" if self.token else f"it is private: {LOGIN}"
+            return Absent(f"there is no model repository {repository}, or {hidden}")
+        remedies = {
+            401: f"the token was refused: it is wrong, expired or revoked; {LOGIN}",
+            403: "your token may not do that; it needs write access, and you a place in the organization",
+            404: "there is no such thing",
+            409: "that is in conflict with what is there; look at the repository, then try again",
+            412: "the branch has moved on",
+            413: "that is more than the server takes",
+            429: f"too many requests; {_wait(error)}",
+        }
+        if status >= 500:
+            return Unreachable(f"{self.endpoint} has trouble ({status}){words}; try again later")
+        remedy = remedies.get(status, f"the server answered {status}")
+        return (Conflict if status == 412 else ZooError)(f"{repository}: {remedy}{words}")
+
+    def _close(self, address: Address) -> str:
+        """Which revisions there are; nothing where that cannot be found out."""
+        try:
+            refs = self.api.list_repo_refs(address.repository)
+        except (HTTPError, OSError, ValueError, KeyError, TypeError):
+            return ""
+        return suggest(address.revision, [ref.name for ref in (*refs.branches, *refs.tags)][:1000])
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _wait(error: HfHubHTTPError) -> str:
+    seconds = error.response.headers.get("Retry-After", "")
+    return f"wait {seconds} seconds" if seconds.isdigit() else "wait a while"

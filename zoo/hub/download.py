@@ -1,0 +1,104 @@
+"""Pull: a model from the Hub, whole, into the cache or a folder of one's own."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from zoo.artifacts import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
+from zoo.errors import ZooError, first_line
+from zoo.files import make_folder, replace_folder, write_atomically
+from zoo.hub.address import Address
+from zoo.hub.cache import LIMIT, fetch, warn_unpinned
+from zoo.hub.client import Hub
+from zoo.sections import HubPin
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A model that is here now."""
+
+    folder: Path
+    """What ``zoo.load`` takes."""
+    address: Address
+    """Pinned to the commit that it is of."""
+    pin: HubPin
+    """For a recipe, or for the record: repository, commit, sha256 of the weights."""
+    downloaded: bool
+    """Or it was in the cache."""
+
+
+def pull(
+    source: str,
+    to: Path | str | None = None,
+    *,
+    overwrite: bool = False,
+    max_bytes: int = LIMIT,
+    endpoint: str | None = None,
+    token: str | None = None,
+) -> Pulled:
+    """Fetch all files of a model that a run folder has, and no others.
+
+    Args:
+        source: ``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``.
+        to: a new folder; None: leave it in the cache.
+        overwrite: whether ``to`` may hold a run folder, which is then replaced.
+        max_bytes: the largest weights to download.
+        endpoint: of the Hub; None: ``$HF_ENDPOINT``, or else the public one.
+        token: None: ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
+
+    Raises:
+        ZooError: there is no such model, it is too large, incomplete, damaged or not safetensors, or ``to`` holds
+            something else; nothing is left half made.
+    """
+    address = Address.parse(source)
+    if to is not None:
+        check_free(Path(to), overwrite)
+    snapshot = fetch(address, Hub(endpoint, token), whole=True, limit=max_bytes)
+    if not address.pinned:
+        warn_unpinned(address, snapshot.address)
+    weights = snapshot.folder / WEIGHTS_FILE
+    try:
+        with safe_open(weights, framework="numpy"):  # a header that is none is told here
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ZooError(f"{WEIGHTS_FILE} of {address} is no valid safetensors file ({first_line(error)})") from error
+    pin = HubPin(
+        repo=address.repository,
+        revision=snapshot.address.revision,
+        sha256=read_config(snapshot.folder).weights_sha256,
+    )
+    folder = snapshot.folder if to is None else copy(snapshot.folder, Path(to), pin)
+    return Pulled(folder, snapshot.address, pin, snapshot.downloaded)
+
+
+def check_free(to: Path, overwrite: bool) -> None:
+    """Raises: ZooError: ``to`` holds something that a pull would destroy."""
+    if not to.name:
+        raise ZooError(f"--to {to}: name a new folder")
+    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
+        return
+    if not to.is_dir() or {path.name for path in to.iterdir()} - RUN_FILES - {PIN_FILE}:
+        raise ZooError(f"{to} holds something else than a run folder; choose another place with --to")
+    if not overwrite:
+        raise ZooError(f"{to} is there already; --overwrite replaces it, --to takes another place")
+
+
+def copy(snapshot: Path, to: Path, pin: HubPin) -> Path:
+    """The files of a snapshot as a folder of one's own, with the pin beside them; whole or not at all."""
+    make_folder(to.parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as temporary:
+            complete = Path(temporary) / to.name
+            complete.mkdir()
+            for path in sorted(snapshot.iterdir()):
+                if path.name in RUN_FILES:
+                    write_atomically(complete / path.name, path.read_bytes())
+            write_atomically(complete / PIN_FILE, pin.model_dump_json(indent=2) + "\n")
+            replace_folder(complete, to)
+    except OSError as error:
+        raise ZooError(f"cannot write {to}: {error.strerror}; choose another place with --to") from error
+    return to

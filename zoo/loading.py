@@ -1,0 +1,101 @@
+"""``zoo.load``: from an entry's name, a folder or an address on the Hub to a trained model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.artifacts import load_folder
+from zoo.catalog import recipe, recipe_paths, weights_folder
+from zoo.errors import UnknownNameError, ZooError
+
+if TYPE_CHECKING:
+    import torch
+
+    from zoo.autoencoder import Autoencoder
+
+HUB = "hf-hub:"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run folder."""
+
+    folder: Path
+    origin: str
+    """Where it comes from: ``shipped with the zoo``, ``./runs/mine``, ``the cache: hf-hub:...``, ``hf-hub:...``."""
+
+
+def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str | None = None) -> Found:
+    """The run folder that ``source`` names.
+
+    An entry's weights are looked for in the package, then in the cache, then on the Hub.
+
+    Args:
+        source: as in :func:`load`.
+        whole: of a model on the Hub, fetch also what is not needed to load it: pictures, history, snapshots.
+        endpoint: of the Hub; None: ``$HF_ENDPOINT``, or else the public one.
+
+    Raises:
+        ZooError: there is none; the message shows the right spelling or the close match.
+    """
+    if isinstance(source, os.PathLike):
+        return Found(Path(source), str(source))
+    if source.startswith(HUB):
+        return _fetch(source, None, whole, endpoint)
+    if source.startswith((".", "/", "~")) or Path(source).is_absolute():
+        return Found(Path(os.path.expanduser(source)), source)
+    if source.startswith(("https://", "http://")):
+        raise ZooError(f"{source}: write {HUB}owner/name, and another Hub than the public one into HF_ENDPOINT")
+    if "/" in source or os.sep in source:
+        raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or {HUB}{source}")
+    shipped = weights_folder(source)
+    if shipped:
+        return Found(shipped, "shipped with the zoo")
+    if source in recipe_paths():
+        pin = recipe(source).hub
+        if pin:
+            return _fetch(f"{HUB}{pin.repo}@{pin.revision}", pin.sha256, whole, endpoint)
+        raise ZooError(
+            f"the entry {source!r} has a recipe but no weights, neither shipped nor on the Hub; train it with "
+            f"`python -m zoo.train {source}` and load ./runs/{source}"
+        )
+    folder_hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
+    raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
+
+
+def load(
+    source: str | os.PathLike[str], device: str | torch.device = "cpu", *, endpoint: str | None = None
+) -> Autoencoder:
+    """A trained model in eval mode, with its ``config`` (recipe, metrics, provenance) and its ``origin``.
+
+    Args:
+        source: an entry's name, a run folder as a path, or an address on the Hub: ``"conv_vae_mnist"``,
+            ``"./runs/mine"``, ``"hf-hub:owner/name@revision"``.
+        device: where to put it; ``"auto"`` takes the best there is.
+        endpoint: of the Hub; None: ``$HF_ENDPOINT``, or else the public one.
+
+    Raises:
+        ZooError: no such entry, folder or repository, a file is missing or damaged, or the weights do not fit the
+            recipe.
+    """
+    found = find(source, endpoint=endpoint)
+    model = load_folder(found.folder, device)
+    model.origin = found.origin
+    logging.getLogger("zoo").info("loaded %s from %s", source, found.origin)
+    return model
+
+
+def _fetch(source: str, sha256: str | None, whole: bool, endpoint: str | None) -> Found:
+    from zoo.hub.address import Address  # here, because what is shipped needs no client
+    from zoo.hub.cache import fetch, warn_unpinned
+    from zoo.hub.client import Hub
+
+    address = Address.parse(source)
+    snapshot = fetch(address, Hub(endpoint), whole=whole, weights_sha256=sha256)
+    if not address.pinned:
+        warn_unpinned(address, snapshot.address)
+    return Found(snapshot.folder, f"{snapshot.address}" if snapshot.downloaded else f"the cache: {snapshot.address}")
