@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from tests import plugin  # registers the dataset "tiny"  # noqa: F401
+from tests.hub_server import StandInHub, stand_in_hub
 from zoo.configs import DatasetConfig
 from zoo.data import data_folder, load_images
+from zoo.hub.cache import warn_unpinned
 from zoo.registry import DATASETS, VARIANTS, list_variants
 from zoo.schema import Recipe, parse_recipe
 from zoo.training.run import train
@@ -100,3 +102,15 @@ needs_fashion_mnist = pytest.mark.skipif(
     not (data_folder() / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
     reason=f"needs real data: no Fashion-MNIST under {data_folder()} (set ZOO_DATA)",
 )
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    """A stand-in for the Hub, an empty cache, and the token of the user ``me``."""
+    with stand_in_hub() as server:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_TOKEN", "token-of-me")
+        monkeypatch.setattr("time.sleep", lambda seconds: None)  # between attempts
+        warn_unpinned.cache_clear()
+        yield server

@@ -38,7 +38,7 @@ def place_in(card: str) -> str | None:
 
 
 MARK = """
-<!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays as it is when it is pushed again. -->
+<!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays when pushed again. -->
 """
 
 

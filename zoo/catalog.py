@@ -48,6 +48,11 @@ def weights_folder(name: str) -> Path | None:
     return folder if (folder / "model.safetensors").is_file() else None
 
 
+def pinned(name: str) -> bool:
+    """Whether an entry's recipe says where on the Hub its weights are."""
+    return bool(json.loads(recipe_paths()[name].read_text(encoding="utf-8")).get("hub"))
+
+
 def record_folder(name: str) -> Path | None:
     """Where an entry's ``config.json`` is, also where its weights are too large to be shipped; None: never trained."""
     folder = WEIGHTS / name
@@ -59,10 +64,10 @@ def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
 
     Args:
         pattern: shell wildcards, ``"conv*"``.
-        weights: only the entries whose trained weights are shipped.
+        weights: only the entries that ``zoo.load`` can give: their weights are shipped, or pinned on the Hub.
     """
     names = (name for name in recipe_paths() if fnmatchcase(name, pattern))
-    return sorted((name for name in names if not weights or weights_folder(name)), key=natural)
+    return sorted((name for name in names if not weights or weights_folder(name) or pinned(name)), key=natural)
 
 
 def natural(name: str) -> list[tuple[bool, int, str]]:

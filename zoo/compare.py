@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo import cli
-from zoo.catalog import list_models, recipe_paths
+from zoo.catalog import list_models, recipe_paths, weights_folder
 from zoo.errors import ZooError
 from zoo.picture_options import add_options, check_kinds, drawing_options
 
@@ -92,13 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def shipped_entries(data: str) -> list[str]:
-    """The entries with weights that were trained on a dataset as it is: binarised, it is another one."""
+    """The entries with weights in the package that were trained on a dataset as it is: binarised, it is another one."""
     trained_on = {name: json.loads(path.read_text(encoding="utf-8"))["data"] for name, path in recipe_paths().items()}
-    entries = list_models(weights=True)
     return [
         name
-        for name in entries
-        if trained_on[name]["name"] == data and trained_on[name].get("binarization", "none") == "none"
+        for name in list_models()
+        if weights_folder(name)
+        and trained_on[name]["name"] == data
+        and trained_on[name].get("binarization", "none") == "none"
     ]
 
 

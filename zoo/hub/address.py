@@ -9,11 +9,11 @@ from zoo.errors import ZooError
 
 PREFIX = "hf-hub:"
 MAIN = "main"
-COMMIT = r"^[0-9a-f]{40}$"
-REPOSITORY = r"^(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?/[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$"
+COMMIT = r"[0-9a-f]{40}"
+REPOSITORY = r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?/[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?"
 """As the Hub allows it; ASCII only, so that no letter can pass for another."""
-_REVISION = r"^(?!.*(//|\.\.))[A-Za-z0-9_]([A-Za-z0-9._/-]*[A-Za-z0-9_])?$"
-_LONGEST = 96
+REVISION = r"(?!.*(//|\.\.))[A-Za-z0-9_]([A-Za-z0-9._/-]*[A-Za-z0-9_])?"
+LONGEST = 96
 """Characters of a repository's name, on the Hub."""
 
 
@@ -30,12 +30,12 @@ class Address:
 
     def __post_init__(self) -> None:
         name = self.repository
-        if not re.match(REPOSITORY, name) or len(name) > _LONGEST or name.endswith(".git"):
+        if not re.fullmatch(REPOSITORY, name) or len(name) > LONGEST or name.endswith(".git"):
             raise ZooError(
-                f"{name[:_LONGEST]!r} is no repository on the Hub; write owner/name, of letters, digits, '.', '_' and "
+                f"{name[:LONGEST]!r} is no repository on the Hub; write owner/name, of letters, digits, '.', '_' and "
                 f"'-' ({PREFIX}owner/name@revision where a model is meant)"
             )
-        if not re.match(_REVISION, self.revision) or len(self.revision) > 200:
+        if not re.fullmatch(REVISION, self.revision) or len(self.revision) > 200:
             raise ZooError(
                 f"{self.revision[:200]!r} is no revision of {name}; write a branch, a tag or a commit, as in "
                 f"{PREFIX}{name}@{MAIN}"
@@ -50,7 +50,7 @@ class Address:
     @property
     def pinned(self) -> bool:
         """Whether it names one commit, which can never hold anything else."""
-        return re.match(COMMIT, self.revision) is not None
+        return re.fullmatch(COMMIT, self.revision) is not None
 
     def at(self, revision: str) -> Address:
         """The same repository at another revision."""

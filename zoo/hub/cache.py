@@ -125,7 +125,7 @@ def look(address: Address, hub: Hub) -> Listing:
     """
     with hub.explaining(address):
         info = hub.api.model_info(address.repository, revision=address.revision, files_metadata=True)
-        if not re.match(COMMIT, str(info.sha)):
+        if not re.fullmatch(COMMIT, str(info.sha)):
             raise ValueError("a revision without a commit")
         siblings = {file.rfilename: file for file in info.siblings or []}
         return Listing(
@@ -171,7 +171,7 @@ def download(address: Address, hub: Hub, name: str, listing: Listing) -> Path:
         if file.commit_hash != listing.commit:
             raise ZooError(f"{address} has changed in this moment; try again")
         # The client names files in the cache after the ETag.
-        if not re.match(r"^[0-9A-Za-z-]{1,200}$", file.etag or "") or file.size not in (None, size):
+        if not re.fullmatch(r"[0-9A-Za-z-]{1,200}", file.etag or "") or file.size not in (None, size):
             raise ValueError(f"{name} is announced with other properties than it has")
         path = Path(
             hf_hub_download(
