@@ -69,9 +69,13 @@ def test_loading_leaves_the_random_numbers_alone(trained: Path) -> None:
     ("source", "expected"),
     [
         ("owner/name", r"write \./owner/name or hf-hub:owner/name"),
-        ("hf-hub:owner/name", "cannot load from the Hub"),
+        ("https://huggingface.co/owner/name", "write hf-hub:owner/name"),
+        ("", "unknown entry ''"),
         ("conv_vae_mnits", "unknown entry 'conv_vae_mnits'; did you mean 'conv_vae_mnist'"),
-        ("quickstart", "has a recipe but no shipped weights; train it with `python -m zoo.train quickstart`"),
+        (
+            "quickstart",
+            "neither shipped nor on the Hub; train it with `python -m zoo.train quickstart`",
+        ),
         ("./nowhere", "there is no folder nowhere"),
     ],
 )

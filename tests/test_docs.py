@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from torchvision.transforms.functional import to_pil_image
 
-from tests.conftest import PLUGIN, ROOT, command, needs_mnist
+from tests.conftest import PLUGIN, ROOT, command, dataset, needs_mnist
+from tests.hub_server import StandInHub
 from zoo.catalog import list_models
+from zoo.data import load_images
 from zoo.gallery import KINDS
 
 README = (ROOT / "README.md").read_text()
@@ -71,6 +74,8 @@ def test_every_zoo_command_in_the_documents_parses() -> None:
             "zoo.verify",
             "zoo.models",
             "zoo.classifier",
+            "zoo.push",
+            "zoo.pull",
         )
         done = command(module, *arguments, "--help")
         assert done.returncode == 0, line
@@ -114,3 +119,32 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
     )
     assert done.returncode == 0, done.stderr
     assert "mean_grey" in done.stdout
+
+
+def test_the_page_on_the_hub_leads_from_pictures_to_a_model_that_is_loaded(hub: StandInHub, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "hub.md").read_text()
+    (recipe,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert '"epochs": 50' in recipe
+    (tmp_path / "my_pictures.json").write_text(recipe.replace('"epochs": 50', '"epochs": 1'))
+    (tmp_path / "pictures").mkdir()
+    for number, image in enumerate(load_images(dataset("glyphs"), "test").images[:40]):
+        to_pil_image(image).save(tmp_path / "pictures" / f"{number}.png")
+    environment = {"HF_HOME": str(tmp_path / "home"), "ZOO_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
+    lines = re.findall(r"^python -m (zoo\..*?)(?: +#.*)?$", page, re.MULTILINE)
+    assert [line.split()[0] for line in lines][:4] == ["zoo.train", "zoo.push", "zoo.push", "zoo.verify"]
+    load, torch_hub = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for line in lines:
+        done = command(*shlex.split(line), cwd=tmp_path, **environment)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    repository = hub.repositories["me/my-pictures"]
+    commit = repository.branches["main"]
+    assert repository.tags == {"v1": commit}
+    assert b"license: cc-by-4.0" in hub.files("me/my-pictures")["README.md"]
+    for code, expected in ((load, f"hf-hub:me/my-pictures@{commit}\ntorch.Size([16, 3, 64, 64])\n"), (torch_hub, "")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT if code == torch_hub else tmp_path,
+            env={**_environment(), **environment}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.removeprefix("the cache: ") == expected

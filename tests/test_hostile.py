@@ -1,5 +1,5 @@
-"""Files from outside that mean harm: each gives a ZooError or a model, within two seconds and bounded memory; nothing is
-executed, nothing is written, nothing is imported by a name that stands in them."""
+"""Files from outside that mean harm: each gives a ZooError or a model, within two seconds and bounded memory; nothing
+is executed, nothing is written, nothing is imported by a name that stands in them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from zoo.files import sha256
 from zoo.hub import pull
 from zoo.hub.address import Address
 from zoo.schema import read_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is not pinned")
 
 MOST_MEMORY = 400 * 2**20
 """Bytes by which the process may grow over one of the tests here; the largest file that is read has 100 MB."""
@@ -72,8 +74,8 @@ def harmless(call: Callable[[], object]) -> ZooError | None:
     try:
         call()
     except ZooError as error:
-        assert str(error).isprintable() or "\n" in str(error)
-        assert len(str(error)) < 20_000, "an error is for people"
+        assert str(error).replace("\n", " ").isprintable()
+        assert len(str(error)) < 40_000, "an error is for people"
         return error
     finally:
         watching = False
@@ -389,7 +391,8 @@ def test_pipes_devices_folders_and_loops_are_no_files(folder: Path, tmp_path: Pa
     for name in ("metrics.jsonl", "snapshots.safetensors"):
         (folder / name).unlink()
         os.mkfifo(folder / name)
-        assert harmless(lambda: (read_history if name == "metrics.jsonl" else read_snapshots)(folder))
+    assert harmless(lambda: read_history(folder))
+    assert harmless(lambda: read_snapshots(folder))
 
 
 def test_files_of_a_repository_with_harmful_names_stay_there(hub: StandInHub, trained: Path, tmp_path: Path) -> None:

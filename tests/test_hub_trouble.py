@@ -67,7 +67,12 @@ UPLOAD = "PUT /objects/"
     ("request_", "kind", "more", "expected"),
     [
         ("POST /api/repos/create", 403, {}, "your token may not do that"),
-        ("POST /api/repos/create", 409, {"body": b'{"url": "https://hub/me/tiny"}'}, "the name me/tiny is taken"),
+        (
+            "POST /api/repos/create",
+            409,
+            {"body": b'{"url": "https://huggingface.co/me/tiny"}'},
+            "the name me/tiny is taken",
+        ),
         ("POST /api/repos/create", 429, {"headers": {"Retry-After": "17"}}, "too many requests; wait 17 seconds"),
         ("POST /api/repos/create", "drop", {}, "cannot reach http://127.0.0.1.*check the network and HF_ENDPOINT"),
         (COMMIT, 409, {}, "in conflict with what is there"),

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ def read_file(path: Path, largest: int = LARGEST_RECORD) -> bytes:
     Raises:
         ZooError: it is missing, no regular file, or larger than what belongs there.
     """
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ZooError(f"there is no folder {path.parent}")
     try:
         status = path.stat()

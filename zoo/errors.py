@@ -5,12 +5,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LINES, LONGEST_LINE = 40, 1000
+"""Of a message."""
+
 
 class ZooError(Exception):
     """Something the user can put right. The message says what was wrong, where, and what to do about it.
 
-    Command lines print it without a traceback and exit with code 2.
+    Command lines print it without a traceback and exit with code 2. What it quotes may come from anywhere: what cannot
+    be printed is escaped, and what is too long to be read is cut.
     """
+
+    def __init__(self, message: str) -> None:
+        lines = message.split("\n")
+        rest = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        super().__init__("\n".join([*map(_readable, lines[:MOST_LINES]), *rest]))
+
+
+def _readable(line: str) -> str:
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 4 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class Lacking(ZooError):
@@ -26,7 +41,7 @@ class UnknownNameError(ZooError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The tail of a message: the close matches of ``name``, or every known name where none is close."""
-    names = sorted(known)
+    names = sorted(known) if len(name) <= 100 else []  # nobody has mistyped one as long as that
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return "; did you mean " + " or ".join(repr(match) for match in close) + "?"

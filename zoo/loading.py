@@ -44,6 +44,13 @@ def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str |
     """
     if isinstance(source, os.PathLike):
         return Found(Path(source), str(source))
+    try:
+        os.fsencode(source)
+        impossible = "\0" in source
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
+        raise ZooError(f"{source!r} is nothing that a model or a folder could be called")
     if source.startswith(HUB):
         return _fetch(source, None, whole, endpoint)
     if source.startswith((".", "/", "~")) or Path(source).is_absolute():
@@ -52,19 +59,19 @@ def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str |
         raise ZooError(f"{source}: write {HUB}owner/name, and another Hub than the public one into HF_ENDPOINT")
     if "/" in source or os.sep in source:
         raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or {HUB}{source}")
+    if source not in recipe_paths():
+        folder_hint = f" (for the folder, write ./{source})" if os.path.isdir(source) else ""
+        raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
     shipped = weights_folder(source)
     if shipped:
         return Found(shipped, "shipped with the zoo")
-    if source in recipe_paths():
-        pin = recipe(source).hub
-        if pin:
-            return _fetch(f"{HUB}{pin.repo}@{pin.revision}", pin.sha256, whole, endpoint)
-        raise ZooError(
-            f"the entry {source!r} has a recipe but no weights, neither shipped nor on the Hub; train it with "
-            f"`python -m zoo.train {source}` and load ./runs/{source}"
-        )
-    folder_hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
-    raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
+    pin = recipe(source).hub
+    if pin:
+        return _fetch(f"{HUB}{pin.repo}@{pin.revision}", pin.sha256, whole, endpoint)
+    raise ZooError(
+        f"the entry {source!r} has a recipe but no weights, neither shipped nor on the Hub; train it with "
+        f"`python -m zoo.train {source}` and load ./runs/{source}"
+    )
 
 
 def load(

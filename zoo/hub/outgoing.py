@@ -47,7 +47,7 @@ def read_run(folder: Path, place: str) -> Outgoing:
         ZooError: it is no whole run folder, or a file is not what it is called.
     """
     config = load_folder(folder).config  # as strictly as anyone will who loads it
-    assert config is not None  # nosec: for the type checker
+    assert config is not None
     files = {name: _content(folder / name) for name in sorted(RUN_FILES) if (folder / name).exists()}
     if sha256(files[WEIGHTS_FILE]) != config.weights_sha256:
         raise ZooError(f"{folder / WEIGHTS_FILE} has changed while it was read; try again")
