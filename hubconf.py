@@ -5,7 +5,7 @@ from collections.abc import Callable
 import zoo
 from zoo.autoencoder import Autoencoder
 
-dependencies = ["torch", "pydantic", "safetensors"]
+dependencies = ["torch", "numpy", "PIL", "matplotlib", "pydantic", "safetensors"]
 
 
 def _entry(name: str) -> Callable[..., Autoencoder]:

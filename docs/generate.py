@@ -29,7 +29,7 @@ from zoo.run_config import RunConfig
 from zoo.schema import recipe_schema
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", "source", "claims")
+SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", "source", "claims", "hub")
 
 
 def entries_table() -> str:
@@ -54,7 +54,8 @@ def fields_tables(schema: dict[str, Any]) -> str:
     for section in SECTIONS:
         node = schema["properties"][section]
         node = node.get("items", node)
-        choices = [_definition(choice, schema) for choice in node.get("oneOf", [node])]
+        found = node.get("oneOf", node.get("anyOf", [node]))
+        choices = [_definition(choice, schema) for choice in found if choice != {"type": "null"}]
         tables.append(f"### {section}\n\n{_table(choices, schema)}")
     return "\n\n".join(tables)
 

@@ -52,7 +52,8 @@ class Trouble:
     """What happens to the next ``times`` requests whose method and path fit the pattern.
 
     ``drop``: the connection is closed without an answer; ``drop-after``: after the request was carried out;
-    ``truncate``: half of the body is sent; ``endless``: the body never ends; a number: that status.
+    ``truncate``: half of the body is sent; ``endless``: the body never ends; ``stale``: of the branch, the commit
+    before is told; ``pass``: nothing; a number: that status.
     """
 
     pattern: str
@@ -73,6 +74,7 @@ class StandInHub:
         self.requests: list[str] = []
         self.lock = threading.RLock()
         self.url = ""
+        self.private_by_default = False
 
     def trouble(self, pattern: str, kind: str | int, times: int = 1, **more: Any) -> None:
         self.troubles.append(Trouble(pattern, kind, times, **more))
@@ -197,7 +199,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(403, message=f"you may not create a repository under {name.split('/')[0]}")
         if name in self.hub.repositories:
             return self.answer(409, {**url, "error": "You already created this model repo"})
-        self.hub.repository(name, {}, private=bool(wanted.get("private") or wanted.get("visibility") == "private"))
+        visibility = wanted.get("visibility") or ("private" if wanted.get("private") else None)
+        private = self.hub.private_by_default if visibility is None else visibility == "private"
+        self.hub.repository(name, {}, private=private)
         self.answer(200, url)
 
     def info(self, name: str, revision: str | None = None, *, body: bytes) -> None:
@@ -207,6 +211,8 @@ class Handler(BaseHTTPRequestHandler):
         sha = repository.resolve(revision or "main")
         if sha is None:
             return self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        if self.trouble and self.trouble.kind == "stale":
+            sha = repository.parents[sha]
         siblings = [
             {"rfilename": path, "size": len(content), "blobId": blob_id(content)}
             | ({"lfs": {"sha256": sha256(content), "size": len(content), "pointerSize": 134}} if large(path) else {})

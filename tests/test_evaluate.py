@@ -196,7 +196,7 @@ def test_runs_with_other_seeds_give_the_spread(
         (["conv_vae_mnist", "--claims"], "--check"),
         (["conv_vae_mnist", "--runs", "x"], "--update"),
         (["zzz*"], "no entry with weights"),
-        (["vae_tutorial_mnist"], "no shipped weights"),
+        (["vae_tutorial_mnist"], "neither shipped nor on the Hub"),
     ],
 )
 def test_mistakes_end_with_a_word_and_code_2(arguments: list[str], words: str) -> None:

@@ -17,17 +17,19 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from tests.conftest import CPU, PLUGIN, ROOT, command, tiny_recipe, weights
+from tests.conftest import CPU, PLUGIN, ROOT, command, dataset, tiny_recipe, weights
 from tests.hub_server import StandInHub
+from zoo.address import Address
 from zoo.artifacts import RUN_FILES, read_config
 from zoo.card import is_generated, write_card
 from zoo.catalog import recipe_paths
+from zoo.data import load_images
 from zoo.errors import ZooError
 from zoo.files import sha256
 from zoo.hub import Pushed, Upload, pull, push
-from zoo.hub.address import Address
 from zoo.hub.client import Conflict
 from zoo.training.run import train
 
@@ -152,7 +154,7 @@ def test_a_card_that_was_edited_on_the_hub_survives(hub: StandInHub, folder: Pat
     pushed = push(folder, "me/tiny")
     assert hub.files("me/tiny")["README.md"] == edited
     assert b"12345" in hub.files("me/tiny")["config.json"]
-    assert "edited on the Hub" in pushed.plan.notes[-1]
+    assert any("edited by hand and stays" in note for note in pushed.plan.notes)
     push(folder, "me/tiny", replace_card=True)
     assert b"My own words" not in hub.files("me/tiny")["README.md"]
 
@@ -161,7 +163,14 @@ def test_a_card_that_was_edited_in_the_folder_goes_as_it_is(hub: StandInHub, fol
     words = (folder / "README.md").read_text() + "\nSeen from here.\n"
     (folder / "README.md").write_text(words)
     push(folder, "me/tiny")
-    assert hub.files("me/tiny")["README.md"].decode() == words
+    here = hub.files("me/tiny")["README.md"].decode()
+    assert here == words.replace('zoo.load("./tiny_vae")', 'zoo.load("hf-hub:me/tiny")')
+    (folder / "README.md").write_text("---\nlicense: [\n---\n")
+    with pytest.raises(ZooError, match="the front matter of .*README.md cannot be read"):
+        push(folder, "me/tiny")
+    (folder / "README.md").write_bytes(b"\xff")
+    with pytest.raises(ZooError, match="is no UTF-8 text"):
+        push(folder, "me/tiny")
 
 
 def test_a_card_knows_whether_it_was_edited(trained: Path) -> None:
@@ -194,6 +203,48 @@ def test_the_card_says_what_the_hub_and_a_reader_want(hub: StandInHub, folder: P
     assert done.stdout == "torch.Size([16, 1, 28, 28])\n"
 
 
+def test_a_tag_that_is_there_already_is_no_mistake(hub: StandInHub, folder: Path) -> None:
+    first = push(folder, "me/tiny", tag="v1")
+    again = push(folder, "me/tiny", tag="v1")
+    assert again.address == first.address
+    assert hub.repositories["me/tiny"].tags == {"v1": first.address.revision}
+
+
+def test_a_card_edited_by_hand_about_other_weights_is_told(hub: StandInHub, folder: Path, another: Path) -> None:
+    push(folder, "me/tiny")
+    repository = hub.repositories["me/tiny"]
+    edited = hub.files("me/tiny")["README.md"] + b"\nMy own words.\n"
+    repository.branches["main"] = repository.commit({**hub.files("me/tiny"), "README.md": edited})
+    assert not any("not about these weights" in note for note in Upload(folder, "me/tiny").plan().notes)
+    assert any("not about these weights" in note for note in Upload(another, "me/tiny").plan().notes)
+
+
+def test_pictures_of_ones_own_are_pointed_out_and_can_stay_here(hub: StandInHub, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for number, image in enumerate(load_images(dataset("glyphs"), "test").images[:20]):
+        to_pil_image(image).save(tmp_path / "pictures" / f"{number}.png")
+    data = {"name": "image_folder", "path": str(tmp_path / "pictures"), "size": 16, "channels": 1}
+    run = train(tiny_recipe(data=data), tmp_path / "mine", CPU)
+    (note,) = [note for note in Upload(run, "me/mine").plan().notes if "your pictures" in note]
+    assert f"name the folder '{tmp_path / 'pictures'}'" in note
+    push(run, "me/mine", without_pictures=True)
+    assert hub.files("me/mine").keys() & {"reconstructions.png", "snapshots.safetensors"} == set()
+    assert b"reconstructions.png" not in hub.files("me/mine")["README.md"]
+    assert zoo.load("hf-hub:me/mine@main").image_shape == (1, 16, 16)
+
+
+def test_a_repository_that_leaves_files_out_is_refused(hub: StandInHub, folder: Path) -> None:
+    hub.repository("me/tiny", {".gitignore": b"*.safetensors"})
+    with pytest.raises(ZooError, match="has a .gitignore, by which the Hub leaves out files"):
+        push(folder, "me/tiny")
+
+
+def test_a_new_repository_is_as_visible_as_its_owner_has_it(hub: StandInHub, folder: Path) -> None:
+    hub.private_by_default = True
+    push(folder, "me/tiny")
+    assert hub.repositories["me/tiny"].private
+
+
 def test_no_licence_is_said_and_a_licence_is_in_the_card(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
     assert "no licence" in Upload(folder, "me/tiny").plan().notes[0]
     licensed = train(tiny_recipe(source={"license": "mit"}), tmp_path / "licensed", CPU)
@@ -224,6 +275,14 @@ def test_private_branch_tag_and_pull_request(hub: StandInHub, folder: Path) -> N
 
     with pytest.raises(ZooError, match=f"has the tag 'v1' already, at {first}"):
         push(folder, "me/tiny", tag="v1")
+    for more in ({"branch": "v1"}, {"tag": "trial"}, {"tag": "main"}, {"branch": "x", "tag": "x"}):
+        with pytest.raises(ZooError, match="one name cannot be a branch and a tag"):
+            push(folder, "me/tiny", **more)  # type: ignore[arg-type]
+    for more in ({"branch": first}, {"tag": "0" * 40}, {"branch": "refs/pr/1"}):
+        with pytest.raises(ZooError, match="cannot be taken for a commit or a pull request"):
+            push(folder, "me/tiny", **more)  # type: ignore[arg-type]
+    with pytest.raises(ZooError, match="leave --branch and --tag away"):
+        push(folder, "me/tiny", pull_request=True, tag="v2")
     with pytest.raises(ZooError, match="a pull request needs a repository"):
         push(folder, "me/none", pull_request=True)
 
@@ -233,7 +292,7 @@ def test_others_may_propose_but_not_write(
 ) -> None:
     push(folder, "me/tiny")
     monkeypatch.setenv("HF_TOKEN", "token-of-you")
-    with pytest.raises(ZooError, match="your token may not do that; it needs write access"):
+    with pytest.raises(ZooError, match="your token may not do that; a push needs write access"):
         push(another, "me/tiny")
     assert push(another, "me/tiny", pull_request=True).pull_request
     with pytest.raises(ZooError, match="may not create a repository under me"):
@@ -282,6 +341,7 @@ def test_the_commands(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
     commit = hub.repositories["me/tiny"].branches["main"]
     assert done.stdout.splitlines() == [
         f"pushed: {hub.url}/me/tiny/commit/{commit}",
+        "tag: v1",
         f'load it: zoo.load("hf-hub:me/tiny@{commit}")',
         f'pin it, in a recipe: "hub": {{"repo":"me/tiny","revision":"{commit}","sha256":"{sha256(weights(folder))}"}}',
     ]
@@ -297,6 +357,13 @@ def test_the_commands(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "mine").iterdir()} == RUN_FILES | {"hub.json"}
     assert json.loads((tmp_path / "mine" / "hub.json").read_text())["revision"] == commit
     assert zoo.load(tmp_path / "mine").image_shape == (1, 28, 28)
+
+    done = command("zoo.push", folder, "me/tiny", "--json", "--import", PLUGIN, **home)
+    assert json.loads(done.stdout)["pin"]["revision"] == commit
+    assert not json.loads(done.stdout)["changed"]
+    done = command("zoo.evaluate", f"hf-hub:me/tiny@{commit}", "--update", "--import", PLUGIN, **home)
+    assert done.returncode == 2
+    assert "the cache keeps hf-hub:me/tiny" in done.stderr
 
     done = command("zoo.verify", f"hf-hub:me/tiny@{commit}", "--import", PLUGIN, **home)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -388,6 +455,23 @@ def test_twenty_pushes_on_one_commit_have_one_winner(hub: StandInHub, folder: Pa
     assert len(repository.commits) == before + 1
     assert all(isinstance(error, Conflict) and "nothing of this one was written" in str(error) for error in losers)
     assert len(losers) == 19
+
+
+def test_twenty_first_pushes_have_one_winner(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
+    together = threading.Barrier(20)
+
+    def one(run: Path) -> Pushed | ZooError:
+        try:
+            return Upload(run, "me/tiny").push(lambda plan: together.wait(60))
+        except ZooError as error:
+            return error
+
+    with ThreadPoolExecutor(20) as pool:
+        outcomes = list(pool.map(one, copies(folder, tmp_path, 20)))
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Pushed)]
+    assert len(winners) == 1
+    assert len(hub.repositories["me/tiny"].commits) == 2
+    assert all(isinstance(error, Conflict) for error in outcomes if error not in winners)
 
 
 def test_twenty_pushes_that_try_again_all_land_one_after_another(hub: StandInHub, folder: Path, tmp_path: Path) -> None:

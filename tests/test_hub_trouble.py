@@ -29,8 +29,7 @@ def nowhere() -> str:
 
 def cache(tmp_path: Path) -> list[str]:
     """The files in the cache, without its bookkeeping."""
-    found = (tmp_path / "cache").rglob("*")
-    kept = [path.relative_to(tmp_path / "cache") for path in found if path.is_file()]
+    kept = [path.relative_to(tmp_path) for path in tmp_path.glob("cache*/**/*") if path.is_file()]
     return sorted(str(path) for path in kept if not {".locks", "refs", ".no_exist", "CACHEDIR.TAG"} & set(path.parts))
 
 
@@ -82,11 +81,16 @@ UPLOAD = "PUT /objects/"
         (COMMIT, 503, {"times": 99}, r"has trouble \(503\)"),
         (COMMIT, "drop", {"times": 99}, "cannot reach"),
         (COMMIT, 200, {"body": b"<html>a proxy's page</html>"}, "gave no answer that a Hub gives"),
-        (UPLOAD, 400, {}, "the server answered 400"),
+        (UPLOAD, 400, {}, "the server refuses it"),
         (UPLOAD, 503, {"times": 99}, r"has trouble \(503\)"),
         (UPLOAD, "drop", {"times": 99}, "cannot reach"),
         ("POST /api/models/me/tiny/preupload", 500, {"times": 99}, r"has trouble \(500\)"),
-        ("POST /api/validate-yaml", 400, {"body": b'{"error": "no licence"}'}, r"answered 400 \(no licence\)"),
+        (
+            "POST /api/validate-yaml",
+            400,
+            {"body": b'{"error": "no licence"}'},
+            r"mend source.license or README.md \(no licence\)",
+        ),
     ],
 )
 def test_a_push_that_fails_leaves_nothing_visible(
@@ -161,7 +165,7 @@ def test_an_explicit_endpoint_is_asked_and_no_other(
     monkeypatch.setenv("HF_ENDPOINT", nowhere)
     pushed = push(trained, "me/tiny", endpoint=hub.url)
     assert zoo.load(str(pushed.address), endpoint=hub.url).origin == str(pushed.address)
-    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(next(tmp_path.glob("cache*")))
     pull("hf-hub:me/tiny", tmp_path / "mine", endpoint=f"{hub.url}/")
     with pytest.raises(ZooError, match="is no endpoint of a Hub"):
         Hub("huggingface.co")
@@ -266,7 +270,7 @@ def test_damaged_weights_are_dropped_and_fetched_again(hub: StandInHub, pushed: 
     content = (trained / "model.safetensors").read_bytes()
     damaged = content[:-1] + bytes([content[-1] ^ 1])
     hub.trouble("GET /me/tiny/resolve/.*/model.safetensors", 200, body=damaged)
-    with pytest.raises(ZooError, match="their sha256 differs; they were removed from the cache"):
+    with pytest.raises(ZooError, match="their sha256 differs; both were removed from the cache, so try again"):
         zoo.load(pushed)
     assert zoo.load(pushed).origin == pushed
 
@@ -279,18 +283,113 @@ def test_weights_that_the_config_does_not_name_are_not_downloaded(hub: StandInHu
     assert not [request for request in hub.requests if request.endswith("model.safetensors")]
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["https://huggingface.co:port", "https://\x00", "https://\xe4..com", "ftp://x", "x"]
+)
+def test_what_is_no_endpoint(endpoint: str) -> None:
+    with pytest.raises(ZooError, match="is no endpoint of a Hub"):
+        zoo.load("hf-hub:me/tiny", endpoint=endpoint)
+
+
 @pytest.mark.parametrize("etag", ["../../../../escaped", "/tmp/escaped", "a/b", "x" * 300, ""])
 def test_a_file_cannot_be_named_out_of_the_cache(hub: StandInHub, pushed: str, tmp_path: Path, etag: str) -> None:
     hub.repositories["me/tiny"].links["model.safetensors"] = etag or " "
-    before = {path for path in tmp_path.rglob("*") if "cache" not in path.parts}
+    before = set(tmp_path.glob("[!c]*"))
     with pytest.raises(ZooError, match="gave no answer that a Hub gives|cannot reach"):
         zoo.load(pushed)
-    assert {path for path in tmp_path.rglob("*") if "cache" not in path.parts} == before
+    assert set(tmp_path.glob("[!c]*")) == before
     assert not list(tmp_path.rglob("*escaped*"))
 
 
+def test_an_etag_that_changes_after_it_was_looked_at_leads_nowhere_either(
+    hub: StandInHub, pushed: str, tmp_path: Path
+) -> None:
+    evil = {"ETag": '"../../../../escaped"', "X-Repo-Commit": pushed.partition("@")[2]}
+    for after in range(4):
+        for cached in tmp_path.glob("cache*"):
+            shutil.rmtree(cached)
+        hub.trouble("/me/tiny/resolve/", "pass", times=after)
+        hub.trouble("/me/tiny/resolve/", 200, headers=evil, body=b"evil", times=99)
+        with pytest.raises(ZooError):
+            zoo.load(pushed)
+        hub.troubles.clear()
+        assert not list(tmp_path.rglob("*escaped*"))
+        assert not list(tmp_path.parent.glob("escaped*"))
+
+
+def test_a_pin_cannot_be_moved_by_a_branch_of_its_name(hub: StandInHub, pushed: str) -> None:
+    repository = hub.repositories["me/tiny"]
+    repository.branches["a" * 40] = repository.branches["main"]
+    with pytest.raises(ZooError, match="another commit than the one that was asked for"):
+        zoo.load(f"hf-hub:me/tiny@{'a' * 40}")
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "samples.png"])
+def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: StandInHub, pushed: str, name: str) -> None:
+    path = pull("hf-hub:me/tiny").folder / name
+    content = path.read_bytes()
+    path.resolve().write_bytes(content[:-2] + b"\x00\x00")
+    assert (pull("hf-hub:me/tiny").folder / name).read_bytes() == content
+
+
+def test_a_file_that_arrives_damaged_is_not_kept(hub: StandInHub, pushed: str) -> None:
+    content = hub.files("me/tiny")["config.json"]
+    hub.trouble("GET /me/tiny/resolve/.*/config.json", 200, body=content.replace(b"tiny", b"tony"))
+    with pytest.raises(ZooError, match="config.json of .* arrived damaged and was removed again"):
+        zoo.load(pushed)
+    assert zoo.load(pushed).origin == pushed
+
+
+def test_what_worked_offline_still_does_after_an_update_that_failed(
+    hub: StandInHub, trained: Path, pushed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.load("hf-hub:me/tiny")
+    repository = hub.repositories["me/tiny"]
+    files = hub.files("me/tiny")
+    newer = files["config.json"].replace(b'"training_seconds"', b' "training_seconds"')
+    repository.branches["main"] = repository.commit({**files, "config.json": newer, "model.safetensors": b"x" * 999})
+    with pytest.raises(ZooError):
+        zoo.load("hf-hub:me/tiny")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert zoo.load("hf-hub:me/tiny").origin == f"the cache: {pushed}"
+
+
+def test_a_commit_that_arrived_late_is_recognised(
+    hub: StandInHub, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt gets no answer, and lands after the branch was looked at."""
+    hub.trouble(COMMIT, "drop-after")
+    hub.trouble("GET /api/models/me/tiny/revision/main", "pass", times=2)
+    hub.trouble("GET /api/models/me/tiny/revision/main", "stale")
+    pushed = push(trained, "me/tiny")
+    assert pushed.address.revision == hub.repositories["me/tiny"].branches["main"]
+    assert len(hub.repositories["me/tiny"].commits) == 2
+
+
+def test_a_proposal_whose_answer_got_lost_is_not_made_twice(hub: StandInHub, trained: Path, pushed: str) -> None:
+    folder = trained.parent / "other"
+    shutil.copytree(trained, folder, dirs_exist_ok=True)
+    (folder / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes() + b"\n")
+    (folder / "metrics.jsonl").write_text((trained / "metrics.jsonl").read_text().replace('"epoch": 1', '"epoch":  1'))
+    hub.trouble(COMMIT, "drop-after")
+    with pytest.raises(Unreachable, match="the commit may have arrived, so look at http"):
+        push(folder, "me/tiny", pull_request=True)
+    assert len(hub.repositories["me/tiny"].pulls) == 1
+
+
 @pytest.mark.parametrize(
-    "answer", [b"", b"[]", b"null", b'{"sha": "x"}', b'{"id": 1}', b"\xff", b'{"id": "a", "sha": null, "siblings": 3}']
+    "answer",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'{"sha": "x"}',
+        b'{"id": 1}',
+        b"\xff",
+        b'{"id": "a", "sha": null, "siblings": 3}',
+        b'{"id": "a", "createdAt": 5}',
+        b'{"id": "a", "sha": "%s", "siblings": [{"rfilename": 5, "size": 1e999}]}' % (b"0" * 40),
+    ],
 )
 def test_answers_that_no_hub_gives(hub: StandInHub, pushed: str, answer: bytes) -> None:
     hub.trouble("GET /api/models/me/tiny/revision", 200, body=answer)
@@ -309,8 +408,12 @@ def test_without_a_network_what_is_in_the_cache_is_taken(
         zoo.load("hf-hub:me/tiny")
         zoo.load(str(pushed))
     hub.requests.clear()
+    hub.trouble("GET /api/models/me/tiny", "drop")
     with pytest.warns(UserWarning, match=f"cannot reach .* meanwhile, {pushed} is taken from the cache"):
-        assert zoo.load("hf-hub:me/tiny", endpoint=nowhere).origin == f"the cache: {pushed}"
+        assert zoo.load("hf-hub:me/tiny").origin == f"the cache: {pushed}"
+    with pytest.raises(Unreachable):  # what another Hub has under this name is another model
+        zoo.load("hf-hub:me/tiny", endpoint=nowhere)
+    hub.requests.clear()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -335,6 +438,6 @@ def test_offline_in_a_process_of_its_own(hub: StandInHub, trained: Path, tmp_pat
     assert done.returncode == 2
     assert (
         done.stderr
-        == "error: hf-hub:me/other is not in the cache and HF_HUB_OFFLINE is set; unset it, or pull it before\n"
+        == "error: hf-hub:me/other is not in the cache and HF_HUB_OFFLINE is set; unset it to fetch or push\n"
     )
     assert hub.requests == []

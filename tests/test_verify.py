@@ -67,6 +67,11 @@ def test_another_recipe(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_card_changed_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = (folder / "README.md").read_text()
     (folder / "README.md").write_text(card.replace("## Metrics", "## The best metrics"))
+    found = checks(folder, capsys=capsys)[1]
+    assert failed(found) == []
+    assert found["card"]["detail"] == "README.md was edited by hand; it is about these weights"
+    sha256 = json.loads((folder / "config.json").read_text())["weights_sha256"]
+    (folder / "README.md").write_text(card.replace(sha256, "0" * 64))
     assert failed(checks(folder, capsys=capsys)[1]) == ["card"]
     (folder / "README.md").unlink()
     assert failed(checks(folder, capsys=capsys)[1]) == ["card"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 
 from zoo.configs import spell
 from zoo.files import sha256
@@ -13,15 +14,32 @@ from zoo.run_config import RunConfig
 from zoo.schema import Recipe
 from zoo.spread import over_seeds
 
+PICTURES = {
+    "loss_curves.png": "![Loss curves](loss_curves.png)\n\n",
+    "reconstructions.png": "Originals above their reconstructions (test images):\n\n"
+    "![Reconstructions](reconstructions.png)\n\n",
+    "samples.png": "Samples from the prior:\n\n![Samples](samples.png)\n\n",
+}
+"""File → how the card shows it."""
 
-def write_card(config: RunConfig, place: str | None = None) -> str:
+OWN = """
+The variant is its author's own: run the file that registers it first (in the zoo's commands, `--import FILE.py`).
+"""
+
+MARK = """
+<!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays when pushed again. -->
+"""
+
+
+def write_card(config: RunConfig, place: str | None = None, files: Container[str] = PICTURES) -> str:
     """Markdown with the Hub's metadata on top, and a mark at the end by which it is known to be unchanged.
 
     Args:
         config: what is known of the model.
         place: what ``zoo.load`` takes; None: the folder with the model's name.
+        files: the pictures beside it, which it shows.
     """
-    text = _card(config, place or f"./{config.name}")
+    text = _card(config, place or f"./{config.name}", files)
     return text + MARK.format(sha256(text.encode()))
 
 
@@ -37,12 +55,7 @@ def place_in(card: str) -> str | None:
     return found[1] if found else None
 
 
-MARK = """
-<!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays when pushed again. -->
-"""
-
-
-def _card(config: RunConfig, place: str) -> str:
+def _card(config: RunConfig, place: str, files: Container[str]) -> str:
     recipe = config.checked_recipe
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     variant = VARIANTS.get(recipe.model.variant)
@@ -54,6 +67,7 @@ def _card(config: RunConfig, place: str) -> str:
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
+    ours = variant.build.__module__.startswith("zoo.")
     classes = getattr(recipe.model, "classes", 0)
     given, labels = (", labels=labels", ", labels") if classes else ("", "")
     needs, making = ("import torch\n\n", f"labels = torch.arange(16) % {classes}\n") if classes else ("", "")
@@ -65,7 +79,7 @@ def _card(config: RunConfig, place: str) -> str:
 
 {recipe.summary or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {variant.summary}.
 {config.parameters:,} parameters, images of {spell(config.image_shape)} (channels, height, width).
-
+{"" if ours else OWN}
 ```python
 {needs}import zoo
 
@@ -84,17 +98,7 @@ the {config.dataset["train"].images:,} that it did. {spread(config, recipe)}
 `python -m zoo.evaluate --list` says what each is; `python -m zoo.evaluate {place} --check` measures them again.
 {measured_on(config)}{claims}
 
-![Loss curves](loss_curves.png)
-
-Originals above their reconstructions (test images):
-
-![Reconstructions](reconstructions.png)
-
-Samples from the prior:
-
-![Samples](samples.png)
-
-## Where it comes from
+{"".join(text for name, text in PICTURES.items() if name in files)}## Where it comes from
 
 {source}
 - Trained in {config.training_seconds:,.0f} s on {config.hardware} with {versions}.
@@ -147,7 +151,7 @@ def metadata(config: RunConfig, recipe: Recipe) -> str:
         license=recipe.source.license or None,
         library_name="autoencoder-zoo",
         tags=["autoencoder", recipe.model.variant, recipe.objective.name],
-        datasets=[recipe.data.name],
+        datasets=None if recipe.data.name == "image_folder" else [recipe.data.name],
         pipeline_tag="unconditional-image-generation" if generative else "image-feature-extraction",
         model_name=config.name,
         eval_results=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess  # nosec B404: to run one script of the checkout's own
+import subprocess  # nosec B404
 import sys
 import time
 from collections.abc import Sequence
@@ -60,7 +60,10 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(prog="python -m zoo.evaluate", description="Measure trained autoencoders.")
     made.add_argument(
-        "models", nargs="*", metavar="MODEL", help="entries (wildcards allowed) and run folders (./runs/x)"
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="entries (wildcards allowed), run folders (./runs/x), hf-hub:owner/name",
     )
     made.add_argument("--list", action="store_true", help="every metric: unit, definition, source; and stop")
     made.add_argument(
@@ -275,7 +278,8 @@ def write_pages(written: Sequence[Path]) -> None:
     """In a checkout, the documentation's tables follow the shipped cards."""
     generator = PACKAGE.parent / "docs" / "generate.py"
     if generator.is_file() and any(path.resolve().is_relative_to(WEIGHTS) for path in written):
-        done = subprocess.run([sys.executable, str(generator)], stdout=sys.stderr)  # nosec B603: no word of it is input
+        # No word of the command is input.
+        done = subprocess.run([sys.executable, str(generator)], stdout=sys.stderr)  # nosec B603
         if done.returncode:
             raise ZooError(f"the figures are written, but {generator} could not follow them; see above")
 

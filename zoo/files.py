@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
@@ -46,7 +47,7 @@ def replace_folder(complete: Path, out: Path) -> None:
         if replaced.exists():
             replaced.rename(out)
         raise
-    for older in out.parent.glob(f".{out.name}.replaced-*"):  # also of a process that was killed here
+    for older in out.parent.glob(f".{glob.escape(out.name)}.replaced-*"):  # also of a process that was killed here
         shutil.rmtree(older, ignore_errors=True)
 
 
@@ -59,7 +60,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ZooError(f"cannot create the folder {path}: {error.strerror}; choose another one with --out") from error
+        raise ZooError(f"cannot create the folder {path}: {error.strerror}; choose another one") from error
 
 
 def sha256_of_file(path: Path) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.address import PREFIX, Address
 from zoo.artifacts import load_folder
 from zoo.catalog import recipe, recipe_paths, weights_folder
 from zoo.errors import UnknownNameError, ZooError
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from zoo.autoencoder import Autoencoder
 
-HUB = "hf-hub:"
-
 
 @dataclass(frozen=True)
 class Found:
@@ -27,6 +27,8 @@ class Found:
     folder: Path
     origin: str
     """Where it comes from: ``shipped with the zoo``, ``./runs/mine``, ``the cache: hf-hub:...``, ``hf-hub:...``."""
+    address: Address | None = None
+    """On the Hub; its files are in the cache, which is not the user's to write into."""
 
 
 def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str | None = None) -> Found:
@@ -51,14 +53,16 @@ def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str |
         impossible = True
     if impossible:
         raise ZooError(f"{source!r} is nothing that a model or a folder could be called")
-    if source.startswith(HUB):
+    if source.startswith(PREFIX):
         return _fetch(source, None, whole, endpoint)
     if source.startswith((".", "/", "~")) or Path(source).is_absolute():
         return Found(Path(os.path.expanduser(source)), source)
     if source.startswith(("https://", "http://")):
-        raise ZooError(f"{source}: write {HUB}owner/name, and another Hub than the public one into HF_ENDPOINT")
+        raise ZooError(f"{source}: write {PREFIX}owner/name, and another Hub than the public one into HF_ENDPOINT")
+    if re.match(r"(hf|hub|hf-hub)[:/]", source, re.IGNORECASE):
+        raise ZooError(f"{source!r}: write {PREFIX}owner/name, or {PREFIX}owner/name@revision")
     if "/" in source or os.sep in source:
-        raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or {HUB}{source}")
+        raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or {PREFIX}{source}")
     if source not in recipe_paths():
         folder_hint = f" (for the folder, write ./{source})" if os.path.isdir(source) else ""
         raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
@@ -67,7 +71,7 @@ def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str |
         return Found(shipped, "shipped with the zoo")
     pin = recipe(source).hub
     if pin:
-        return _fetch(f"{HUB}{pin.repo}@{pin.revision}", pin.sha256, whole, endpoint)
+        return _fetch(f"{PREFIX}{pin.repo}@{pin.revision}", pin.sha256, whole, endpoint)
     raise ZooError(
         f"the entry {source!r} has a recipe but no weights, neither shipped nor on the Hub; train it with "
         f"`python -m zoo.train {source}` and load ./runs/{source}"
@@ -97,12 +101,12 @@ def load(
 
 
 def _fetch(source: str, sha256: str | None, whole: bool, endpoint: str | None) -> Found:
-    from zoo.hub.address import Address  # here, because what is shipped needs no client
-    from zoo.hub.cache import fetch, warn_unpinned
+    from zoo.hub.cache import fetch, warn_unpinned  # here, because what is shipped needs no client
     from zoo.hub.client import Hub
 
     address = Address.parse(source)
     snapshot = fetch(address, Hub(endpoint), whole=whole, weights_sha256=sha256)
     if not address.pinned:
-        warn_unpinned(address, snapshot.address)
-    return Found(snapshot.folder, f"{snapshot.address}" if snapshot.downloaded else f"the cache: {snapshot.address}")
+        warn_unpinned(address, snapshot.address, 5)
+    origin = f"{'' if snapshot.downloaded else 'the cache: '}{snapshot.address}"
+    return Found(snapshot.folder, origin, snapshot.address)

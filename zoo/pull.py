@@ -21,12 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     cli.add_hub(parser)
     options = parser.parse_args(arguments)
-    if not options.source.startswith("hf-hub:"):
-        raise ZooError(f"{options.source}: write hf-hub:owner/name, or hf-hub:owner/name@revision")
 
     from zoo.hub import pull
     from zoo.hub.cache import LIMIT
 
+    if options.max_bytes is not None and options.max_bytes < 1:
+        raise ZooError(f"--max-bytes {options.max_bytes}: choose a number above zero")
     most = LIMIT if options.max_bytes is None else options.max_bytes
     pulled = pull(options.source, options.to, overwrite=options.overwrite, max_bytes=most, endpoint=options.endpoint)
     if options.json:

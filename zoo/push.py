@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--message", default="", help="of the commit")
     parser.add_argument("--replace", action="store_true", help="let another model in the repository give way")
     parser.add_argument("--replace-card", action="store_true", help="overwrite a card that was edited on the Hub")
+    parser.add_argument("--without-pictures", action="store_true", help="leave out the files that show test images")
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     cli.add_hub(parser)
     cli.add_imports(parser)
@@ -43,12 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message=options.message,
         replace=options.replace,
         replace_card=options.replace_card,
+        without_pictures=options.without_pictures,
         endpoint=options.endpoint,
     )
 
     def tell(plan: Plan) -> None:
         out = sys.stdout if options.dry_run and not options.json else sys.stderr
-        kind = f"{'new, ' if plan.new else ''}{'private' if plan.private else 'public'}"
+        kind = {True: "private", False: "public", None: "public, unless its owner's are private"}[plan.private]
+        kind = f"new, {kind}" if plan.new else kind
         print(f"{plan.address.repository} on {plan.endpoint} ({kind}), branch {plan.address.revision}", file=out)
         for name, size in plan.files.items():
             print(f"  {name:<24} {size:>13,} bytes", file=out)
@@ -65,13 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.json:
             print(json.dumps({**asdict(plan), "address": str(plan.address)}, indent=2))
         return
-    pushed = upload.push(tell)
+    try:
+        pushed = upload.push(tell)
+    except KeyboardInterrupt as error:
+        where = f"{upload.hub.endpoint}/{upload.repository}"
+        raise KeyboardInterrupt(f"interrupted; what was sent may have arrived: look at {where}") from error
     if options.json:
-        print(json.dumps({**asdict(pushed), "address": str(pushed.address), "plan": None}, indent=2))
+        told = {
+            "plan": asdict(pushed.plan) | {"address": str(pushed.plan.address)},
+            "address": str(pushed.address),
+            "pin": pushed.pin.model_dump(),
+        }
+        print(json.dumps(asdict(pushed) | told, indent=2))
         return
     print(f"pushed: {pushed.commit_url}" if pushed.changed else f"nothing has changed since {pushed.commit_url}")
     if pushed.pull_request:
         print(f"pull request: {pushed.pull_request}")
+    if options.tag:
+        print(f"tag: {options.tag}")
     print(f'load it: zoo.load("{pushed.address}")')
     print(f'pin it, in a recipe: "hub": {pushed.pin.model_dump_json()}')
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from zoo.address import Address
 from zoo.configs import NonNegative, Positive, Probability, Section, Size
-from zoo.errors import UnknownNameError
+from zoo.errors import UnknownNameError, ZooError
 
 
 class ConstantSchedule(Section):
@@ -206,10 +207,17 @@ class Source(Section):
     notes: str = Field("", description="What else differs from the source and why.")
 
 
+def _known_repository(name: str) -> str:
+    try:
+        return Address(name).repository
+    except ZooError as error:
+        raise ValueError(str(error)) from error
+
+
 class HubPin(Section):
     """Where on the Hub the entry's weights are, for good."""
 
-    repo: str = Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", description="`owner/name`.")
+    repo: Annotated[str, AfterValidator(_known_repository)] = Field(description="`owner/name`.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The commit.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of `model.safetensors`.")
 

@@ -43,6 +43,11 @@ def update(
         ZooError: the images are not those of the card, or a run is of another recipe.
     """
     config = subject.config
+    if subject.found.address:
+        raise ZooError(
+            f"the cache keeps {subject.found.address} as it is; measure a folder of your own: "
+            f"python -m zoo.pull {subject.found.address} --to FOLDER"
+        )
     repetitions = [repetition(config, run) for run in runs] or config.repetitions
     seeds = [found.seed for found in repetitions]
     if len(set(seeds)) < len(seeds):

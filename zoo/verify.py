@@ -18,7 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, check, print; the exit code is 1 where a check fails."""
     parser = argparse.ArgumentParser(prog="python -m zoo.verify", description="Check where trained models come from.")
     parser.add_argument(
-        "models", nargs="+", metavar="MODEL", help="entries (wildcards allowed) and run folders (./runs/x)"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="entries (wildcards allowed), run folders (./runs/x), hf-hub:owner/name",
     )
     parser.add_argument("--retrain", action="store_true", help="train the card's recipe again and compare the figures")
     parser.add_argument("--out", type=Path, help="with --retrain: the run folder (default: runs/NAME-again)")

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Pictures of a trained model.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", nargs="?", help="an entry, or a run folder (./runs/mine)")
+    parser.add_argument("model", nargs="?", help="an entry, a run folder (./runs/mine), or hf-hub:owner/name")
     parser.add_argument(
         "--kind", action="append", default=[], help="what to draw; may be repeated (default: all that the model has)"
     )
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if single:
         write(options.out, subject, options.kind[0])
         return
-    name = subject.folder.resolve().name
+    name = subject.config.name if subject.found.address else subject.folder.resolve().name
     kinds = check_kinds(options.kind)
     for kind in kinds:
         try:

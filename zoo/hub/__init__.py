@@ -5,8 +5,9 @@
 >>> hub.pull(str(pushed.address), to="somewhere")  # doctest: +SKIP
 """
 
-from zoo.hub.address import Address
+from zoo.address import Address
 from zoo.hub.download import Pulled, pull
-from zoo.hub.upload import Plan, Pushed, Upload, push
+from zoo.hub.plan import Plan
+from zoo.hub.upload import Pushed, Upload, push
 
 __all__ = ["Address", "Plan", "Pulled", "Pushed", "Upload", "pull", "push"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import warnings
 from collections.abc import Iterable
@@ -11,9 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
+from zoo.address import COMMIT, Address
 from zoo.artifacts import (
     CONFIG_FILE,
     LARGEST_CONFIG,
@@ -21,10 +23,10 @@ from zoo.artifacts import (
     RUN_FILES,
     WEIGHTS_FILE,
     read_config,
+    read_file,
 )
 from zoo.errors import ZooError
 from zoo.files import sha256, sha256_of_file
-from zoo.hub.address import COMMIT, Address
 from zoo.hub.client import Hub, Offline, Unreachable
 
 ESSENTIAL = frozenset({CONFIG_FILE, WEIGHTS_FILE})
@@ -72,7 +74,7 @@ def fetch(
 ) -> Snapshot:
     """The files of a model, from the cache or the Hub; the weights are those that its config describes.
 
-    A commit that is in the cache costs no request. Without a network, what the cache holds of a branch is taken.
+    Weights at a commit that is in the cache cost no request. Without a network, a branch is what the cache last saw.
 
     Args:
         address: where.
@@ -84,37 +86,44 @@ def fetch(
     Raises:
         ZooError: there is no such model, it is too large, incomplete, holds pickles only, or is not what was expected.
     """
-    if address.pinned and (folder := cached(address, RUN_FILES if whole else ESSENTIAL)):
+    if address.pinned and (folder := cached(address, hub, RUN_FILES if whole else ESSENTIAL)):
         return _verified(Snapshot(folder, address, downloaded=False), weights_sha256)
     try:
         listing = look(address, hub)
     except Unreachable as error:
-        folder = cached(address, ESSENTIAL)
+        folder = cached(address, hub, ESSENTIAL)
         if not folder:
             raise
         found = address.at(folder.name)
         if not address.pinned and not isinstance(error, Offline):
             warnings.warn(f"{error}; meanwhile, {found} is taken from the cache", stacklevel=2)
+        if whole and not any((folder / name).exists() for name in RUN_FILES - ESSENTIAL):
+            warnings.warn(f"of {found}, the cache has only what is needed to load it", stacklevel=2)
         return _verified(Snapshot(folder, found, downloaded=False), weights_sha256)
-    check_usable(listing, address, limit)
+    check_usable(listing, address, math.inf if cached(address.at(listing.commit), hub, ESSENTIAL) else limit)
     names = listing.sizes.keys() & (RUN_FILES if whole else ESSENTIAL)
     found = address.at(listing.commit)
-    downloaded = cached(found, ESSENTIAL) is None
-    # The config by the revision's own name, which the cache then knows without a network.
-    folder = download(address, hub, CONFIG_FILE, listing).parent
+    downloaded = cached(found, hub, ESSENTIAL) is None
+    folder = download(found, hub, CONFIG_FILE, listing).parent
     expected = read_config(folder).weights_sha256
     if listing.large.get(WEIGHTS_FILE, expected) != expected or (weights_sha256 or expected) != expected:
         raise ZooError(f"the weights of {found} are not those that its {CONFIG_FILE} or the pin names")
     for name in sorted(names - {CONFIG_FILE}):
         download(found, hub, name, listing)
-    return _verified(Snapshot(folder, found, downloaded), weights_sha256)
+    snapshot = _verified(Snapshot(folder, found, downloaded), weights_sha256)
+    if not address.pinned:  # once all is there, by the revision's own name: without a network the cache then knows it
+        download(address, hub, CONFIG_FILE, listing)
+    return snapshot
 
 
-def cached(address: Address, names: Iterable[str]) -> Path | None:
+def cached(address: Address, hub: Hub, names: Iterable[str]) -> Path | None:
     """The folder in the cache that has all these files of a revision, as far as the cache knows what it is."""
-    found = [try_to_load_from_cache(address.repository, name, revision=address.revision) for name in names]
+    found = [try_to_load_from_cache(address.repository, name, hub.cache, address.revision) for name in names]
     folders = {Path(path).parent for path in found if isinstance(path, str)}
-    return folders.pop() if len(folders) == 1 and all(isinstance(path, str) for path in found) else None
+    if len(folders) != 1 or not all(isinstance(path, str) for path in found):
+        return None
+    folder = folders.pop()
+    return folder if folder.name == address.revision or not address.pinned else None
 
 
 def look(address: Address, hub: Hub) -> Listing:
@@ -127,7 +136,9 @@ def look(address: Address, hub: Hub) -> Listing:
         info = hub.api.model_info(address.repository, revision=address.revision, files_metadata=True)
         if not re.fullmatch(COMMIT, str(info.sha)):
             raise ValueError("a revision without a commit")
-        siblings = {file.rfilename: file for file in info.siblings or []}
+        if address.pinned and info.sha != address.revision:
+            raise ValueError("another commit than the one that was asked for")
+        siblings = {str(file.rfilename): file for file in info.siblings or []}
         return Listing(
             commit=str(info.sha),
             private=bool(info.private),
@@ -137,7 +148,7 @@ def look(address: Address, hub: Hub) -> Listing:
         )
 
 
-def check_usable(listing: Listing, address: Address, limit: int) -> None:
+def check_usable(listing: Listing, address: Address, limit: float) -> None:
     """Raises: ZooError: this is no model of the zoo, or its files are too large."""
     missing = sorted(ESSENTIAL - listing.sizes.keys())
     if missing:
@@ -151,7 +162,7 @@ def check_usable(listing: Listing, address: Address, limit: int) -> None:
     for name in RUN_FILES & listing.sizes.keys():
         largest = {WEIGHTS_FILE: limit, CONFIG_FILE: LARGEST_CONFIG}.get(name, LARGEST_RECORD)
         if not 0 <= listing.sizes[name] <= largest:
-            more = "; allow more with --max-bytes" if name == WEIGHTS_FILE else ""
+            more = f"; python -m zoo.pull {address} --max-bytes N allows more" if name == WEIGHTS_FILE else ""
             raise ZooError(f"{name} of {address} has {listing.sizes[name]:,} bytes, more than {largest:,}{more}")
 
 
@@ -161,32 +172,38 @@ def download(address: Address, hub: Hub, name: str, listing: Listing) -> Path:
     Raises:
         ZooError: it cannot be had, or is not what the listing says.
     """
-    known = cached(address.at(listing.commit), [name])
+    known = cached(address.at(listing.commit), hub, [name])
+    if known and not _as_listed(known / name, name, listing):
+        _drop(known / name)
+        known = None
     if known and address.pinned:
         return known / name
-    size = listing.sizes[name]
     with hub.explaining(address, name):
-        url = hf_hub_url(address.repository, name, revision=address.revision, endpoint=hub.endpoint)
-        file = get_hf_file_metadata(url, token=hub.token, endpoint=hub.endpoint, **hub.library)
-        if file.commit_hash != listing.commit:
-            raise ZooError(f"{address} has changed in this moment; try again")
-        # The client names files in the cache after the ETag.
-        if not re.fullmatch(r"[0-9A-Za-z-]{1,200}", file.etag or "") or file.size not in (None, size):
-            raise ValueError(f"{name} is announced with other properties than it has")
         path = Path(
             hf_hub_download(
                 address.repository,
                 name,
                 revision=address.revision,
+                cache_dir=hub.cache,
                 endpoint=hub.endpoint,
                 token=hub.token,
-                tqdm_class=_no_more_than(size),
+                tqdm_class=_no_more_than(listing.sizes[name]),
                 **hub.library,
             )
         )
     if path.parent.name != listing.commit:
         raise ZooError(f"{address} has changed in this moment; try again")
+    if not _as_listed(path, name, listing):
+        _drop(path)
+        raise ZooError(f"{name} of {address} arrived damaged and was removed again; try again")
     return path
+
+
+def _as_listed(path: Path, name: str, listing: Listing) -> bool:
+    """Whether a file has the digest that the listing states; that of the weights is checked against the config."""
+    if name in listing.large:
+        return True
+    return not path.exists() or listing.holds(name, read_file(path))
 
 
 def _no_more_than(size: int) -> type[Any]:
@@ -194,6 +211,9 @@ def _no_more_than(size: int) -> type[Any]:
 
     class Bounded(tqdm):
         received = 0
+
+        def update_transfer(self, n: float) -> None:
+            """What goes over the network may be more, with Xet."""
 
         def update(self, n: float | None = 1) -> Any:
             self.received += int(n or 0)
@@ -212,9 +232,10 @@ def _verified(snapshot: Snapshot, weights_sha256: str | None) -> Snapshot:
     found = sha256_of_file(weights)
     if found != config.weights_sha256:
         _drop(weights)
+        _drop(snapshot.folder / CONFIG_FILE)  # which of the two is damaged cannot be told
         raise ZooError(
             f"the weights of {snapshot.address} are damaged or not those that its {CONFIG_FILE} describes: their "
-            f"sha256 differs; they were removed from the cache"
+            f"sha256 differs; both were removed from the cache, so try again"
         )
     if weights_sha256 not in (None, found):
         raise ZooError(f"the weights of {snapshot.address} are not those that the pin names: their sha256 differs")
@@ -223,12 +244,15 @@ def _verified(snapshot: Snapshot, weights_sha256: str | None) -> Snapshot:
 
 def _drop(path: Path) -> None:
     """Remove a file from the cache, where a snapshot's file is a link to what several may share."""
-    content = path.resolve()
-    path.unlink()
-    content.unlink(missing_ok=True)
+    try:
+        content = path.resolve()
+        path.unlink(missing_ok=True)
+        content.unlink(missing_ok=True)
+    except OSError as error:
+        raise ZooError(f"cannot remove the damaged file {path}: {error.strerror}; remove it yourself") from error
 
 
 @cache
-def warn_unpinned(address: Address, found: Address) -> None:
-    """Once in a program, for each address."""
-    warnings.warn(f"{address} is not pinned and can change; write {found} to have this one always", stacklevel=4)
+def warn_unpinned(address: Address, found: Address, caller: int) -> None:
+    """Once in a program, for each address; ``caller`` is how many calls away the user's own line is."""
+    warnings.warn(f"{address} is not pinned and can change; write {found} to have this one always", stacklevel=caller)

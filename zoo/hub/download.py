@@ -8,10 +8,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from zoo.address import Address
 from zoo.artifacts import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.errors import ZooError, first_line
 from zoo.files import make_folder, replace_folder, write_atomically
-from zoo.hub.address import Address
 from zoo.hub.cache import LIMIT, fetch, warn_unpinned
 from zoo.hub.client import Hub
 from zoo.sections import HubPin
@@ -59,7 +59,7 @@ def pull(
         check_free(Path(to), overwrite)
     snapshot = fetch(address, Hub(endpoint, token), whole=True, limit=max_bytes)
     if not address.pinned:
-        warn_unpinned(address, snapshot.address)
+        warn_unpinned(address, snapshot.address, 3)
     weights = snapshot.folder / WEIGHTS_FILE
     try:
         with safe_open(weights, framework="numpy"):  # a header that is none is told here
@@ -77,13 +77,15 @@ def pull(
 
 def check_free(to: Path, overwrite: bool) -> None:
     """Raises: ZooError: ``to`` holds something that a pull would destroy."""
-    if not to.name:
-        raise ZooError(f"--to {to}: name a new folder")
-    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
-        return
-    if not to.is_dir() or {path.name for path in to.iterdir()} - RUN_FILES - {PIN_FILE}:
+    try:
+        if not to.name or to.is_symlink() or (to.exists() and not to.is_dir()):
+            raise ZooError(f"--to {to}: name a new folder")
+        there = {path.name for path in to.iterdir()} if to.exists() else set()
+    except OSError as error:
+        raise ZooError(f"--to {to}: {error.strerror}") from error
+    if there - RUN_FILES - {PIN_FILE}:
         raise ZooError(f"{to} holds something else than a run folder; choose another place with --to")
-    if not overwrite:
+    if there and not overwrite:
         raise ZooError(f"{to} is there already; --overwrite replaces it, --to takes another place")
 
 

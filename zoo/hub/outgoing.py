@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import ModelCard
+from yaml import YAMLError  # type: ignore[import-untyped]  # which the client parses cards with
+
 from zoo.artifacts import (
     CARD_FILE,
+    CONFIG_FILE,
     METRICS_FILE,
     RUN_FILES,
     SNAPSHOTS_FILE,
@@ -17,11 +22,12 @@ from zoo.artifacts import (
     read_snapshots,
 )
 from zoo.card import is_generated, write_card
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 from zoo.files import sha256
 from zoo.run_config import RunConfig
 
 PNG = b"\x89PNG\r\n\x1a\n"
+SHOWING = frozenset({"reconstructions.png", SNAPSHOTS_FILE})
 READERS = {METRICS_FILE: read_history, SNAPSHOTS_FILE: read_snapshots}
 
 
@@ -36,29 +42,51 @@ class Outgoing:
     """What may be missed on the Hub."""
 
 
-def read_run(folder: Path, place: str) -> Outgoing:
+def read_run(folder: Path, place: str, *, pictures: bool = True) -> Outgoing:
     """Everything of a run folder that is to be published; other files in it stay where they are.
 
     Args:
         folder: what training wrote.
         place: what ``zoo.load`` will be given.
+        pictures: whether files go, too, that show images of the test split.
 
     Raises:
         ZooError: it is no whole run folder, or a file is not what it is called.
     """
+    if not folder.exists() and (Path("runs") / folder.name / WEIGHTS_FILE).exists():
+        raise ZooError(f"there is no folder {folder}; did you mean runs/{folder.name}?")
+    if folder.name.endswith(".partial") or folder.with_name(f"{folder.name}.partial").exists():
+        raise ZooError(f"the training into {folder} is not finished; push it when it is")
     config = load_folder(folder).config  # as strictly as anyone will who loads it
     assert config is not None
-    files = {name: _content(folder / name) for name in sorted(RUN_FILES) if (folder / name).exists()}
+    names = sorted(RUN_FILES if pictures else RUN_FILES - SHOWING)
+    files = {name: _content(folder / name) for name in names if os.path.lexists(folder / name)}
     if sha256(files[WEIGHTS_FILE]) != config.weights_sha256:
         raise ZooError(f"{folder / WEIGHTS_FILE} has changed while it was read; try again")
-    card = files.get(CARD_FILE, b"").decode("utf-8", errors="replace")
+    try:
+        card = files.get(CARD_FILE, b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ZooError(f"{folder / CARD_FILE} is no UTF-8 text ({error}); save it as such") from error
     if not card or is_generated(card):
-        files[CARD_FILE] = write_card(config, place).encode()
+        card = write_card(config, place, files)
+    else:  # its author's words; only where the model is has changed
+        card = card.replace(f'zoo.load("./{config.name}")', f'zoo.load("{place}")')
+    files[CARD_FILE] = card.encode()
+    try:
+        licensed = ModelCard(card).data.get("license")
+    except (ValueError, YAMLError) as error:
+        raise ZooError(f"the front matter of {folder / CARD_FILE} cannot be read ({first_line(error)})") from error
     notes = []
-    if not config.checked_recipe.source.license:
-        notes.append("no licence: without `source.license` in the recipe, nobody knows whether they may use the model")
-    if not any(name.endswith(".png") for name in files):
-        notes.append("no pictures: the card will show none")
+    if not licensed:
+        notes.append(
+            "no licence: nobody knows whether they may use the model; write `license: ...` at the top of README.md, "
+            "and `source.license` into the recipe before the next training"
+        )
+    data = config.recipe["data"]
+    if data["name"] == "image_folder":
+        shown = f"{' and '.join(sorted(SHOWING & files.keys()))} show some of your pictures, and " if pictures else ""
+        remedy = " (--without-pictures leaves them out)" if pictures else ""
+        notes.append(f"{shown}{CONFIG_FILE} and the card name the folder {data['path']!r}{remedy}")
     return Outgoing(config, files, tuple(notes))
 
 

@@ -5,46 +5,23 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from zoo import __version__
-from zoo.artifacts import CARD_FILE, CONFIG_FILE, LARGEST_CONFIG, LARGEST_RECORD, RUN_FILES, read_config, read_file
-from zoo.card import is_generated
+from zoo.address import MAIN, PREFIX, Address
 from zoo.errors import ZooError
-from zoo.hub.address import MAIN, Address
-from zoo.hub.cache import Listing, download, look
+from zoo.hub.cache import Listing, look
 from zoo.hub.client import Absent, Conflict, Hub, NoRevision, Unreachable
 from zoo.hub.outgoing import Outgoing, read_run
+from zoo.hub.plan import BARE, Plan, make_plan
 from zoo.sections import HubPin
 
 ATTEMPTS = 3
-"""At the commit itself; the client repeats the uploads before it by itself."""
-
-BARE = frozenset({".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt", CARD_FILE})
-"""What a repository may hold and still be free."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a push does."""
-
-    address: Address
-    endpoint: str
-    files: dict[str, int]
-    """What is sent: file → bytes."""
-    unchanged: tuple[str, ...]
-    """What is there already."""
-    removed: tuple[str, ...]
-    """Files of an earlier run that this one does not have."""
-    new: bool
-    """Whether the repository is made."""
-    private: bool
-    notes: tuple[str, ...]
-    """What its author may want to know before."""
+"""At the commit; the client repeats the uploads before it by itself."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +62,7 @@ class Upload:
     message: str = ""
     replace: bool = False
     replace_card: bool = False
+    without_pictures: bool = False
     endpoint: str | None = None
     token: str | None = None
 
@@ -96,14 +74,19 @@ class Upload:
     @cached_property
     def address(self) -> Address:
         """The repository and the branch."""
-        if self.tag:
-            Address(self.repository, self.tag)
+        if self.repository.startswith((PREFIX, "http")):
+            raise ZooError(f"{self.repository}: write owner/name; a branch or a tag goes into --branch or --tag")
+        for option, name in (("--branch", self.branch), ("--tag", "v1" if self.tag is None else self.tag)):
+            if Address(self.repository, name).pinned or name.startswith("refs/"):
+                raise ZooError(f"{option} {name}: choose a name that cannot be taken for a commit or a pull request")
+        if self.pull_request and (self.tag or self.branch != MAIN):
+            raise ZooError("--pull-request proposes a commit to main: leave --branch and --tag away")
         return Address(self.repository, self.branch)
 
     @cached_property
     def run(self) -> Outgoing:
         """What goes there."""
-        return read_run(self.folder, str(self.address))
+        return read_run(self.folder, str(self.address), pictures=not self.without_pictures)
 
     def plan(self) -> Plan:
         """What :meth:`push` would do; nothing is written.
@@ -111,7 +94,7 @@ class Upload:
         Raises:
             ZooError: it would be refused, as far as that can be told without writing.
         """
-        return self._plan(self._look())
+        return self._plan(self._look()[0])
 
     def push(self, told: Callable[[Plan], object] = id) -> Pushed:
         """Make the commit; see :func:`push`.
@@ -120,21 +103,18 @@ class Upload:
             told: called with the plan before anything is sent.
         """
         self.hub.need_token()
-        base = self._look()
+        base, branch_is_there = self._look()
         plan = self._plan(base)
-        if base is None:
-            base = self._create()
-            plan = replace(self._plan(base), new=True)  # it may have been made by another process
-        if self.tag:
-            self._check_tag(self.tag)
         told(plan)
-        if self.branch != MAIN:
+        base = base or self._create()
+        changed = bool(plan.files or plan.removed)
+        tagged = self._tagged(base, changed)
+        if not branch_is_there and self.branch != MAIN:
             with self.hub.explaining(self.address):
                 self.hub.api.create_branch(self.repository, branch=self.branch, revision=base.commit, exist_ok=True)
-        changed = bool(plan.files or plan.removed)
         commit = self._commit(plan, base) if changed else self._found(base.commit)
         pushed = self.address.at(commit.sha)
-        if self.tag:
+        if self.tag and not tagged:
             try:
                 with self.hub.explaining(pushed):
                     self.hub.api.create_tag(self.repository, tag=self.tag, revision=commit.sha)
@@ -149,119 +129,92 @@ class Upload:
             pull_request=commit.pull_request,
         )
 
-    def _look(self) -> Listing | None:
-        """The commit to build on; None: there is no repository yet."""
+    def _plan(self, base: Listing | None) -> Plan:
+        wishes = {"private": self.private, "replace": self.replace, "replace_card": self.replace_card}
+        return make_plan(self.run, self.address, self.hub, base, **wishes)
+
+    def _look(self) -> tuple[Listing | None, bool]:
+        """The commit to build on, or None where there is no repository yet; and whether the branch is there."""
         try:
-            return look(self.address, self.hub)
+            return look(self.address, self.hub), True
         except Absent as error:
             if self.pull_request:
                 raise ZooError(f"{error}; a pull request needs a repository") from error
-            return None
+            return None, False
         except NoRevision:
-            if self.pull_request:
-                raise
-            return look(self.address.at(MAIN), self.hub)
-
-    def _plan(self, base: Listing | None) -> Plan:
-        files, notes, removed, unchanged = self.run.files, list(self.run.notes), [], []
-        if base:
-            if self.private and not base.private:
-                raise ZooError(f"{self.repository} is public already; make it private there, or push elsewhere")
-            self._check_same_model(base)
-            removed = sorted((RUN_FILES & base.sizes.keys()) - files.keys())
-            if self._keeps_card(base):
-                files = {name: content for name, content in files.items() if name != CARD_FILE}
-                notes.append(f"the {CARD_FILE} was edited on the Hub and stays as it is; --replace-card writes it anew")
-            unchanged = [name for name, content in files.items() if base.holds(name, content)]
-        return Plan(
-            address=self.address,
-            endpoint=self.hub.endpoint,
-            files={name: len(content) for name, content in files.items() if name not in unchanged},
-            unchanged=tuple(unchanged),
-            removed=tuple(removed),
-            new=base is None,
-            private=base.private if base else self.private,
-            notes=tuple(notes),
-        )
-
-    def _check_same_model(self, base: Listing) -> None:
-        """Refuse a repository that holds something else."""
-        if not base.sizes.keys() - BARE:
-            return
-        taken = f"the name {self.repository} is taken by something else than a model of the zoo; choose another"
-        if base.sizes.get(CONFIG_FILE, LARGEST_CONFIG + 1) > LARGEST_CONFIG:
-            raise ZooError(taken)
-        path = download(self.address.at(base.commit), self.hub, CONFIG_FILE, base)
-        try:
-            other = read_config(path.parent).name
-        except ZooError as error:
-            raise ZooError(taken) from error
-        if other != self.run.config.name and not self.replace:
-            raise ZooError(
-                f"{self.repository} holds the model {other!r}, not {self.run.config.name!r}; push to another "
-                f"repository, or put this one in its place with --replace"
-            )
-
-    def _keeps_card(self, base: Listing) -> bool:
-        """Whether the card on the Hub was edited by hand."""
-        if CARD_FILE not in base.sizes or self.replace_card:
-            return False
-        if base.sizes[CARD_FILE] > LARGEST_RECORD:
-            return True
-        path = download(self.address.at(base.commit), self.hub, CARD_FILE, base)
-        return not is_generated(read_file(path).decode("utf-8", errors="replace"))
+            return look(self.address.at(MAIN), self.hub), False
 
     def _create(self) -> Listing:
         with self.hub.explaining(self.address):
-            self.hub.api.create_repo(self.repository, private=self.private, exist_ok=True)
+            self.hub.api.create_repo(self.repository, private=self.private or None, exist_ok=True)
         try:
-            return look(self.address.at(MAIN), self.hub)
+            base = look(self.address.at(MAIN), self.hub)
         except Absent as error:
             raise ZooError(f"the name {self.repository} is taken; choose another ({error})") from error
+        if base.sizes.keys() - BARE:  # somebody else has made it in this moment
+            raise self._moved_on()
+        return base
 
-    def _check_tag(self, tag: str) -> None:
+    def _tagged(self, base: Listing, changed: bool) -> bool:
+        """Whether the tag is where it is to be.
+
+        Raises:
+            ZooError: it is elsewhere, or one name would stand for a branch and a tag.
+        """
+        if self.tag is None and self.branch == MAIN:
+            return True
         with self.hub.explaining(self.address):
             refs = self.hub.api.list_repo_refs(self.repository)
-        for ref in refs.tags:
-            if ref.name == tag:
-                raise ZooError(f"{self.repository} has the tag {tag!r} already, at {ref.target_commit}; choose another")
+        tags = {ref.name: ref.target_commit for ref in refs.tags}
+        if self.branch in tags or self.tag in {self.branch, *(ref.name for ref in refs.branches)}:
+            raise ZooError(f"{self.repository}: one name cannot be a branch and a tag; choose another")
+        if self.tag is None or self.tag not in tags:
+            return self.tag is None
+        if changed or tags[self.tag] != base.commit:
+            there = tags[self.tag]
+            raise ZooError(f"{self.repository} has the tag {self.tag!r} already, at {there}; choose another")
+        return True
 
     def _commit(self, plan: Plan, base: Listing) -> Commit:
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._send(plan, base)
+            except Conflict as error:
+                landed = self._landed(plan, base) if attempt else None  # it may be ours that the branch has moved to
+                if landed:
+                    return landed
+                raise self._moved_on() from error
+            except Unreachable as error:
+                time.sleep(2**attempt)
+                if self.pull_request or attempt + 1 == ATTEMPTS:  # a second one would be another pull request
+                    where = f"{self.hub.endpoint}/{self.repository}"
+                    raise Unreachable(f"{error}; the commit may have arrived, so look at {where} before") from error
+                if landed := self._landed(plan, base):
+                    return landed
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, plan: Plan, base: Listing) -> Commit:
         # In memory: what was checked is what goes; and such files go by a protocol that every server has.
         additions = [CommitOperationAdd(name, io.BytesIO(self.run.files[name])) for name in plan.files]
         with self.hub.explaining(self.address):
-            self.hub.api.preupload_lfs_files(
-                self.repository, additions, revision=self.branch, create_pr=self.pull_request, free_memory=False
+            made = self.hub.api.create_commit(
+                self.repository,
+                [*additions, *(CommitOperationDelete(name) for name in plan.removed)],
+                commit_message=self.message or f"Push {self.run.config.name}",
+                commit_description=f"autoencoder-zoo {__version__}, recipe {self.run.config.recipe_sha256}",
+                revision=self.branch,
+                parent_commit=base.commit,
+                create_pr=self.pull_request,
             )
-        for attempt in range(ATTEMPTS):
-            try:
-                with self.hub.explaining(self.address):
-                    made = self.hub.api.create_commit(
-                        self.repository,
-                        [*additions, *(CommitOperationDelete(name) for name in plan.removed)],
-                        commit_message=self.message or f"Push {self.run.config.name}",
-                        commit_description=f"autoencoder-zoo {__version__}, recipe {self.run.config.recipe_sha256}",
-                        revision=self.branch,
-                        parent_commit=base.commit,
-                        create_pr=self.pull_request,
-                    )
-                return Commit(made.oid, str(made.commit_url), made.pr_url)
-            except Conflict as error:
-                raise self._moved_on() from error
-            except Unreachable:
-                if self.pull_request or attempt + 1 == ATTEMPTS:  # a second one would be another pull request
-                    raise
-                time.sleep(2**attempt)
-                if landed := self._landed(plan, base):
-                    return landed
-        raise AssertionError("unreachable")
+            return Commit(made.oid, str(made.commit_url), made.pr_url)
 
     def _landed(self, plan: Plan, base: Listing) -> Commit | None:
-        """The commit, if it was made and only the answer got lost."""
-        try:
-            now = look(self.address, self.hub)
-        except Unreachable:
-            return None
+        """The commit, if it was made and only the answer got lost; None: the branch is where it was.
+
+        Raises:
+            ZooError: it holds another commit, or the Hub cannot be asked.
+        """
+        now = look(self.address, self.hub)
         if now.commit == base.commit:
             return None
         same = all(now.holds(name, self.run.files[name]) for name in plan.files)
@@ -290,6 +243,7 @@ def push(
     message: str = "",
     replace: bool = False,
     replace_card: bool = False,
+    without_pictures: bool = False,
     endpoint: str | None = None,
     token: str | None = None,
 ) -> Pushed:
@@ -305,6 +259,7 @@ def push(
         message: of the commit.
         replace: let another model of the zoo in the repository give way.
         replace_card: write the card anew even if it was edited on the Hub.
+        without_pictures: leave out the files that show images of the test split.
         endpoint: of the Hub; None: ``$HF_ENDPOINT``, or else the public one.
         token: None: ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
 
@@ -312,6 +267,8 @@ def push(
         ZooError: the folder is no whole run, the token is missing or refused, the name is taken, the branch has moved
             on meanwhile, or there is no network. No file of it is then visible.
     """
-    return Upload(
-        Path(folder), repository, private, branch, tag, pull_request, message, replace, replace_card, endpoint, token
-    ).push()
+    upload = Upload(
+        Path(folder), repository, private, branch, tag, pull_request, message, replace, replace_card, without_pictures,
+        endpoint, token,
+    )  # fmt: skip
+    return upload.push()

@@ -44,6 +44,8 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``."""
+        if not text.startswith(PREFIX):
+            raise ZooError(f"{text[:LONGEST]!r}: write {PREFIX}owner/name, or {PREFIX}owner/name@revision")
         repository, at, revision = text.removeprefix(PREFIX).partition("@")
         return cls(repository, revision if at else MAIN)
 

@@ -1,0 +1,120 @@
+"""What a push would do to a repository, and whether it may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo.address import Address
+from zoo.artifacts import CARD_FILE, CONFIG_FILE, LARGEST_CONFIG, LARGEST_RECORD, RUN_FILES, read_config, read_file
+from zoo.card import is_generated
+from zoo.errors import ZooError
+from zoo.hub.cache import Listing, download
+from zoo.hub.client import Hub
+from zoo.hub.outgoing import Outgoing
+
+BARE = frozenset({".gitattributes", "LICENSE", "LICENSE.md", "LICENSE.txt", CARD_FILE})
+"""What a repository may hold and still be free."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a push does."""
+
+    address: Address
+    endpoint: str
+    files: dict[str, int]
+    """What is sent: file → bytes."""
+    unchanged: tuple[str, ...]
+    """What is there already."""
+    removed: tuple[str, ...]
+    """Files of an earlier run that this one does not have."""
+    new: bool
+    """Whether the repository is made."""
+    private: bool | None
+    """None: as its owner's new repositories are."""
+    notes: tuple[str, ...]
+    """What its author may want to know before."""
+
+
+def make_plan(
+    run: Outgoing,
+    address: Address,
+    hub: Hub,
+    base: Listing | None,
+    *,
+    private: bool = False,
+    replace: bool = False,
+    replace_card: bool = False,
+) -> Plan:
+    """From what is to go and what is there.
+
+    Args:
+        run: what is to go.
+        address: the repository and the branch.
+        hub: where it is.
+        base: what is there; None: there is no repository.
+        private: as in :func:`zoo.hub.push`, and the others alike.
+
+    Raises:
+        ZooError: the name is taken, or private things would be made public.
+    """
+    if base is None:
+        sizes = {name: len(content) for name, content in run.files.items()}
+        return Plan(address, hub.endpoint, sizes, (), (), True, private or None, run.notes)
+    if private and not base.private:
+        raise ZooError(f"{address.repository} is public already; make it private there, or push elsewhere")
+    if ".gitignore" in base.sizes:
+        raise ZooError(f"{address.repository} has a .gitignore, by which the Hub leaves out files; remove it there")
+    same = holds_same_model(run, address, hub, base, replace)
+    files, notes = dict(run.files), list(run.notes)
+    kept = None if replace_card or not same else edited_card(run, address, hub, base)
+    if kept is not None:
+        del files[CARD_FILE]
+        notes.append(f"the {CARD_FILE} there was edited by hand and stays; --replace-card puts this one in its place")
+        if run.config.weights_sha256 not in kept:
+            notes.append(f"that {CARD_FILE} is not about these weights")
+    unchanged = tuple(name for name, content in files.items() if base.holds(name, content))
+    return Plan(
+        address=address,
+        endpoint=hub.endpoint,
+        files={name: len(content) for name, content in files.items() if name not in unchanged},
+        unchanged=unchanged,
+        removed=tuple(sorted((RUN_FILES & base.sizes.keys()) - run.files.keys())),
+        new=False,
+        private=base.private,
+        notes=tuple(notes),
+    )
+
+
+def holds_same_model(run: Outgoing, address: Address, hub: Hub, base: Listing, replace: bool) -> bool:
+    """Whether it does, or is free; False: another model, which may be replaced.
+
+    Raises:
+        ZooError: the repository holds something else.
+    """
+    if not base.sizes.keys() - BARE:
+        return True
+    taken = f"the name {address.repository} is taken by something else than a model of the zoo; choose another"
+    if base.sizes.get(CONFIG_FILE, LARGEST_CONFIG + 1) > LARGEST_CONFIG:
+        raise ZooError(taken)
+    path = download(address.at(base.commit), hub, CONFIG_FILE, base)
+    try:
+        other = read_config(path.parent).name
+    except ZooError as error:
+        raise ZooError(taken) from error
+    if other != run.config.name and not replace:
+        raise ZooError(
+            f"{address.repository} holds the model {other!r}, not {run.config.name!r}; push to another repository, or "
+            f"put this one in its place with --replace"
+        )
+    return other == run.config.name
+
+
+def edited_card(run: Outgoing, address: Address, hub: Hub, base: Listing) -> str | None:
+    """The card there, if it was edited by hand and differs from the one that is to go."""
+    if CARD_FILE not in base.sizes or base.holds(CARD_FILE, run.files[CARD_FILE]):
+        return None
+    if base.sizes[CARD_FILE] > LARGEST_RECORD:
+        return ""
+    card = read_file(download(address.at(base.commit), hub, CARD_FILE, base)).decode("utf-8", errors="replace")
+    return None if is_generated(card) else card
