@@ -110,7 +110,7 @@ def test_what_a_kill_between_two_renames_leaves_is_tidied_up(trained: Path, tmp_
 
 def test_an_unwritable_output_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ZooError, match="cannot create the folder .*--out"):
+    with pytest.raises(ZooError, match="cannot create the folder .*; choose another one"):
         train(tiny_recipe(), tmp_path / "file" / "run", CPU)
 
 
