@@ -150,10 +150,21 @@ class Autoencoder(nn.Module):
             raise ZooError("the model is conditional: give it the images' labels as well")
         return ((labels.to(self.device)[:, None] == torch.arange(self.classes, device=self.device)).float(),)
 
-    def extra_repr(self) -> str:
-        """The first line of ``print(model)``."""
+    def __repr__(self) -> str:
+        """What a person wants to know; ``model.encoder`` and ``model.decoder`` show their layers."""
+        name, variant, figures = type(self).__name__, "", ""
+        if self.config:
+            test = self.config.metrics["test"]
+            named = {"negative_elbo": "\N{MINUS SIGN}ELBO {:.2f} nats per image", "mse": "MSE {:.5f} per pixel"}
+            found = [text.format(test[metric]) for metric, text in named.items() if metric in test]
+            figures = f"\n  {', '.join(found)}, on {self.config.dataset['test'].images:,} test images"
+            name, variant = self.config.name, f"{self.config.recipe['model']['variant']}, "
+        shape = "x".join(map(str, self.image_shape))
+        given = f", given one of {self.classes} classes" if self.classes else ""
+        family = self.likelihood.family.capitalize()
         return (
-            f"image_shape={self.image_shape}, latent_dim={self.prior.latent_dim}, parameters={self.parameter_count:,}"
+            f"{name}: {variant}{self.parameter_count:,} parameters"
+            f"\n  images {shape}, codes of {self.prior.latent_dim} dimensions, {family} likelihood{given}{figures}"
         )
 
 

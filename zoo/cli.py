@@ -7,16 +7,28 @@ import runpy
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from zoo.catalog import list_models, recipe_path, recipe_paths
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
+    from zoo.pictures import Batch, Pictures
     from zoo.schema import Recipe
+
+
+class InBatches(Protocol):
+    """What came of a batch of pictures."""
+
+    @property
+    def batch(self) -> Batch:
+        """The pictures."""
+
+
+T = TypeVar("T", bound=InBatches)
 
 Main = Callable[[Sequence[str] | None], None]
 
@@ -45,6 +57,46 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """The options that every command has."""
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     add_imports(parser)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """What a task is done with."""
+    parser.add_argument("model", help="an entry, a run folder (./runs/mine), or hf-hub:owner/name@revision")
+
+
+def add_model_and_pictures(parser: argparse.ArgumentParser) -> None:
+    """What a task is done with, and to."""
+    add_model(parser)
+    parser.add_argument(
+        "pictures", help="a folder of pictures (./pictures), or a dataset (mnist: its test images; mnist/train)"
+    )
+
+
+def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written, before there is anything to write.
+
+    Raises:
+        ZooError: its ending is another one, or there is no such folder.
+    """
+    if path.suffix not in endings or not path.parent.is_dir():
+        raise ZooError(f"{option} {path}: expected the name of a {' or '.join(endings)} file in a folder that is there")
+
+
+def progress(batches: Iterable[T], pictures: Pictures) -> Iterator[T]:
+    """The same batches, with a bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(pictures.name, total=pictures.size)
+        for seen in batches:
+            yield seen
+            bar.advance(task, len(seen.batch.names))
+
+
+def file_name(name: str) -> str:
+    """Of a PNG made of a picture: no folders, so that nothing is written outside of the one that was named."""
+    return "_".join(part for part in Path(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
 
 
 def add_hub(parser: argparse.ArgumentParser) -> None:

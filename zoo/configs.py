@@ -49,6 +49,9 @@ class DatasetConfig(Section):
         description="Each pixel is drawn from Bernoulli(intensity): every time that the image is used (`dynamic`), or "
         "once and for all, the same way in every run (`fixed`).",
     )
+    only_classes: Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(min_length=1)] | None = Field(
+        None, description="Use only the images with these labels: what a model has never seen can then be told from it."
+    )
     train_images: Count | None = Field(None, description="Use only the first so many training images.")
     test_images: Count | None = Field(None, description="Use only the first so many test images.")
 
@@ -65,7 +68,7 @@ class DatasetConfig(Section):
     @property
     def released(self) -> tuple[int, int] | None:
         """Training and test images there are, where that is known without the data: ``SIZES``."""
-        return self.SIZES
+        return self.SIZES if self.only_classes is None else None
 
 
 class BernoulliConfig(Section):

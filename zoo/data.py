@@ -87,9 +87,26 @@ def load_images(config: DatasetConfig, split: Split) -> ImageSet:
         ZooError: the dataset cannot be had, or its files are damaged; the message names the remedies.
     """
     images: ImageSet = DATASETS.get(config.name).build(config, split)
+    if config.only_classes is not None:
+        images = of_classes(images, config.only_classes)
     if config.binarization == "fixed":
         images = replace(images, images=binarized(images.images, BINARIZATION_SEEDS[split]))
     return images.first(config.train_images if split == "train" else config.test_images)
+
+
+def of_classes(images: ImageSet, classes: tuple[int, ...]) -> ImageSet:
+    """The images with these labels.
+
+    Raises:
+        ZooError: there are none, or no labels at all.
+    """
+    if images.labels is None:
+        raise ZooError("data.only_classes: the dataset has no classes")
+    found = images.chosen(torch.isin(images.labels, torch.tensor(classes)).nonzero().flatten())
+    if not len(found):
+        there = ", ".join(map(str, images.labels.unique().tolist()))
+        raise ZooError(f"data.only_classes: no image has one of the labels {list(classes)}; there are {there}")
+    return found
 
 
 def binarized(images: Tensor, seed: int) -> Tensor:

@@ -6,7 +6,10 @@ import glob
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from zoo.errors import ZooError
 
@@ -17,12 +20,22 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     Raises:
         ZooError: the folder is not writable or the disk is full; an older file at ``path`` is untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with writing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which gets its name when the block ends, and disappears if that fails.
+
+    Raises:
+        ZooError: as :func:`write_atomically`.
+    """
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         try:
             with open(temporary, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

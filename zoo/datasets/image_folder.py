@@ -80,14 +80,7 @@ def find(root: Path, split: Split) -> list[Path]:
     Raises:
         ZooError: there is no such folder, or no picture in it for this split.
     """
-    if not root.is_dir():
-        raise ZooError(f"data.path: there is no folder {root}")
-    known = Image.registered_extensions()
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
-    if not paths:
-        raise ZooError(
-            f"data.path: there are no pictures under {root} (looked for {len(known)} endings, .png and .jpg among them)"
-        )
+    paths = pictures_under(root)
     if (root / "train").is_dir() and (root / "test").is_dir():
         chosen = [path for path in paths if path.relative_to(root).parts[0] == split]
     else:
@@ -99,6 +92,23 @@ def find(root: Path, split: Split) -> list[Path]:
             f"add pictures, or sort them into {root}/train and {root}/test"
         )
     return chosen
+
+
+def pictures_under(root: Path) -> list[Path]:
+    """Every picture in a folder and its subfolders, sorted by name.
+
+    Raises:
+        ZooError: there is no such folder, or no picture in it.
+    """
+    if not root.is_dir():
+        raise ZooError(f"there is no folder {root}")
+    known = Image.registered_extensions()
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
+    if not paths:
+        raise ZooError(
+            f"there are no pictures under {root} (looked for {len(known)} endings, .png and .jpg among them)"
+        )
+    return paths
 
 
 def is_test(path: Path) -> bool:

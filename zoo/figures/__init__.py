@@ -5,7 +5,7 @@ Images are float (N, C, H, W) in [0, 1]. What to draw of a model, and how it is 
 
 from zoo.figures.canvas import side_by_side, to_png
 from zoo.figures.curves import loss_curves
-from zoo.figures.grids import labelled_rows, reconstruction_grid, sample_grid, titled
+from zoo.figures.grids import labelled_rows, pairs, reconstruction_grid, sample_grid, titled
 from zoo.figures.latent import codebook_use, manifold_map, scatter
 from zoo.figures.overview import Row, comparison
 from zoo.figures.progress import progress_gif, progress_strip
@@ -17,6 +17,7 @@ __all__ = [
     "labelled_rows",
     "loss_curves",
     "manifold_map",
+    "pairs",
     "progress_gif",
     "progress_strip",
     "reconstruction_grid",

@@ -30,6 +30,13 @@ CELL = 0.7
 """Inches that an image of a grid takes."""
 
 
+class Picture(Figure):
+    """A figure that notebooks show where it is the value of a cell, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self)
+
+
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file's content, the same bytes for the same figure, and as few as can be without a loss."""
     pixels = to_pixels(figure)[..., :3]  # no picture is transparent
@@ -78,7 +85,7 @@ def side_by_side(figures: Mapping[str, Figure]) -> Figure:
     dpi, title = 100, 30
     width = sum(picture.shape[1] for picture in pictures.values())
     height = max(picture.shape[0] for picture in pictures.values()) + title
-    whole = Figure((width / dpi, height / dpi), dpi=dpi)
+    whole = Picture((width / dpi, height / dpi), dpi=dpi)
     left = 0
     for name, picture in pictures.items():
         whole.figimage(picture, left, height - title - picture.shape[0])

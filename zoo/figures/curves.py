@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.figures.canvas import TEST, TRAIN
+from zoo.figures.canvas import TEST, TRAIN, Picture
 
 LONG = 20
 """Epochs from which loss curves are drawn over a logarithmic axis."""
@@ -19,7 +19,7 @@ def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
     if len(terms) == 2:  # one term is the total
         del terms["loss"]
     epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(4 * len(terms), 3.2), layout="constrained")
+    figure = Picture(figsize=(4 * len(terms), 3.2), layout="constrained")
     for axes, (term, title) in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms.items(), strict=True):
         for split, colour, style in (("train", TRAIN, "-"), ("test", TEST, "--")):
             values = [row[split][term] for row in history]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.figures.canvas import CELL, bare, show, tile
+from zoo.figures.canvas import CELL, Picture, bare, show, tile
 
 LETTER = 0.075
 """Inches that a letter of a label takes."""
@@ -18,7 +19,7 @@ def labelled_rows(rows: Sequence[tuple[str, Tensor]], note: str = "") -> Figure:
     label_width = LETTER * max(len(label) for label, _ in rows) + 0.2
     columns = max(len(images) for _, images in rows)
     size = (columns * CELL + label_width, len(rows) * CELL + (0.35 if note else 0))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Picture(figsize=size, layout="constrained")
     for axes, (label, images) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
         show(axes, tile(images, columns))
         bare(axes, label)
@@ -36,8 +37,22 @@ def sample_grid(samples: Tensor, columns: int = 10) -> Figure:
     """Images in rows."""
     canvas = tile(samples, columns)
     height = columns * CELL * canvas.shape[0] / canvas.shape[1]
-    figure = Figure(figsize=(columns * CELL, height), layout="constrained")
+    figure = Picture(figsize=(columns * CELL, height), layout="constrained")
     show(figure.subplots(), canvas)
+    return figure
+
+
+def pairs(originals: Tensor, others: Tensor, titles: Sequence[str], columns: int = 8) -> Figure:
+    """Each original (N, C, H, W) above its counterpart, below its title."""
+    columns = min(columns, len(originals))
+    rows = -(-len(originals) // columns)
+    figure = Picture(figsize=(columns * 1.15, rows * 2.35), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in grid:
+        axes.axis("off")
+    for axes, original, other, title in zip(grid, originals, others, titles, strict=False):
+        axes.imshow(tile(torch.stack([original, other]), 1), interpolation="nearest")
+        axes.set_title(title, fontsize=7)
     return figure
 
 
@@ -45,7 +60,7 @@ def titled(images: Tensor, titles: Sequence[str], columns: int = 5) -> Figure:
     """Larger images (N, C, H, W), each below its title."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(columns * 1.6, rows * 1.9), layout="constrained")
+    figure = Picture(figsize=(columns * 1.6, rows * 1.9), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid:
         axes.axis("off")

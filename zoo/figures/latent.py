@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.figures.canvas import CLASSES, TRAIN, tile
+from zoo.figures.canvas import CLASSES, TRAIN, Picture, tile
 
 MARKERS = "osD^vP"
 """Neighbouring classes have different ones: they are told apart without colour as well."""
@@ -26,7 +26,7 @@ def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
     """
     n = len(coordinates)
     canvas = tile(images, n, gap=0)
-    figure = Figure(figsize=(7.2, 7.2 * canvas.shape[0] / canvas.shape[1]), layout="constrained")
+    figure = Picture(figsize=(7.2, 7.2 * canvas.shape[0] / canvas.shape[1]), layout="constrained")
     axes = figure.subplots()
     axes.imshow(canvas, extent=(0, n, 0, n), aspect="auto", interpolation="nearest")
     shown = np.unique(np.linspace(0, n - 1, min(n, 6 + n % 2)).round().astype(int))  # as many on either side
@@ -47,7 +47,7 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> 
         names: of the classes, by label; empty where there are none.
         axis: what the coordinates are, such as ``"t-SNE"``.
     """
-    figure = Figure(figsize=(7.6, 6), layout="constrained")
+    figure = Picture(figsize=(7.6, 6), layout="constrained")
     axes = figure.subplots()
     for number in sorted(set(labels.tolist())):
         x, y = points[labels == number].T
@@ -73,7 +73,7 @@ def codebook_use(counts: Tensor, perplexity: float) -> Figure:
     """
     share = 100 * counts.sort(descending=True).values.double() / counts.sum()
     used = int((counts > 0).sum())
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = Picture(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.fill_between(range(len(share)), share, step="mid", color=TRAIN, alpha=0.8)
     axes.axhline(100 / len(share), color="black", linewidth=1, linestyle="--", label="all alike")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.figures.canvas import bare, show, tile
+from zoo.figures.canvas import Picture, bare, show, tile
 
 ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
 """Inches."""
@@ -38,7 +38,7 @@ def comparison(originals: Tensor | None, rows: Sequence[Row], note: str = "") ->
     lines = len(rows) + strips - 1
     strip_width = ROW_HEIGHT * width / height
     size = (LABEL_WIDTH + strips * (strip_width + MARGIN), lines * (ROW_HEIGHT + MARGIN) + 4 * MARGIN)
-    figure = Figure(size, dpi=150)
+    figure = Picture(size, dpi=150)
 
     def place(line: int, column: int, images: Tensor, title: str = "") -> Axes:
         left = LABEL_WIDTH + column * (strip_width + MARGIN)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.figures.canvas import TEST
+from zoo.figures.canvas import TEST, Picture
 
 
 class Point(NamedTuple):
@@ -31,7 +31,7 @@ def tradeoff(
         sums: draw lines on which x + y is the same.
         logarithmic: the x axis.
     """
-    figure = Figure(figsize=(7.5 * len(groups), 5.5), layout="constrained")
+    figure = Picture(figsize=(7.5 * len(groups), 5.5), layout="constrained")
     for axes, (title, points) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         xs, ys = (np.array([getattr(point, axis) for point in points]) for axis in ("x", "y"))
         axes.scatter(xs, ys, color=TEST, zorder=3)

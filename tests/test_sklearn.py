@@ -1,0 +1,68 @@
+"""The encoder as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+import zoo
+from zoo.data import load_images
+from zoo.sklearn import Encoder
+
+
+@pytest.fixture(scope="module")
+def glyphs() -> tuple[np.ndarray, np.ndarray]:
+    images = load_images(zoo.recipe("beta_vae_1_glyphs").data, "test").first(600)
+    assert images.labels is not None
+    return images.images.flatten(1).numpy() / np.float32(255), images.labels.numpy()
+
+
+def test_codes_are_the_posterior_means_and_decode_again(glyphs: Any) -> None:
+    X, _ = glyphs
+    encoder = Encoder("beta_vae_1_glyphs", batch_size=70).fit(X)
+    model = zoo.load("beta_vae_1_glyphs")
+    x = torch.from_numpy(X).reshape(-1, 1, 28, 28)
+    with torch.no_grad():
+        assert np.allclose(encoder.transform(X), model.encode(x).mean.numpy(), atol=1e-5)
+    assert np.allclose(encoder.inverse_transform(encoder.transform(X)), model.reconstruct(x).flatten(1), atol=1e-5)
+    assert list(encoder.get_feature_names_out()) == [f"encoder{n}" for n in range(10)]
+
+
+def test_in_a_pipeline_with_a_grid_of_models(glyphs: Any) -> None:
+    X, y = glyphs
+    pipeline = make_pipeline(Encoder("beta_vae_1_glyphs"), LogisticRegression(max_iter=300))
+    assert clone(pipeline).fit(X[:400], y[:400]).score(X[400:], y[400:]) > 3 / len(set(y))
+    pipeline.set_params(encoder__model="beta_vae_4_glyphs")
+    assert pipeline.fit(X[:400], y[:400])[0].model_.config.name == "beta_vae_4_glyphs"
+
+
+def test_what_it_cannot_take(glyphs: Any) -> None:
+    X, _ = glyphs
+    with pytest.raises(ValueError, match="X has 10 features, but ae_mnist is expecting 784 features"):
+        Encoder("ae_mnist").fit(X[:, :10])
+    with pytest.raises(ValueError, match="is conditional"):
+        Encoder("conditional_vae_mnist").fit(X)
+    with pytest.raises(ValueError, match="X has 700 features, but Encoder is expecting 784"):
+        Encoder("ae_mnist").fit(X).transform(X[:, :700])
+
+
+def test_scikit_learns_own_checks_as_far_as_they_apply() -> None:
+    """Most of them fit on a few features; a model of 784 pixels can only be asked for what needs no such data."""
+    outcomes = check_estimator(Encoder("ae_mnist"), on_fail=None, on_skip=None)
+    failed = {one["check_name"]: one["exception"] for one in outcomes if one["status"] == "failed"}
+    foreign = {name for name, why in failed.items() if "is expecting 784 features" not in str(why)}
+    passed = {one["check_name"] for one in outcomes if one["status"] == "passed"}
+    assert len(passed) >= 10, passed
+    assert foreign <= {
+        # These compare the message of a wrong number of features, or look for one, and got ours.
+        "check_estimators_nan_inf", "check_fit1d", "check_fit2d_predict1d", "check_n_features_in_after_fitting",
+        "check_dtype_object", "check_estimator_sparse_tag", "check_fit_check_is_fitted", "check_readonly_memmap_input",
+        "check_transformer_data_not_an_array", "check_complex_data",
+    }, {name: str(failed[name]) for name in foreign}  # fmt: skip

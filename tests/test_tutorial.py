@@ -1,0 +1,25 @@
+"""The tutorial runs from its first cell to its last, and its pictures are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT
+
+
+def test_every_cell_runs_and_pictures_show(tmp_path: Path, monkeypatch: object) -> None:
+    notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute(env={"PYTHONPATH": str(ROOT)})
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output for output in shown if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == 5
+    text = " ".join(output.get("data", {}).get("text/plain", "") for output in shown)
+    assert "beta_vae_1_glyphs: conv_vae, 61,893 parameters" in text
+    assert "my_vae: linear_vae" in text
+    assert "torch.Size([4, 1, 28, 28])" in text

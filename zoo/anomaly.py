@@ -1,0 +1,101 @@
+"""``python -m zoo.anomaly MODEL PICTURES``: how strange each picture is to a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import cli
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from zoo.autoencoder import Autoencoder
+    from zoo.tasks.anomaly import Scored, Strangest
+
+LABEL = 20
+"""Characters of a name that a title has room for; of a longer one the end tells more."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, score, write the scores and the sheet, print what was found."""
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo.anomaly", description="Score pictures by how badly a model explains them."
+    )
+    cli.add_model_and_pictures(parser)
+    parser.add_argument("--samples", type=int, default=0, metavar="K", help="also the NLL with K samples of z")
+    parser.add_argument("--by", default="mse", help="mse (default), negative_elbo or nll_K: what the sheet shows")
+    parser.add_argument("--count", type=int, default=24, help="pictures on the sheet (default: 24)")
+    parser.add_argument("--out", type=Path, help="the scores, .csv or .json (default: anomaly.csv)")
+    parser.add_argument("--sheet", type=Path, help="the strangest above their reconstructions (default: anomaly.png)")
+    parser.add_argument("--against", metavar="PICTURES", help="others, known to be strange: how well are they told?")
+    parser.add_argument("--json", action="store_true", help="print JSON instead")
+    cli.add_common(parser)
+    options = parser.parse_args(arguments)
+    cli.import_files(options.imports)
+    out, sheet = options.out or Path("anomaly.csv"), options.sheet or Path("anomaly.png")
+    cli.check_file("--out", out, (".csv", ".json"))
+    cli.check_file("--sheet", sheet, (".png",))
+    if not 1 <= options.count <= 1000 or not 0 <= options.samples <= 1_000_000:
+        raise ZooError("--count must be between 1 and 1,000, --samples between 0 and 1,000,000")
+
+    from zoo.devices import choose_device
+    from zoo.figures import to_png
+    from zoo.files import write_atomically
+    from zoo.loading import load
+    from zoo.pictures import open_pictures
+    from zoo.rows import rows_to
+    from zoo.tasks.anomaly import Strangest, detection, score
+
+    model = load(options.model, choose_device(options.device))
+    pictures = open_pictures(options.pictures, model)
+    strangest = Strangest(options.by, options.count)
+    values, others = Values(), Values()
+    with rows_to(out) as write:
+        for scored in cli.progress(score(model, pictures, options.samples), pictures):
+            strangest.add(scored)
+            values.add(scored)
+            write({"path": scored.batch.names, **{name: found.tolist() for name, found in scored.scores.items()}})
+    write_atomically(sheet, to_png(draw(model, strangest)))
+    if options.against:
+        against = open_pictures(options.against, model)
+        for scored in cli.progress(score(model, against, options.samples), against):
+            others.add(scored)
+    told = {name: detection(values[name], found) for name, found in others.items()}
+    if options.json:
+        summary = {"pictures": len(values["mse"]), "out": str(out), "sheet": str(sheet), "detection": told}
+        print(json.dumps(summary, indent=2))
+        return
+    for name, figures in told.items():
+        print(f"{name}: AUROC {figures['auroc']:.4f}, average precision {figures['average_precision']:.4f}")
+    print(f"{len(values['mse']):,} pictures scored: {out}; the strangest by {options.by}: {sheet}")
+
+
+class Values(dict[str, list[float]]):
+    """Score → its value for every picture."""
+
+    def add(self, scored: Scored) -> None:
+        """Take in a batch."""
+        for name, found in scored.scores.items():
+            self.setdefault(name, []).extend(found.tolist())
+
+
+def draw(model: Autoencoder, strangest: Strangest) -> Figure:
+    """The strangest pictures, each above its reconstruction."""
+    from zoo import figures
+    from zoo.data import pictured
+    from zoo.pictures import trained_on
+
+    batch, values = strangest.batch()
+    x = pictured(batch.images.to(model.device), trained_on(model))
+    names = [name if len(name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{name[1 - LABEL :]}" for name in batch.names]
+    titles = [f"{name}\n{strangest.by} {value:.4g}" for name, value in zip(names, values, strict=True)]
+    return figures.pairs(x.cpu(), model.given(batch.labels).reconstruct(x).cpu(), titles)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,51 @@
+"""``python -m zoo.compress MODEL PICTURES --out FILE.aez``: pictures to the bytes of their codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo import cli
+from zoo.errors import ZooError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, compress, write the file, print what it costs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo.compress", description="Compress pictures to codes; zoo.decompress makes pictures of them."
+    )
+    cli.add_model_and_pictures(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.aez", help="the file to write")
+    parser.add_argument("--step", type=float, default=0.5, help="of the rounding (default: 0.5); unused in a VQ-VAE")
+    parser.add_argument("--json", action="store_true", help="print JSON instead")
+    cli.add_common(parser)
+    options = parser.parse_args(arguments)
+    cli.import_files(options.imports)
+    cli.check_file("--out", options.out, (".aez",))
+    if not (math.isfinite(options.step) and options.step > 0):
+        raise ZooError(f"--step {options.step}: choose a number above zero, such as 0.5")
+
+    from zoo.devices import choose_device
+    from zoo.files import write_atomically
+    from zoo.loading import load
+    from zoo.pictures import open_pictures
+    from zoo.tasks.compression import compress
+
+    model = load(options.model, choose_device(options.device))
+    found = compress(model, open_pictures(options.pictures, model), options.step)
+    write_atomically(options.out, found.content)
+    if options.json:
+        figures = {"images": found.images, "bytes": len(found.content)}
+        print(json.dumps({**figures, "bits_per_image": found.bits_per_image, "mse": found.mse}, indent=2))
+        return
+    print(
+        f"{found.images:,} pictures in {len(found.content):,} bytes, {found.bits_per_image:.1f} bits per picture, "
+        f"MSE {found.mse:.5f} per pixel: {options.out}"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

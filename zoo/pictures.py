@@ -1,0 +1,188 @@
+"""Pictures in a stream, a batch at a time, however many there are: of a folder, or of a dataset's split.
+
+What a folder holds is decoded while the model works, and forgotten afterwards; memory does not grow with the folder.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from zoo.autoencoder import Autoencoder, Model
+from zoo.configs import DatasetConfig, ImageShape, spell
+from zoo.data import Split, load_images, pictured
+from zoo.datasets.image_folder import flatten, pictures_under
+from zoo.errors import ZooError, first_line
+from zoo.passes import PIXELS, SEED, measuring, seed_of
+from zoo.schema import parse_data
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some of the pictures."""
+
+    names: list[str]
+    """The file of each, or its place in a dataset: ``mnist/test/17``."""
+    images: Tensor
+    """uint8 (B, C, H, W)."""
+    labels: Tensor | None
+    """int64 (B,)."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What can be gone through, more than once."""
+
+    name: str
+    size: int
+    """How many there are; some of a folder may turn out not to be pictures."""
+    batches: Callable[[int], Iterator[Batch]]
+    """So many at a time."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch as a model gets it."""
+
+    batch: Batch
+    x: Tensor
+    """float (B, C, H, W) in [0, 1], on the model's device, binarised as in the model's training."""
+    model: Model
+    """With the labels of these pictures set, if it is conditional."""
+
+
+def see(model: Autoencoder, pictures: Pictures, *, seed: int = SEED) -> Iterator[Seen]:
+    """All pictures in batches, in eval mode, without gradients, with the same random numbers at every call.
+
+    Raises:
+        ZooError: the model is conditional and the pictures have no labels.
+    """
+    data = trained_on(model)
+    size = max(1, min(1000, PIXELS // int(np.prod(model.image_shape))))
+    with measuring(model, seed):
+        for index, batch in enumerate(pictures.batches(size)):
+            model.check_labels(batch.labels)
+            x = pictured(batch.images.to(model.device), data, seed_of(seed, index))
+            yield Seen(batch, x, model.given(batch.labels))
+
+
+def trained_on(model: Autoencoder) -> DatasetConfig:
+    """The data section of the model's recipe.
+
+    Raises:
+        ZooError: it has none, because it was not loaded.
+    """
+    if model.config is None:
+        raise ZooError("this model was built, not loaded: its recipe does not come with it")
+    return model.config.checked_recipe.data
+
+
+def open_pictures(source: str | os.PathLike[str], model: Autoencoder) -> Pictures:
+    """The pictures of a folder, in the model's shape, or a dataset's split.
+
+    Args:
+        source: a folder as a path (``./pictures``), a dataset (``mnist``: its test split), or ``mnist/train``.
+        model: what they are for.
+
+    Raises:
+        ZooError: there are none, or they have another shape than the model's.
+    """
+    if isinstance(source, os.PathLike) or source.startswith((".", "/", "~")):
+        return of_folder(Path(os.path.expanduser(source)), model.image_shape)
+    name, _, split = source.partition("/")
+    if split not in ("", "train", "test"):
+        raise ZooError(f"{source!r}: write ./{source} for a folder, or {name}/train or {name}/test for a dataset")
+    own = trained_on(model)
+    config = own if name == own.name else parse_data({"name": name}, f"the dataset {name!r}")
+    if config.image_shape != model.image_shape:
+        raise ZooError(
+            f"the images of {name} are {spell(config.image_shape)}, those of the model {spell(model.image_shape)} "
+            f"(channels, height, width); save them as pictures and name the folder, then they are resized"
+        )
+    return of_dataset(config, "train" if split == "train" else "test")
+
+
+def of_dataset(config: DatasetConfig, split: Split) -> Pictures:
+    """A split as the data section describes it, without its binarisation."""
+    images = load_images(config, split)
+
+    def batches(size: int) -> Iterator[Batch]:
+        start = 0
+        for part in images.batches(size):
+            names = [f"{config.name}/{split}/{index}" for index in range(start, start + len(part))]
+            yield Batch(names, part.images, part.labels)
+            start += len(part)
+
+    return Pictures(f"{config.name}/{split}", len(images), batches)
+
+
+def of_folder(folder: Path, shape: ImageShape) -> Pictures:
+    """Every picture under a folder: its central part in the model's proportions, resized."""
+    paths = pictures_under(folder)
+
+    def batches(size: int) -> Iterator[Batch]:
+        unreadable: list[str] = []
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode") as pool:
+            parts = [paths[start : start + size] for start in range(0, len(paths), size)]
+            for part, pixels in ahead(pool, parts, shape):
+                whole = [(path, found) for path, found in zip(part, pixels, strict=True) if not isinstance(found, str)]
+                unreadable += [f"{p}: {why}" for p, why in zip(part, pixels, strict=True) if isinstance(why, str)]
+                if whole:
+                    images = torch.from_numpy(np.stack([found for _, found in whole]))
+                    yield Batch([str(path) for path, _ in whole], images, None)
+        if len(unreadable) == len(paths):
+            raise ZooError(f"none of the {len(paths)} pictures under {folder} can be read ({unreadable[0]})")
+        if unreadable:
+            rest = f"\n  and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+            listed = "".join(f"\n  {line}" for line in unreadable[:5])
+            warnings.warn(f"skipped {len(unreadable)} of {len(paths)} pictures:{listed}{rest}", stacklevel=2)
+
+    return Pictures(str(folder), len(paths), batches)
+
+
+Pixels = NDArray[np.uint8] | str
+"""Of a picture (C, H, W), or why it cannot be read."""
+
+
+def ahead(
+    pool: ThreadPoolExecutor, parts: Sequence[Sequence[Path]], shape: ImageShape
+) -> Iterator[tuple[Sequence[Path], list[Pixels]]]:
+    """Each part with its pixels, while the next one is being decoded."""
+
+    def begin(part: Sequence[Path]) -> list[Future[Pixels]]:
+        return [pool.submit(decode, path, shape) for path in part]
+
+    begun = begin(parts[0])
+    for index, part in enumerate(parts):
+        current, begun = begun, begin(parts[index + 1]) if index + 1 < len(parts) else []
+        yield part, [future.result() for future in current]
+
+
+def decode(path: Path, shape: ImageShape) -> Pixels:
+    """One picture, upright, cut to the shape's proportions and resized: uint8 (C, H, W)."""
+    channels, height, width = shape
+    try:
+        with Image.open(path) as image:
+            fitted = ImageOps.fit(flatten(image, channels), (width, height), Image.Resampling.BICUBIC)
+        return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1).copy()
+    except Exception as error:  # Pillow raises a dozen kinds for damaged pictures
+        return first_line(error)
+
+
+def to_picture(image: Tensor) -> bytes:
+    """An image (C, H, W) in [0, 1] as the content of a PNG file."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png")
+    return buffer.getvalue()

@@ -1,0 +1,118 @@
+"""Anomaly scores: how badly a model explains each picture.
+
+Three scores, larger for stranger pictures: the squared error of the reconstruction, the negative ELBO, and the
+importance-weighted estimate of -log p(x). None of them is a test of novelty: simple pictures of a kind that a model has
+never seen may get a high likelihood (Nalisnick et al. 2019, arXiv:1810.09136) and be reconstructed well.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.autoencoder import Autoencoder
+from zoo.errors import Lacking, UnknownNameError, ZooError
+from zoo.metrics.nll import log_likelihood
+from zoo.passes import SEED
+from zoo.pictures import Batch, Pictures, Seen, see
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A batch and its scores."""
+
+    batch: Batch
+    scores: dict[str, Tensor]
+    """Score → (B,), on the CPU: ``mse`` per pixel, ``negative_elbo`` and ``nll_K`` in nats."""
+
+
+def score(model: Autoencoder, pictures: Pictures, samples: int = 0, *, seed: int = SEED) -> Iterator[Scored]:
+    """The anomaly scores of every picture, batch by batch.
+
+    Args:
+        model: loaded by ``zoo.load``.
+        pictures: what to judge.
+        samples: K of ``nll_K``; 0: without it.
+        seed: of the noise in z.
+
+    Raises:
+        ZooError: the model is conditional and the pictures have no labels, or it has no likelihood for ``samples``.
+    """
+    for seen in see(model, pictures, seed=seed):
+        yield Scored(seen.batch, {name: values.float().cpu() for name, values in _scores(seen, samples).items()})
+
+
+def _scores(seen: Seen, samples: int) -> dict[str, Tensor]:
+    x, model = seen.x, seen.model
+    posterior = model.encode(x)
+    found = {"mse": (x - model.decode(posterior.mean).mean).square().flatten(1).mean(dim=1)}
+    if posterior.stochastic:
+        found["negative_elbo"] = posterior.kl() - model.decode(posterior.rsample()).log_prob(x)
+    if samples:
+        found[f"nll_{samples}"] = -log_likelihood(model, x, samples)
+    return found
+
+
+class Strangest:
+    """The pictures with the highest score so far, and no others: memory does not grow with the stream."""
+
+    def __init__(self, by: str, count: int) -> None:
+        self.by, self.count = by, count
+        self._heap: list[tuple[float, int, str, Tensor, Tensor | None]] = []
+        self._seen = 0
+
+    def add(self, scored: Scored) -> None:
+        """Take in a batch.
+
+        Raises:
+            UnknownNameError: it has no such score.
+        """
+        if self.by not in scored.scores:
+            raise UnknownNameError("score", self.by, scored.scores)
+        for index, value in enumerate(scored.scores[self.by].tolist()):
+            self._seen += 1
+            if len(self._heap) == self.count and value <= self._heap[0][0]:
+                continue
+            label = None if scored.batch.labels is None else scored.batch.labels[index]
+            entry = (value, -self._seen, scored.batch.names[index], scored.batch.images[index].clone(), label)
+            (heapq.heappush if len(self._heap) < self.count else heapq.heappushpop)(self._heap, entry)
+
+    def batch(self) -> tuple[Batch, list[float]]:
+        """They, the strangest first, and their scores.
+
+        Raises:
+            ZooError: there were no pictures.
+        """
+        if not self._heap:
+            raise ZooError("there were no pictures")
+        found = sorted(self._heap, reverse=True)
+        labels = [label for *_, label in found if label is not None]
+        names, images = [name for _, _, name, _, _ in found], torch.stack([image for _, _, _, image, _ in found])
+        return Batch(names, images, torch.stack(labels) if labels else None), [value for value, *_ in found]
+
+
+def detection(normal: Sequence[float], anomalous: Sequence[float]) -> dict[str, float]:
+    """How well a score tells anomalous pictures from normal ones.
+
+    Returns:
+        ``auroc``: the probability that an anomalous picture scores higher than a normal one; 0.5 is chance, less means
+        that the score says the opposite. ``average_precision``: with the anomalous ones as positives; chance is their
+        share.
+
+    Raises:
+        Lacking: scikit-learn is missing.
+    """
+    try:
+        from sklearn.metrics import average_precision_score, roc_auc_score
+    except ImportError as error:
+        raise Lacking("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
+    truth = [0] * len(normal) + [1] * len(anomalous)
+    values = [*normal, *anomalous]
+    return {
+        "auroc": float(roc_auc_score(truth, values)),
+        "average_precision": float(average_precision_score(truth, values)),
+    }

@@ -1,0 +1,171 @@
+"""Export: encoder, decoder and reconstruction as files that run without the zoo, and, as ONNX, without PyTorch.
+
+The number of images is left open. Every file says in its metadata what it is: entry, sha256 of the weights, the range
+and the shape of its inputs and outputs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo.autoencoder import Autoencoder
+from zoo.errors import Lacking, ZooError, first_line
+from zoo.files import write_atomically
+
+Format = Literal["onnx", "torch"]
+ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
+
+
+class Part(nn.Module):
+    """A function of a model, as a module to be traced."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def names(self) -> tuple[str, ...]:
+        """Of the inputs: those of a conditional model have labels, too."""
+        return (*self.inputs, "labels") if self.model.classes else self.inputs
+
+
+class Encoder(Part):
+    """x (B, C, H, W) in [0, 1] → mean (B, D) of q(z|x)."""
+
+    inputs, outputs = ("x",), ("mean",)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The code."""
+        return self.model.encode(x, labels).mean
+
+
+class Decoder(Part):
+    """z (B, D) → image (B, C, H, W) in [0, 1], the mean of p(x|z)."""
+
+    inputs, outputs = ("z",), ("image",)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The image."""
+        return self.model.decode(z, labels).mean
+
+
+class Reconstruct(Part):
+    """x (B, C, H, W) in [0, 1] → image (B, C, H, W) in [0, 1]."""
+
+    inputs, outputs = ("x",), ("image",)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """By the mean of q(z|x)."""
+        return self.model.decode(self.model.encode(x, labels).mean, labels).mean
+
+
+PARTS: dict[str, type[Part]] = {"encoder": Encoder, "decoder": Decoder, "reconstruct": Reconstruct}
+
+
+def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Path]:
+    """Write ``encoder``, ``decoder`` and ``reconstruct`` into a folder that is there.
+
+    Args:
+        model: loaded by ``zoo.load``, on the CPU.
+        folder: where to.
+        format: ``onnx``, for onnxruntime and others; ``torch``, what ``torch.export.load`` takes.
+
+    Returns:
+        The files.
+
+    Raises:
+        ZooError: the model has an operation that cannot be exported, or a file cannot be written.
+        Lacking: onnx or onnxscript is missing.
+    """
+    written = []
+    for name, kind in PARTS.items():
+        part = kind(model).eval()
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            content = WRITERS[format](part, example(part), metadata(part, name))
+        path = folder / f"{name}{ENDINGS[format]}"
+        write_atomically(path, content)
+        written.append(path)
+    return written
+
+
+def example(part: Part, images: int = 2) -> tuple[Tensor, ...]:
+    """Inputs of the right kind."""
+    model = part.model
+    first = torch.rand(images, *model.image_shape) if part.inputs == ("x",) else model.prior.sample(images)
+    return (first, torch.arange(images) % model.classes) if model.classes else (first,)
+
+
+def metadata(part: Part, name: str) -> dict[str, str]:
+    """What the file says of itself; every value is text, as ONNX wants it."""
+    model, config = part.model, part.model.config
+    facts = {
+        "entry": config.name if config else "",
+        "part": name,
+        "weights_sha256": config.weights_sha256 if config else "",
+        "image_shape": json.dumps(list(model.image_shape)),
+        "image_range": json.dumps([0, 1]),
+        "latent_dim": str(model.prior.latent_dim),
+        "inputs": ", ".join(part.names()),
+        "outputs": ", ".join(part.outputs),
+        "description": str(type(part).__doc__),
+    }
+    return facts | ({"classes": str(model.classes)} if model.classes else {})
+
+
+def _program(part: Part, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=2**20)
+    shapes = tuple({0: batch} for _ in inputs)
+    try:
+        return torch.export.export(part, inputs, dynamic_shapes=shapes)
+    except Exception as error:  # a dozen kinds, for whatever a variant of one's own may do
+        raise ZooError(f"this model cannot be exported: {first_line(error)}") from error
+
+
+def _as_torch(part: Part, inputs: tuple[Tensor, ...], facts: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(_program(part, inputs), buffer, extra_files={"zoo.json": json.dumps(facts)})
+    return buffer.getvalue()
+
+
+def _as_onnx(part: Part, inputs: tuple[Tensor, ...], facts: dict[str, str]) -> bytes:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise Lacking("export to ONNX needs onnx and onnxscript: pip install 'autoencoder-zoo[export]'") from error
+    log = logging.getLogger("torch.onnx")
+    level, buffer = log.level, io.BytesIO()
+    log.setLevel(logging.ERROR)
+    try:
+        program: Any = torch.onnx.export(
+            _program(part, inputs),
+            input_names=part.names(),
+            output_names=part.outputs,
+            dynamo=True,
+            verbose=False,
+        )
+        program.model.metadata_props.update(facts)
+        buffer.write(program.model_proto.SerializeToString())
+    except Exception as error:
+        raise ZooError(f"this model cannot be exported to ONNX: {first_line(error)}") from error
+    finally:
+        log.setLevel(level)
+    return buffer.getvalue()
+
+
+WRITERS: dict[Format, Callable[[Part, tuple[Tensor, ...], dict[str, str]], bytes]] = {
+    "onnx": _as_onnx,
+    "torch": _as_torch,
+}

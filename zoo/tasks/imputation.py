@@ -1,0 +1,78 @@
+"""Imputation: fill in the missing pixels of an image, so that it is one that the model would have made."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.autoencoder import Model
+from zoo.errors import ZooError
+
+STEPS = 30
+"""At most; after some ten, most images hardly change any more."""
+
+AT_REST = 1e-4
+"""Largest change of a pixel in a step from which on no more steps are made."""
+
+
+@torch.no_grad()
+def impute(model: Model, x: Tensor, observed: Tensor, steps: int = STEPS) -> Tensor:
+    """Replace the missing pixels by those of decode(encode(x)) again and again; the observed ones stay as they are.
+
+    This is how a denoising or variational autoencoder is used for it since Rezende et al. 2014 (arXiv:1401.4082,
+    appendix F), here with the means instead of samples: one likely completion, not a draw from all of them.
+
+    Args:
+        model: loaded by ``zoo.load``; a conditional one as ``model.given(labels)``.
+        x: (B, C, H, W) in [0, 1]; what stands in missing pixels does not matter.
+        observed: bool (H, W), or (B, 1, H, W), or as x: which pixels are known.
+        steps: at most so many.
+
+    Returns:
+        (B, C, H, W) in [0, 1].
+
+    Raises:
+        ZooError: ``observed`` does not fit the images.
+    """
+    try:
+        known = observed.to(x.device, torch.bool).expand(x.shape)
+    except RuntimeError as error:
+        raise ZooError(f"the mask is {tuple(observed.shape)}, which does not fit images {tuple(x.shape)}") from error
+    # An image has to begin with something: the mean of its observed pixels, or grey where there are none.
+    counts = known.flatten(1).sum(dim=1)
+    means = torch.where(counts > 0, (x * known).flatten(1).sum(dim=1) / counts.clamp(min=1), 0.5)
+    filled = torch.where(known, x, means[:, None, None, None])
+    for _ in range(steps):
+        better = torch.where(known, x, model.decode(model.encode(filled).mean).mean)
+        change = (better - filled).abs().max() if filled.numel() else torch.zeros(())
+        filled = better
+        if float(change) < AT_REST:
+            break
+    return filled
+
+
+def dropped(shape: tuple[int, ...], share: float, generator: torch.Generator) -> Tensor:
+    """Which pixels are observed where each is missing with this probability: bool (B, 1, H, W), on the CPU.
+
+    Args:
+        shape: (B, C, H, W) of the images; the channels of a pixel are missing together.
+        share: between 0 and 1.
+        generator: on the CPU; the same seed gives the same mask on every device.
+    """
+    return torch.rand(shape[0], 1, *shape[2:], generator=generator) >= share
+
+
+def boxed(shape: tuple[int, ...], top: int, left: int, height: int, width: int) -> Tensor:
+    """Which pixels are observed where a box is missing: bool (H, W).
+
+    Raises:
+        ZooError: the box is not inside the image.
+    """
+    h, w = shape[-2:]
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > h or left + width > w:
+        raise ZooError(
+            f"a box of {height}x{width} at ({top}, {left}) is not inside an image of {h}x{w} (height, width)"
+        )
+    observed = torch.ones(h, w, dtype=torch.bool)
+    observed[top : top + height, left : left + width] = False
+    return observed
