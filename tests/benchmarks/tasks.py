@@ -297,7 +297,7 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
     speeds = [[r["task"], f"{r['pictures_per_second']:,.0f}"] for r in record["speed"]]
     peaks = [[f"{r['pictures']:,}", f"{r['peak_mib']:,.0f}"] for r in record["memory"]]
     return {
-        "anomaly": lines(["entry", "normal", "anomalous", "score", "AUROC", "average precision", "AUROC, black picture"],
+        "anomaly": lines(["entry", "normal", "anomalous", "score", "AUROC", "average precision", "black picture"],
                          anomalies, 4),
         "held_out": lines(["recipe", "epochs", "digit", "score", "AUROC", "average precision"], held, 4),
         "imputation": lines(["filled by", *(f"{r['missing']:.0%} missing" for r in record["imputation"])], imputed),
