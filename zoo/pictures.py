@@ -92,7 +92,8 @@ def open_pictures(source: str | os.PathLike[str], model: Autoencoder) -> Picture
     """The pictures of a folder, in the model's shape, or a dataset's split.
 
     Args:
-        source: a folder as a path (``./pictures``), a dataset (``mnist``: its test split), or ``mnist/train``.
+        source: a folder as a path (``./pictures``), a dataset (``mnist``: its test split), or ``mnist/train``. The
+            dataset that the model was trained on is taken as its recipe has it, with its limits and classes.
         model: what they are for.
 
     Raises:

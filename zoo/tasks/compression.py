@@ -35,6 +35,9 @@ MAGIC = b"AEZ\x01"
 """The last byte is the version of the format."""
 
 LARGEST_FILE, LARGEST_HEADER = 2**32, 2**24
+AT_ONCE = 500
+"""Images that are coded, and decoded, together."""
+
 LARGEST_CODE = 2**20
 """Steps from zero: more would mean that the step is far too small."""
 
@@ -118,9 +121,12 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
         **_fit(model, symbols, step),
     )
     encoder = constriction.stream.queue.RangeEncoder()
-    for part, coder, parameters in _streams(constriction, header):
-        values = np.concatenate(labels) if part == "labels" else symbols.flatten()
-        encoder.encode(np.ascontiguousarray(values), coder, *parameters)
+    parts = {"codes": symbols, "labels": np.concatenate(labels) if labels else None}
+    for start in range(0, images, AT_ONCE):
+        for part, coder, parameters in _streams(constriction, header, min(AT_ONCE, images - start)):
+            found = parts[part]
+            assert found is not None  # the header says that there are labels
+            encoder.encode(np.ascontiguousarray(found[start : start + AT_ONCE].flatten()), coder, *parameters)
     content = _pack(header, encoder.get_compressed().astype("<u4").tobytes())
     return Compressed(content, images, 8 * len(content) / images, squared / images)
 
@@ -138,8 +144,8 @@ def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> dict[st
     }
 
 
-def _streams(constriction: Any, header: Header) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """What the file holds one after the other, and how each is coded; the same for writing and reading."""
+def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    """What the file holds of some images, and how each is coded; the same for writing and reading."""
     models = constriction.stream.model
     if header.labels:
         yield "labels", models.Categorical(_shares(header.labels), perfect=False), ()
@@ -147,7 +153,7 @@ def _streams(constriction: Any, header: Header) -> Iterator[tuple[str, Any, tupl
         yield "codes", models.Categorical(_shares(header.counts), perfect=False), ()
     else:
         gaussian = models.QuantizedGaussian(header.lowest, header.highest)
-        parameters = (np.tile(values, header.images) for values in (header.means, header.deviations))
+        parameters = (np.tile(values, images) for values in (header.means, header.deviations))
         yield "codes", gaussian, tuple(parameters)
 
 
@@ -170,19 +176,25 @@ def decompress(content: bytes, model: Autoencoder) -> Iterator[Tensor]:
             f"the file was made with the weights {header.weights_sha256[:12]} of {header.entry}; those of {name} are "
             f"others and would decode it to something else"
         )
+    book = model.prior if isinstance(model.prior, Codebook) else None
+    sizes = (len(header.counts), header.grid) if book else (len(header.means), None)
+    if (
+        sizes != ((book.size, book.grid) if book else (model.prior.latent_dim, None))
+        or len(header.labels) != model.classes
+    ):
+        raise ZooError(f"the file does not hold codes of {header.entry}")
+    places = int(np.prod(header.grid or len(header.means)))
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(body, dtype="<u4").astype(np.uint32))
-    found: dict[str, Tensor] = {}
-    for part, coder, parameters in _streams(constriction, header):
-        places = 1 if part == "labels" else int(np.prod(header.grid or len(header.means)))
-        count = () if parameters else (header.images * places,)
-        found[part] = torch.from_numpy(decoder.decode(coder, *parameters, *count)).reshape(header.images, places)
-    for start in range(0, header.images, 500):
-        codes = found["codes"][start : start + 500]
-        labels = found["labels"][start : start + 500, 0].long() if "labels" in found else None
-        if isinstance(model.prior, Codebook) and header.grid:
-            z = model.prior.look_up(codes.reshape(-1, *header.grid).long())
-        else:
-            z = codes.float() * (header.step or 1)
+    labels = None
+    for start in range(0, header.images, AT_ONCE):
+        images = min(AT_ONCE, header.images - start)
+        for part, coder, parameters in _streams(constriction, header, images):
+            count = () if parameters else (images * (1 if part == "labels" else places),)
+            symbols = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
+            if part == "labels":
+                labels = symbols
+        codes = symbols.reshape(images, places)
+        z = book.look_up(codes.reshape(images, *book.grid)) if book else codes.float() * (header.step or 1)
         with torch.no_grad():
             yield model.given(labels).decode(z).mean
 
