@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -15,12 +16,13 @@ from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from tests.conftest import PLUGIN, command, needs_fashion_mnist, needs_mnist
+from tests.conftest import PLUGIN, command, dataset, needs_fashion_mnist, needs_mnist
 from zoo.autoencoder import Autoencoder
 from zoo.data import load_images
 from zoo.errors import UnknownNameError, ZooError
+from zoo.files import sha256
 from zoo.metrics.nll import log_likelihood
-from zoo.pictures import open_pictures, see
+from zoo.pictures import open_pictures, through
 from zoo.tasks.anomaly import Strangest, detection, score
 from zoo.tasks.compression import MAGIC, compress, decompress, unpack
 from zoo.tasks.encoding import encode, write_codes
@@ -116,7 +118,47 @@ def test_a_conditional_model_needs_labels(folder: Path) -> None:
     conditional = zoo.load("conditional_vae_mnist")
     with pytest.raises(ZooError, match="conditional: give it the images' labels"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        list(see(conditional, open_pictures(folder, conditional)))
+        list(through(conditional, open_pictures(folder, conditional), lambda seen: None))
+
+
+def test_between_two_batches_the_callers_world_is_as_it_was(model: Autoencoder) -> None:
+    pictures = open_pictures("glyphs", model)
+    expected = [part.scores["negative_elbo"] for part in score(model, pictures)]
+    torch.manual_seed(3)
+    drawn, found = [], []
+    both = zip(score(model, pictures), score(model, pictures), strict=True)
+    for one, other in both:
+        assert torch.is_grad_enabled()
+        drawn.append(torch.rand(()))
+        assert torch.equal(one.scores["negative_elbo"], other.scores["negative_elbo"])
+        found.append(one.scores["negative_elbo"])
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    torch.manual_seed(3)
+    assert drawn == [torch.rand(()) for _ in drawn]
+    next(score(model, pictures))
+    assert torch.is_grad_enabled()
+
+
+def test_names_that_no_one_would_choose(model: Autoencoder, glyphs: torch.Tensor, tmp_path: Path) -> None:
+    for name in (b"a_$x_$.png", b"\xff.png", b"new\nline.png"):
+        to_pil_image(glyphs[0]).save(tmp_path / "plain.png")
+        (tmp_path / "plain.png").rename(tmp_path / os.fsdecode(name))
+    done = command("zoo.anomaly", "beta_vae_1_glyphs", tmp_path, "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(csv.DictReader((tmp_path / "anomaly.csv").open(newline="")))) == 3
+
+
+def test_only_some_classes(model: Autoencoder) -> None:
+    whole, part = dataset("glyphs"), dataset("glyphs", only_classes=(1, 3), test_images=20)
+    labels = load_images(part, "test").labels
+    assert labels is not None
+    assert len(labels) == 20
+    assert set(labels.tolist()) <= {1, 3}
+    assert (whole.released, part.released) == (whole.sizes, None)
+    with pytest.raises(ZooError, match=r"no image has one of the labels \[99\]; there are 0, 1"):
+        load_images(dataset("glyphs", only_classes=(99,)), "test")
+    with pytest.raises(ZooError, match="data.only_classes: the dataset has no classes"):
+        load_images(dataset("tiny", only_classes=(0,)), "test")
 
 
 # --- anomaly scores
@@ -150,9 +192,9 @@ def test_the_strangest_are_kept_and_no_others(model: Autoencoder) -> None:
     for scored in score(model, open_pictures("glyphs", model)):
         strangest.add(scored)
         values += scored.scores["mse"].tolist()
-    batch, found = strangest.batch()
-    assert found == sorted(values, reverse=True)[:7]
-    assert batch.names[0] == f"glyphs/test/{int(np.argmax(values))}"
+    found = strangest.found()
+    assert found.values == sorted(values, reverse=True)[:7]
+    assert found.names[0] == f"glyphs/test/{int(np.argmax(values))}"
     with pytest.raises(UnknownNameError, match="did you mean 'mse'"):
         Strangest("mes", 3).add(scored)
 
@@ -241,7 +283,7 @@ def test_the_command_fills_and_draws(folder: Path, tmp_path: Path, how: tuple[st
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert 0 < found["mse"] < 0.3
-    assert found["pictures"] == 12
+    assert found["pictures"] == 11
     assert len(list((tmp_path / "filled").iterdir())) == 11
     assert Image.open(tmp_path / "imputed.png").size[0] > 300
 
@@ -290,7 +332,7 @@ def test_other_weights_and_damaged_and_foreign_files_are_refused(model: Autoenco
             unpack(foreign)
     with pytest.raises(ZooError, match="version 02 of the format; this zoo reads version 01"):
         unpack(MAGIC[:3] + b"\x02" + content[4:])
-    with pytest.raises(ZooError, match="too small for the codes"):
+    with pytest.raises(ZooError, match="too small for these codes"):
         compress(model, open_pictures("glyphs", model), 1e-9)
 
 
@@ -306,7 +348,7 @@ def test_the_commands_there_and_back(folder: Path, tmp_path: Path) -> None:
         ((folder / "00.png", "--out", tmp_path / "x"), "00.png: this is no file of compressed images"),
         ((file, "--out", tmp_path / "back"), "is there already and not empty"),
         ((file, "--out", tmp_path / "x", "--model", "ae_mnist"), "would decode it to something else"),
-        ((tmp_path / "none", "--out", tmp_path / "x"), "none is missing"),
+        ((tmp_path / "none", "--out", tmp_path / "x"), "there is no file"),
     ):
         done = command("zoo.decompress", *arguments)
         assert done.returncode == 2
@@ -327,13 +369,40 @@ def test_codes_of_a_folder_as_npz_and_safetensors(model: Autoencoder, folder: Pa
     assert stored["names"].tolist() == found.names
     done = command("zoo.encode", "beta_vae_1_glyphs", "glyphs", "--out", tmp_path / "codes.safetensors")
     assert done.returncode == 0, done.stderr
+    from safetensors import safe_open
     from safetensors.numpy import load_file
 
     tensors = load_file(tmp_path / "codes.safetensors")
     assert set(tensors) == {"codes", "labels"}
-    names = (tmp_path / "codes.txt").read_text().splitlines()
+    with safe_open(tmp_path / "codes.safetensors", "np") as file:
+        names = json.loads(file.metadata()["names"])
     assert len(names) == len(tensors["codes"])
     assert names[0] == "glyphs/test/0"
+
+
+def test_headers_that_lie(model: Autoencoder) -> None:
+    """With the right sha256: whoever writes a file can make that."""
+    content = compress(model, open_pictures("glyphs", model), 1.0).content
+    header, body = unpack(content)
+    fields = header.model_dump(mode="json")
+    lies: list[dict[str, object]] = [
+        {"images": 2**31}, {"images": 0}, {"image_shape": [1, 2, 3]}, {"labels": [5]}, {"entry": "../x"},
+        {"code": {**fields["code"], "means": []}}, {"code": {**fields["code"], "means": [1e300] * 10}},
+        {"code": {**fields["code"], "deviations": [0] * 10}}, {"code": {**fields["code"], "step": 1e300}},
+        {"code": {**fields["code"], "lowest": 9, "highest": 3}}, {"code": {**fields["code"], "grid": [2**20, 2**20]}},
+        {"code": {"kind": "indices", "grid": [2**20, 2**20], "counts": [0]}}, {"code": {"kind": "x"}}, {"more": 1},
+    ]  # fmt: skip
+    for lie in lies:
+        text = json.dumps({**fields, **lie}).encode()
+        forged = MAGIC + len(text).to_bytes(4, "little") + text + body
+        with pytest.raises(ZooError):
+            list(decompress(forged + bytes.fromhex(sha256(forged)), model))
+
+
+def test_pictures_are_never_overwritten(folder: Path, tmp_path: Path) -> None:
+    done = command("zoo.impute", "beta_vae_1_glyphs", folder, "--drop", "0.5", "--out", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is there already and not empty" in done.stderr
 
 
 @pytest.mark.parametrize(

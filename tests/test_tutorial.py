@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -10,12 +11,12 @@ from nbclient import NotebookClient
 from tests.conftest import ROOT
 
 
-def test_every_cell_runs_and_pictures_show(tmp_path: Path, monkeypatch: object) -> None:
+def test_every_cell_runs_and_pictures_show(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
     nbformat.validate(notebook)
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute(env={"PYTHONPATH": str(ROOT)})
+    ).execute(env={**os.environ, "PYTHONPATH": str(ROOT)})
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output for output in shown if output.output_type == "error"]
     assert sum("image/png" in output.get("data", {}) for output in shown) == 5

@@ -53,17 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     model = load(options.model, choose_device(options.device))
     pictures = open_pictures(options.pictures, model)
+    against = open_pictures(options.against, model) if options.against else None
+    if against:
+        detection([0.0], [1.0])  # what it needs is looked for before the work is done
     strangest = Strangest(options.by, options.count)
     values, others = Values(), Values()
     with rows_to(out) as write:
-        for scored in cli.progress(score(model, pictures, options.samples), pictures):
+        for _, scored in cli.progress(((s.batch, s) for s in score(model, pictures, options.samples)), pictures):
             strangest.add(scored)
             values.add(scored)
             write({"path": scored.batch.names, **{name: found.tolist() for name, found in scored.scores.items()}})
     write_atomically(sheet, to_png(draw(model, strangest)))
-    if options.against:
-        against = open_pictures(options.against, model)
-        for scored in cli.progress(score(model, against, options.samples), against):
+    if against:
+        for _, scored in cli.progress(((s.batch, s) for s in score(model, against, options.samples)), against):
             others.add(scored)
     told = {name: detection(values[name], found) for name, found in others.items()}
     if options.json:
@@ -87,14 +89,11 @@ class Values(dict[str, list[float]]):
 def draw(model: Autoencoder, strangest: Strangest) -> Figure:
     """The strangest pictures, each above its reconstruction."""
     from zoo import figures
-    from zoo.data import pictured
-    from zoo.pictures import trained_on
 
-    batch, values = strangest.batch()
-    x = pictured(batch.images.to(model.device), trained_on(model))
-    names = [name if len(name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{name[1 - LABEL :]}" for name in batch.names]
-    titles = [f"{name}\n{strangest.by} {value:.4g}" for name, value in zip(names, values, strict=True)]
-    return figures.pairs(x.cpu(), model.given(batch.labels).reconstruct(x).cpu(), titles)
+    found = strangest.found()
+    names = [name if len(name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{name[1 - LABEL :]}" for name in found.names]
+    titles = [f"{name}\n{strangest.by} {value:.4g}" for name, value in zip(names, found.values, strict=True)]
+    return figures.pairs(found.x, model.given(found.labels).reconstruct(found.x).cpu(), titles)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from zoo.catalog import list_models, recipe_path, recipe_paths
 from zoo.errors import ZooError
@@ -19,17 +19,7 @@ if TYPE_CHECKING:
     from zoo.pictures import Batch, Pictures
     from zoo.schema import Recipe
 
-
-class InBatches(Protocol):
-    """What came of a batch of pictures."""
-
-    @property
-    def batch(self) -> Batch:
-        """The pictures."""
-
-
-T = TypeVar("T", bound=InBatches)
-
+T = TypeVar("T")
 Main = Callable[[Sequence[str] | None], None]
 
 
@@ -82,21 +72,26 @@ def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
         raise ZooError(f"{option} {path}: expected the name of a {' or '.join(endings)} file in a folder that is there")
 
 
-def progress(batches: Iterable[T], pictures: Pictures) -> Iterator[T]:
-    """The same batches, with a bar on a terminal."""
+def progress(found: Iterable[tuple[Batch, T]], pictures: Pictures) -> Iterator[tuple[Batch, T]]:
+    """The same, with a bar on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(pictures.name, total=pictures.size)
-        for seen in batches:
-            yield seen
-            bar.advance(task, len(seen.batch.names))
+        for batch, what in found:
+            yield batch, what
+            bar.advance(task, len(batch.names))
 
 
-def file_name(name: str) -> str:
-    """Of a PNG made of a picture: no folders, so that nothing is written outside of the one that was named."""
-    return "_".join(part for part in Path(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
+def check_empty(option: str, folder: Path) -> None:
+    """Refuse a folder whose files could be overwritten.
+
+    Raises:
+        ZooError: it is there and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ZooError(f"{option} {folder} is there already and not empty; choose another folder")
 
 
 def add_hub(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
     cli.check_file("--out", options.out, (".aez",))
-    if not (math.isfinite(options.step) and options.step > 0):
+    if not (math.isfinite(options.step) and 0 < options.step <= 1e6):
         raise ZooError(f"--step {options.step}: choose a number above zero, such as 0.5")
 
     from zoo.devices import choose_device

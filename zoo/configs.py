@@ -68,7 +68,12 @@ class DatasetConfig(Section):
     @property
     def released(self) -> tuple[int, int] | None:
         """Training and test images there are, where that is known without the data: ``SIZES``."""
-        return self.SIZES if self.only_classes is None else None
+        return self.sizes if self.only_classes is None else None
+
+    @property
+    def sizes(self) -> tuple[int, int] | None:
+        """Of all classes together: ``SIZES``, or as the settings say."""
+        return self.SIZES
 
 
 class BernoulliConfig(Section):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from zoo import cli
-from zoo.errors import ZooError
+from zoo.errors import UnknownNameError, ZooError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,25 +23,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from zoo.artifacts import read_file
     from zoo.devices import choose_device
-    from zoo.files import make_folder, write_atomically
+    from zoo.files import make_folder, replace_folder, write_atomically
     from zoo.loading import load
     from zoo.pictures import to_picture
     from zoo.tasks.compression import LARGEST_FILE, decompress, unpack
 
+    if not options.file.exists():
+        raise ZooError(f"there is no file {options.file}")
     try:
         content = read_file(options.file, LARGEST_FILE)
         header, _ = unpack(content)
     except ZooError as error:
         raise ZooError(f"{options.file}: {error}") from error
-    model = load(options.model or header.entry, choose_device(options.device))
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
-        raise ZooError(f"{options.out} is there already and not empty; choose another folder with --out")
-    make_folder(options.out)
+    cli.check_empty("--out", options.out)
+    try:
+        model = load(options.model or header.entry, choose_device(options.device))
+    except UnknownNameError as error:
+        raise ZooError(f"{error}; for a model of your own, --model ./runs/{header.entry}") from error
+    make_folder(options.out.parent)
     digits, number = len(str(header.images)), 0
-    for images in decompress(content, model):
-        for image in images:
-            write_atomically(options.out / f"{number:0{digits}}.png", to_picture(image))
-            number += 1
+    with TemporaryDirectory(prefix=f".{options.out.name}.", dir=options.out.parent) as temporary:
+        complete = Path(temporary) / options.out.name
+        complete.mkdir()
+        for images in decompress(content, model):
+            for image in images:
+                write_atomically(complete / f"{number:0{digits}}.png", to_picture(image))
+                number += 1
+        replace_folder(complete, options.out)
     print(f"{number:,} pictures of {header.entry}: {options.out}")
 
 

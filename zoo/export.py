@@ -22,14 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
 
-    from zoo.files import make_folder
     from zoo.loading import load
     from zoo.tasks.export import export
 
     model = load(options.model)
     name = model.config.name if model.config else "model"
     out = options.out or Path(f"{name}-{options.format}")
-    make_folder(out)
     for path in export(model, out, options.format):
         print(f"{path}: {path.stat().st_size:,} bytes")
 

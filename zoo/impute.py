@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing.add_argument("--drop", type=float, metavar="P", help="each pixel is missing with this probability")
     missing.add_argument("--box", metavar="TOP,LEFT,HEIGHT,WIDTH", help="a box is missing, in the model's pixels")
     missing.add_argument("--mask", type=Path, metavar="FILE", help="a picture that is black where pixels are missing")
-    parser.add_argument("--steps", type=int, help="at most so many (default: 30)")
+    parser.add_argument("--steps", type=int, default=30, help="at most so many (default: 30)")
     parser.add_argument("--seed", type=int, default=0, help="of --drop (default: 0)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the filled pictures there, as PNG")
     parser.add_argument("--strip", type=Path, help="original, masked and filled (default: imputed.png)")
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cli.check_file("--strip", strip, (".png",))
     if options.drop is not None and not 0 < options.drop < 1:
         raise ZooError(f"--drop {options.drop}: choose a probability between 0 and 1, such as 0.5")
-    if not 1 <= options.count <= 100 or not 0 <= options.seed < 2**63 or not 1 <= (options.steps or 1) <= 10_000:
+    if not 1 <= options.count <= 100 or not 0 <= options.seed < 2**63 or not 1 <= options.steps <= 10_000:
         raise ZooError("--count must be between 1 and 100, --steps between 1 and 10,000, --seed not negative")
 
     import torch
@@ -45,19 +45,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from zoo.devices import choose_device
     from zoo.files import make_folder, write_atomically
     from zoo.loading import load
-    from zoo.pictures import open_pictures, see, to_picture
-    from zoo.tasks.imputation import STEPS, impute
+    from zoo.pictures import Seen, open_pictures, through, to_picture
+    from zoo.tasks.imputation import impute
 
     model = load(options.model, choose_device(options.device))
     pictures = open_pictures(options.pictures, model)
     observe = masks(options, model.image_shape)
     if options.out:
+        cli.check_empty("--out", options.out)
         make_folder(options.out)
-    error, pixels, shown = 0.0, 0, None
-    for seen in cli.progress(see(model, pictures), pictures):
-        x, observed = seen.x, observe(tuple(seen.x.shape))
-        filled = impute(seen.model, x, observed, options.steps or STEPS)
-        lost = ~observed.expand(x.shape).to(x.device)
+
+    def fill(seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        observed = observe(tuple(seen.x.shape))
+        filled = impute(seen.model, seen.x, observed, options.steps)
+        return seen.x, ~observed.expand(seen.x.shape).to(seen.x.device), filled
+
+    error, pixels, count, shown = 0.0, 0, 0, None
+    for batch, (x, lost, filled) in cli.progress(through(model, pictures, fill), pictures):
         error += float((filled - x)[lost].double().square().sum())
         pixels += int(lost.sum())
         if shown is None:
@@ -65,12 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shown = [(name, part[: options.count].cpu()) for name, part in
                      (("original", x), ("masked", masked), ("filled", filled))]  # fmt: skip
         if options.out:
-            for name, image in zip(seen.batch.names, filled, strict=True):
-                write_atomically(options.out / cli.file_name(name), to_picture(image))
+            for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
+                write_atomically(options.out / f"{number:06}-{Path(name).stem[:100]}.png", to_picture(image))
+        count += len(batch.names)
     if shown is None or not pixels:
         raise ZooError("no pixel was missing")
     write_atomically(strip, figures.to_png(figures.labelled_rows(shown)))
-    found = {"pictures": pictures.size, "missing": pixels, "mse": error / pixels}
+    found = {"pictures": count, "missing": pixels, "mse": error / pixels}
     if options.json:
         print(json.dumps({**found, "strip": str(strip), "out": options.out and str(options.out)}, indent=2))
         return
@@ -98,6 +103,8 @@ def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[
         if isinstance(pixels, str):
             raise ZooError(f"--mask {options.mask}: {pixels}")
         observed = torch.from_numpy(pixels[0]) > 127
+    if observed.all():
+        raise ZooError("the mask is white all over: no pixel is missing")
     return lambda batch: observed.expand(batch[0], 1, *shape[1:])
 
 

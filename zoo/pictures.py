@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -62,19 +63,26 @@ class Seen:
     """With the labels of these pictures set, if it is conditional."""
 
 
-def see(model: Autoencoder, pictures: Pictures, *, seed: int = SEED) -> Iterator[Seen]:
-    """All pictures in batches, in eval mode, without gradients, with the same random numbers at every call.
+T = TypeVar("T")
+
+
+def through(
+    model: Autoencoder, pictures: Pictures, task: Callable[[Seen], T], *, seed: int = SEED
+) -> Iterator[tuple[Batch, T]]:
+    """What a task finds in all pictures, batch by batch: in eval mode, without gradients, with random numbers that
+    depend on the seed and the batch alone. Between two batches, the caller's are as they were.
 
     Raises:
         ZooError: the model is conditional and the pictures have no labels.
     """
     data = trained_on(model)
     size = max(1, min(1000, PIXELS // int(np.prod(model.image_shape))))
-    with measuring(model, seed):
-        for index, batch in enumerate(pictures.batches(size)):
-            model.check_labels(batch.labels)
+    for index, batch in enumerate(pictures.batches(size)):
+        model.check_labels(batch.labels)
+        with measuring(model, seed_of(seed + 1, index)):
             x = pictured(batch.images.to(model.device), data, seed_of(seed, index))
-            yield Seen(batch, x, model.given(batch.labels))
+            found = task(Seen(batch, x, model.given(batch.labels)))
+        yield batch, found
 
 
 def trained_on(model: Autoencoder) -> DatasetConfig:
@@ -138,10 +146,12 @@ def of_folder(folder: Path, shape: ImageShape) -> Pictures:
             parts = [paths[start : start + size] for start in range(0, len(paths), size)]
             for part, pixels in ahead(pool, parts, shape):
                 whole = [(path, found) for path, found in zip(part, pixels, strict=True) if not isinstance(found, str)]
-                unreadable += [f"{p}: {why}" for p, why in zip(part, pixels, strict=True) if isinstance(why, str)]
+                unreadable += [
+                    f"{printable(p)}: {why}" for p, why in zip(part, pixels, strict=True) if isinstance(why, str)
+                ]
                 if whole:
                     images = torch.from_numpy(np.stack([found for _, found in whole]))
-                    yield Batch([str(path) for path, _ in whole], images, None)
+                    yield Batch([printable(path) for path, _ in whole], images, None)
         if len(unreadable) == len(paths):
             raise ZooError(f"none of the {len(paths)} pictures under {folder} can be read ({unreadable[0]})")
         if unreadable:
@@ -168,6 +178,11 @@ def ahead(
     for index, part in enumerate(parts):
         current, begun = begun, begin(parts[index + 1]) if index + 1 < len(parts) else []
         yield part, [future.result() for future in current]
+
+
+def printable(path: Path) -> str:
+    """A file's name as text, also where the system's bytes are no UTF-8."""
+    return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def decode(path: Path, shape: ImageShape) -> Pixels:

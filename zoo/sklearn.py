@@ -12,6 +12,7 @@ from zoo.autoencoder import Autoencoder
 from zoo.errors import Lacking
 from zoo.loading import load
 from zoo.passes import measuring
+from zoo.pictures import trained_on
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -57,6 +58,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         images = validate_data(self, X, dtype=np.float32, reset=False)
         x = torch.from_numpy(np.ascontiguousarray(images)).reshape(len(images), *self.model_.image_shape)
         with measuring(self.model_):
+            if trained_on(self.model_).binarization == "dynamic":  # as everywhere, drawn the same way at every call
+                x = torch.bernoulli(x.clamp(0, 1))
             codes = [self.model_.encode(part).mean.float().cpu() for part in x.split(self.batch_size)]
         found: NDArray[np.float32] = torch.cat(codes).numpy()
         return found
@@ -65,6 +68,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Codes (N, D) → images (N, C*H*W) in [0, 1]."""
         check_is_fitted(self)
         z = torch.as_tensor(np.asarray(X, dtype=np.float32))
+        if z.dim() != 2 or z.shape[1] != self._n_features_out:
+            raise ValueError(f"X is {tuple(z.shape)}; expected codes (N, {self._n_features_out})")
         with measuring(self.model_):
             images = [self.model_.decode(part).mean.flatten(1).cpu() for part in z.split(self.batch_size)]
         found: NDArray[np.float32] = torch.cat(images).numpy()

@@ -20,7 +20,7 @@ class EMNISTConfig(IDXConfig):
     )
 
     @property
-    def released(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[int, int]:
         """As Cohen et al. 2017, table II, gives them."""
         sizes = {
             "byclass": (697_932, 116_323),

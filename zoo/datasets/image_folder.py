@@ -40,7 +40,7 @@ class ImageFolderConfig(DatasetConfig):
         return (self.channels, self.size, self.size)
 
     @property
-    def released(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[int, int]:
         """The files that look like pictures now."""
         root = Path(os.path.expanduser(self.path))
         return (len(find(root, "train")), len(find(root, "test")))

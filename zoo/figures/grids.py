@@ -52,7 +52,7 @@ def pairs(originals: Tensor, others: Tensor, titles: Sequence[str], columns: int
         axes.axis("off")
     for axes, original, other, title in zip(grid, originals, others, titles, strict=False):
         axes.imshow(tile(torch.stack([original, other]), 1), interpolation="nearest")
-        axes.set_title(title, fontsize=7)
+        axes.set_title(title, fontsize=7, parse_math=False)
     return figure
 
 

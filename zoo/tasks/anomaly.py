@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder
+from zoo.autoencoder import Autoencoder, Model
 from zoo.errors import Lacking, UnknownNameError, ZooError
 from zoo.metrics.nll import log_likelihood
 from zoo.passes import SEED
-from zoo.pictures import Batch, Pictures, Seen, see
+from zoo.pictures import Batch, Pictures, Seen, through
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Scored:
     """A batch and its scores."""
 
     batch: Batch
+    x: Tensor
+    """float (B, C, H, W), as the model got them, on the CPU."""
     scores: dict[str, Tensor]
     """Score → (B,), on the CPU: ``mse`` per pixel, ``negative_elbo`` and ``nll_K`` in nats."""
 
@@ -42,12 +44,16 @@ def score(model: Autoencoder, pictures: Pictures, samples: int = 0, *, seed: int
     Raises:
         ZooError: the model is conditional and the pictures have no labels, or it has no likelihood for ``samples``.
     """
-    for seen in see(model, pictures, seed=seed):
-        yield Scored(seen.batch, {name: values.float().cpu() for name, values in _scores(seen, samples).items()})
+
+    def scored(seen: Seen) -> Scored:
+        found = _scores(seen.model, seen.x, samples)
+        return Scored(seen.batch, seen.x.cpu(), {name: values.float().cpu() for name, values in found.items()})
+
+    for _, found in through(model, pictures, scored, seed=seed):
+        yield found
 
 
-def _scores(seen: Seen, samples: int) -> dict[str, Tensor]:
-    x, model = seen.x, seen.model
+def _scores(model: Model, x: Tensor, samples: int) -> dict[str, Tensor]:
     posterior = model.encode(x)
     found = {"mse": (x - model.decode(posterior.mean).mean).square().flatten(1).mean(dim=1)}
     if posterior.stochastic:
@@ -78,21 +84,31 @@ class Strangest:
             if len(self._heap) == self.count and value <= self._heap[0][0]:
                 continue
             label = None if scored.batch.labels is None else scored.batch.labels[index]
-            entry = (value, -self._seen, scored.batch.names[index], scored.batch.images[index].clone(), label)
+            entry = (value, -self._seen, scored.batch.names[index], scored.x[index].clone(), label)
             (heapq.heappush if len(self._heap) < self.count else heapq.heappushpop)(self._heap, entry)
 
-    def batch(self) -> tuple[Batch, list[float]]:
-        """They, the strangest first, and their scores.
+    def found(self) -> Found:
+        """They, the strangest first.
 
         Raises:
             ZooError: there were no pictures.
         """
         if not self._heap:
             raise ZooError("there were no pictures")
-        found = sorted(self._heap, reverse=True)
-        labels = [label for *_, label in found if label is not None]
-        names, images = [name for _, _, name, _, _ in found], torch.stack([image for _, _, _, image, _ in found])
-        return Batch(names, images, torch.stack(labels) if labels else None), [value for value, *_ in found]
+        values, _, names, x, labels = zip(*sorted(self._heap, key=lambda entry: entry[:2], reverse=True), strict=True)
+        given = torch.stack(labels) if labels[0] is not None else None
+        return Found(list(names), torch.stack(x), given, list(values))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Some pictures and a score of each."""
+
+    names: list[str]
+    x: Tensor
+    """float (N, C, H, W), as the model got them."""
+    labels: Tensor | None
+    values: list[float]
 
 
 def detection(normal: Sequence[float], anomalous: Sequence[float]) -> dict[str, float]:

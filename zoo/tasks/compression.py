@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -24,22 +24,51 @@ from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
 from zoo.codebook import Codebook, Quantized
-from zoo.configs import NAME, Count, Size
-from zoo.errors import Lacking, ZooError
+from zoo.configs import NAME, Positive, Size
+from zoo.errors import Lacking, ZooError, first_line
 from zoo.files import sha256
 from zoo.parsing import explain, parse_json
-from zoo.pictures import Pictures, see
+from zoo.passes import measuring
+from zoo.pictures import Pictures, Seen, through
 from zoo.run_config import Strict
 
 MAGIC = b"AEZ\x01"
 """The last byte is the version of the format."""
 
 LARGEST_FILE, LARGEST_HEADER = 2**32, 2**24
+MOST_IMAGES = 10**7
+"""In a file."""
+
 AT_ONCE = 500
 """Images that are coded, and decoded, together."""
 
 LARGEST_CODE = 2**20
 """Steps from zero: more would mean that the step is far too small."""
+
+
+Steps = Annotated[float, Field(ge=-LARGEST_CODE, le=LARGEST_CODE)]
+Spread = Annotated[float, Field(gt=0, le=LARGEST_CODE)]
+Tally = Annotated[int, Field(ge=0, le=2**40)]
+
+
+class Numbers(Strict):
+    """Codes that are vectors of numbers, each dimension under a Gaussian of its own; all in steps."""
+
+    kind: Literal["numbers"] = "numbers"
+    step: Positive
+    means: list[Steps]
+    deviations: list[Spread]
+    lowest: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
+    highest: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
+
+
+class Indices(Strict):
+    """Codes that are indices in a codebook."""
+
+    kind: Literal["indices"] = "indices"
+    grid: tuple[Size, Size]
+    counts: list[Tally]
+    """How often each vector is used."""
 
 
 class Header(Strict):
@@ -48,21 +77,23 @@ class Header(Strict):
     entry: str = Field(pattern=NAME)
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     image_shape: tuple[Size, Size, Size]
-    images: Count
-    grid: tuple[Size, Size] | None = None
-    """Of a codebook's indices; None: the code is a vector of numbers."""
-    step: float | None = Field(None, gt=0)
-    """What the numbers are multiples of."""
-    means: list[float] = []
-    deviations: list[float] = Field([])
-    """Of each dimension, in steps."""
-    lowest: int = Field(0, ge=-LARGEST_CODE)
-    highest: int = Field(0, le=LARGEST_CODE)
-    """In steps."""
-    counts: list[int] = []
-    """How often each vector of the codebook is used."""
-    labels: list[int] = []
+    images: int = Field(gt=0, le=MOST_IMAGES)
+    code: Annotated[Numbers | Indices, Field(discriminator="kind")]
+    labels: list[Tally] = []
     """Of a conditional model: how many images have each label."""
+
+    def fits(self, model: Autoencoder) -> bool:
+        """Whether these can be codes of the model."""
+        book = model.prior if isinstance(model.prior, Codebook) else None
+        if isinstance(self.code, Indices):
+            places = self.code.grid[0] * self.code.grid[1] * self.images
+            right = book is not None and (book.grid, book.size) == (self.code.grid, len(self.code.counts))
+            right = right and sum(self.code.counts) == places
+        else:
+            sizes = {len(self.code.means), len(self.code.deviations), model.prior.latent_dim}
+            right = book is None and len(sizes) == 1 and self.code.lowest < self.code.highest
+        labelled = sum(self.labels) == (self.images if model.classes else 0) and len(self.labels) == model.classes
+        return right and labelled and self.image_shape == model.image_shape
 
 
 @dataclass(frozen=True)
@@ -74,7 +105,7 @@ class Compressed:
     bits_per_image: float
     """Of the whole file, header and all."""
     mse: float
-    """Per pixel, between the pictures and what is decoded again."""
+    """Per pixel, between the pictures as the model gets them and what is decoded again."""
 
 
 def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compressed:
@@ -92,25 +123,30 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
     constriction = _constriction()
     if model.config is None:
         raise ZooError("this model was built, not loaded: a file could not say which one decodes it")
+    if not 0 < step <= 1e6:
+        raise ZooError(f"a step of {step:g}: choose a number above zero, up to a million")
     codes: list[NDArray[np.int32]] = []
     labels: list[NDArray[np.int32]] = []
     squared, images = 0.0, 0
-    for seen in see(model, pictures):
+
+    def coded(seen: Seen) -> tuple[NDArray[np.int32], float]:
         posterior = seen.model.encode(seen.x)
         if isinstance(posterior, Quantized):
             code, z = posterior.indices, posterior.vectors.flatten(1)
         else:
             code = (posterior.mean / step).round()
-            if not code.isfinite().all() or float(code.abs().max()) > LARGEST_CODE:
-                raise ZooError(
-                    f"a step of {step:g} is too small for the codes of {model.config.name}; take a larger one"
-                )
+            if not code.isfinite().all() or float(code.abs().max()) >= LARGEST_CODE:
+                raise ZooError(f"a step of {step:g} is too small for these codes; take a larger one")
             z = code * step
-        codes.append(code.flatten(1).cpu().numpy().astype(np.int32))
-        if model.classes and seen.batch.labels is not None:
-            labels.append(seen.batch.labels.numpy().astype(np.int32))
-        squared += float((seen.model.decode(z).mean - seen.x).square().flatten(1).mean(dim=1).double().sum())
-        images += len(code)
+        errors = (seen.model.decode(z).mean - seen.x).square().flatten(1).mean(dim=1)
+        return code.flatten(1).cpu().numpy().astype(np.int32), float(errors.double().sum())
+
+    for batch, (found, error) in through(model, pictures, coded):
+        codes.append(found)
+        if model.classes and batch.labels is not None:
+            labels.append(batch.labels.numpy().astype(np.int32))
+        squared += error
+        images += len(found)
     symbols = np.concatenate(codes)  # (N, D), or (N, h*w)
     header = Header(
         entry=model.config.name,
@@ -118,30 +154,31 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
         image_shape=model.image_shape,
         images=images,
         labels=np.bincount(np.concatenate(labels), minlength=model.classes).tolist() if model.classes else [],
-        **_fit(model, symbols, step),
+        code=_fit(model, symbols, step),
     )
     encoder = constriction.stream.queue.RangeEncoder()
     parts = {"codes": symbols, "labels": np.concatenate(labels) if labels else None}
     for start in range(0, images, AT_ONCE):
         for part, coder, parameters in _streams(constriction, header, min(AT_ONCE, images - start)):
-            found = parts[part]
-            assert found is not None  # the header says that there are labels
-            encoder.encode(np.ascontiguousarray(found[start : start + AT_ONCE].flatten()), coder, *parameters)
+            of_all = parts[part]
+            assert of_all is not None  # the header says that there are labels
+            encoder.encode(np.ascontiguousarray(of_all[start : start + AT_ONCE].flatten()), coder, *parameters)
     content = _pack(header, encoder.get_compressed().astype("<u4").tobytes())
     return Compressed(content, images, 8 * len(content) / images, squared / images)
 
 
-def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> dict[str, Any]:
-    """The header's part that says how likely each symbol is."""
+def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> Numbers | Indices:
+    """How likely each symbol is."""
     if isinstance(model.prior, Codebook):
-        return {"grid": model.prior.grid, "counts": np.bincount(symbols.flatten(), minlength=model.prior.size).tolist()}
-    return {
-        "step": step,
-        "means": [round(float(value), 3) for value in symbols.mean(axis=0)],
-        "deviations": [round(max(float(value), 0.1), 3) for value in symbols.std(axis=0)],
-        "lowest": int(symbols.min()),
-        "highest": int(symbols.max()) + 1,  # two values at least
-    }
+        counts = np.bincount(symbols.flatten(), minlength=model.prior.size).tolist()
+        return Indices(grid=model.prior.grid, counts=counts)
+    return Numbers(
+        step=step,
+        means=[round(float(value), 3) for value in symbols.mean(axis=0)],
+        deviations=[round(max(float(value), 0.1), 3) for value in symbols.std(axis=0)],
+        lowest=int(symbols.min()),
+        highest=int(symbols.max()) + 1,  # two values at least
+    )
 
 
 def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
@@ -149,11 +186,11 @@ def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[s
     models = constriction.stream.model
     if header.labels:
         yield "labels", models.Categorical(_shares(header.labels), perfect=False), ()
-    if header.counts:
-        yield "codes", models.Categorical(_shares(header.counts), perfect=False), ()
+    if isinstance(header.code, Indices):
+        yield "codes", models.Categorical(_shares(header.code.counts), perfect=False), ()
     else:
-        gaussian = models.QuantizedGaussian(header.lowest, header.highest)
-        parameters = (np.tile(values, images) for values in (header.means, header.deviations))
+        gaussian = models.QuantizedGaussian(header.code.lowest, header.code.highest)
+        parameters = (np.tile(values, images) for values in (header.code.means, header.code.deviations))
         yield "codes", gaussian, tuple(parameters)
 
 
@@ -176,31 +213,32 @@ def decompress(content: bytes, model: Autoencoder) -> Iterator[Tensor]:
             f"the file was made with the weights {header.weights_sha256[:12]} of {header.entry}; those of {name} are "
             f"others and would decode it to something else"
         )
-    book = model.prior if isinstance(model.prior, Codebook) else None
-    sizes = (len(header.counts), header.grid) if book else (len(header.means), None)
-    if (
-        sizes != ((book.size, book.grid) if book else (model.prior.latent_dim, None))
-        or len(header.labels) != model.classes
-    ):
+    if not header.fits(model):
         raise ZooError(f"the file does not hold codes of {header.entry}")
-    places = int(np.prod(header.grid or len(header.means)))
+    code = header.code
+    places = code.grid[0] * code.grid[1] if isinstance(code, Indices) else len(code.means)
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(body, dtype="<u4").astype(np.uint32))
-    labels = None
     for start in range(0, header.images, AT_ONCE):
         images = min(AT_ONCE, header.images - start)
-        for part, coder, parameters in _streams(constriction, header, images):
-            count = () if parameters else (images * (1 if part == "labels" else places),)
-            symbols = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
-            if part == "labels":
-                labels = symbols
-        codes = symbols.reshape(images, places)
-        z = book.look_up(codes.reshape(images, *book.grid)) if book else codes.float() * (header.step or 1)
-        with torch.no_grad():
-            yield model.given(labels).decode(z).mean
+        found: dict[str, Tensor] = {}
+        try:
+            for part, coder, parameters in _streams(constriction, header, images):
+                count = () if parameters else (images * (1 if part == "labels" else places),)
+                found[part] = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
+        except (ValueError, OverflowError, RuntimeError, AssertionError) as error:
+            raise ZooError(f"the file does not hold what its header says ({first_line(error)})") from error
+        symbols = found["codes"].reshape(images, places)
+        if isinstance(code, Indices) and isinstance(model.prior, Codebook):
+            z = model.prior.look_up(symbols.reshape(images, *code.grid))
+        else:
+            z = symbols.float() * (code.step if isinstance(code, Numbers) else 1)
+        with measuring(model):
+            decoded = model.given(found.get("labels")).decode(z).mean
+        yield decoded
 
 
 def _pack(header: Header, body: bytes) -> bytes:
-    text = json.dumps(header.model_dump(exclude_defaults=True), separators=(",", ":")).encode()
+    text = json.dumps(header.model_dump(), separators=(",", ":")).encode()
     content = MAGIC + struct.pack("<I", len(text)) + text + body
     return content + bytes.fromhex(sha256(content))
 
@@ -225,11 +263,6 @@ def unpack(content: bytes) -> tuple[Header, bytes]:
         header = Header.model_validate(fields)
     except ValidationError as error:
         raise ZooError("\n".join(f"the file's header: {line}" for line in explain(error, Header))) from error
-    gaussian = header.step and header.means and len(header.means) == len(header.deviations) and not header.counts
-    if not (gaussian or (header.counts and header.grid)) or header.lowest > header.highest - bool(gaussian):
-        raise ZooError("the file's header does not say how it is coded")
-    if any(value <= 0 for value in header.deviations) or any(count < 0 for count in (*header.counts, *header.labels)):
-        raise ZooError("the file's header does not say how it is coded")
     return header, content[8 + length : -32]
 
 

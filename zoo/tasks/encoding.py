@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors.torch import save
 
 from zoo.autoencoder import Autoencoder
 from zoo.files import write_atomically
-from zoo.pictures import Pictures, see
+from zoo.pictures import Pictures, through
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,15 @@ def encode(model: Autoencoder, pictures: Pictures) -> Codes:
     names: list[str] = []
     codes: list[torch.Tensor] = []
     labels: list[torch.Tensor] = []
-    for seen in see(model, pictures):
-        names += seen.batch.names
-        codes.append(seen.model.encode(seen.x).mean.float().cpu())
-        labels += [] if seen.batch.labels is None else [seen.batch.labels]
+    for batch, found in through(model, pictures, lambda seen: seen.model.encode(seen.x).mean.float().cpu()):
+        names += batch.names
+        codes.append(found)
+        labels += [] if batch.labels is None else [batch.labels]
     return Codes(names, torch.cat(codes).numpy(), torch.cat(labels).numpy() if labels else None)
 
 
 def write_codes(found: Codes, path: Path) -> None:
-    """``.npz`` with ``codes``, ``names`` and ``labels``; or ``.safetensors`` without the names, which stand beside it
-    in a text file.
+    """``.npz`` with ``codes``, ``names`` and ``labels``; or ``.safetensors``, with the names as JSON in the metadata.
 
     Raises:
         ZooError: it cannot be written.
@@ -59,5 +59,4 @@ def write_codes(found: Codes, path: Path) -> None:
         write_atomically(path, buffer.getvalue())
         return
     tensors = {name: torch.from_numpy(values) for name, values in {"codes": found.codes, **labels}.items()}
-    write_atomically(path, save(tensors))
-    write_atomically(path.with_suffix(".txt"), "".join(f"{name}\n" for name in found.names))
+    write_atomically(path, save(tensors, metadata={"names": json.dumps(found.names)}))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zoo.autoencoder import Autoencoder
 from zoo.errors import Lacking, ZooError, first_line
-from zoo.files import write_atomically
+from zoo.files import make_folder, write_atomically
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
@@ -74,7 +74,7 @@ PARTS: dict[str, type[Part]] = {"encoder": Encoder, "decoder": Decoder, "reconst
 
 
 def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Path]:
-    """Write ``encoder``, ``decoder`` and ``reconstruct`` into a folder that is there.
+    """Write ``encoder``, ``decoder`` and ``reconstruct`` into a folder; all of them, or none.
 
     Args:
         model: loaded by ``zoo.load``, on the CPU.
@@ -88,16 +88,16 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
         ZooError: the model has an operation that cannot be exported, or a file cannot be written.
         Lacking: onnx or onnxscript is missing.
     """
-    written = []
+    contents = {}
     for name, kind in PARTS.items():
         part = kind(model).eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            content = WRITERS[format](part, example(part), metadata(part, name))
-        path = folder / f"{name}{ENDINGS[format]}"
+            contents[folder / f"{name}{ENDINGS[format]}"] = WRITERS[format](part, example(part), metadata(part, name))
+    make_folder(folder)
+    for path, content in contents.items():
         write_atomically(path, content)
-        written.append(path)
-    return written
+    return list(contents)
 
 
 def example(part: Part, images: int = 2) -> tuple[Tensor, ...]:
@@ -158,6 +158,8 @@ def _as_onnx(part: Part, inputs: tuple[Tensor, ...], facts: dict[str, str]) -> b
         )
         program.model.metadata_props.update(facts)
         buffer.write(program.model_proto.SerializeToString())
+    except ZooError:
+        raise
     except Exception as error:
         raise ZooError(f"this model cannot be exported to ONNX: {first_line(error)}") from error
     finally:
