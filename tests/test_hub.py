@@ -436,19 +436,7 @@ def test_twenty_pushes_on_one_commit_have_one_winner(hub: StandInHub, folder: Pa
     push(folder, "me/tiny")
     repository = hub.repositories["me/tiny"]
     base, before = repository.branches["main"], len(repository.commits)
-    runs = copies(folder, tmp_path, 20)
-    together = threading.Barrier(20)
-
-    def one(run: Path) -> Pushed | ZooError:
-        try:
-            return Upload(run, "me/tiny").push(lambda plan: together.wait(60))
-        except ZooError as error:
-            return error
-
-    with ThreadPoolExecutor(20) as pool:
-        outcomes = list(pool.map(one, runs))
-    winners = [outcome for outcome in outcomes if isinstance(outcome, Pushed)]
-    losers = [outcome for outcome in outcomes if isinstance(outcome, ZooError)]
+    winners, losers = at_once(copies(folder, tmp_path, 20))
     assert len(winners) == 1
     assert repository.branches["main"] == winners[0].address.revision
     assert repository.parents[winners[0].address.revision] == base
@@ -458,20 +446,11 @@ def test_twenty_pushes_on_one_commit_have_one_winner(hub: StandInHub, folder: Pa
 
 
 def test_twenty_first_pushes_have_one_winner(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
-    together = threading.Barrier(20)
-
-    def one(run: Path) -> Pushed | ZooError:
-        try:
-            return Upload(run, "me/tiny").push(lambda plan: together.wait(60))
-        except ZooError as error:
-            return error
-
-    with ThreadPoolExecutor(20) as pool:
-        outcomes = list(pool.map(one, copies(folder, tmp_path, 20)))
-    winners = [outcome for outcome in outcomes if isinstance(outcome, Pushed)]
+    winners, losers = at_once(copies(folder, tmp_path, 20))
     assert len(winners) == 1
     assert len(hub.repositories["me/tiny"].commits) == 2
-    assert all(isinstance(error, Conflict) for error in outcomes if error not in winners)
+    assert len(losers) == 19
+    assert all(isinstance(error, Conflict) for error in losers)
 
 
 def test_twenty_pushes_that_try_again_all_land_one_after_another(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
@@ -494,6 +473,22 @@ def test_twenty_pushes_that_try_again_all_land_one_after_another(hub: StandInHub
         line.append(repository.parents[line[-1]])
     assert sorted(line[:-1]) == sorted(landed)
     assert len(set(landed)) == 20
+
+
+def at_once(runs: list[Path]) -> tuple[list[Pushed], list[ZooError]]:
+    """Push all of them after each has looked at the same commit: who has won, and who was refused."""
+    together = threading.Barrier(len(runs))
+
+    def one(run: Path) -> Pushed | ZooError:
+        try:
+            return Upload(run, "me/tiny").push(lambda plan: together.wait(60))
+        except ZooError as error:
+            return error
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        outcomes = list(pool.map(one, runs))
+    won = [outcome for outcome in outcomes if isinstance(outcome, Pushed)]
+    return won, [outcome for outcome in outcomes if isinstance(outcome, ZooError)]
 
 
 def copies(folder: Path, tmp_path: Path, count: int) -> list[Path]:

@@ -369,7 +369,6 @@ def test_a_commit_that_arrived_late_is_recognised(
 def test_a_proposal_whose_answer_got_lost_is_not_made_twice(hub: StandInHub, trained: Path, pushed: str) -> None:
     folder = trained.parent / "other"
     shutil.copytree(trained, folder, dirs_exist_ok=True)
-    (folder / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes() + b"\n")
     (folder / "metrics.jsonl").write_text((trained / "metrics.jsonl").read_text().replace('"epoch": 1', '"epoch":  1'))
     hub.trouble(COMMIT, "drop-after")
     with pytest.raises(Unreachable, match="the commit may have arrived, so look at http"):
