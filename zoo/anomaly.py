@@ -58,15 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         detection([0.0], [1.0])  # what it needs is looked for before the work is done
     strangest = Strangest(options.by, options.count)
     values, others = Values(), Values()
-    with rows_to(out) as write:
-        for _, scored in cli.progress(((s.batch, s) for s in score(model, pictures, options.samples)), pictures):
+    with rows_to(out) as write, cli.progress(pictures) as shown:
+        for scored in score(model, shown, options.samples):
             strangest.add(scored)
             values.add(scored)
             write({"path": scored.batch.names, **{name: found.tolist() for name, found in scored.scores.items()}})
     write_atomically(sheet, to_png(draw(model, strangest)))
     if against:
-        for _, scored in cli.progress(((s.batch, s) for s in score(model, against, options.samples)), against):
-            others.add(scored)
+        with cli.progress(against) as shown:
+            for scored in score(model, shown, options.samples):
+                others.add(scored)
     told = {name: detection(values[name], found) for name, found in others.items()}
     if options.json:
         summary = {"pictures": len(values["mse"]), "out": str(out), "sheet": str(sheet), "detection": told}

@@ -7,10 +7,12 @@ import runpy
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from zoo.catalog import list_models, recipe_path, recipe_paths
 from zoo.errors import ZooError
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from zoo.pictures import Batch, Pictures
     from zoo.schema import Recipe
 
-T = TypeVar("T")
 Main = Callable[[Sequence[str] | None], None]
 
 
@@ -72,16 +73,21 @@ def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
         raise ZooError(f"{option} {path}: expected the name of a {' or '.join(endings)} file in a folder that is there")
 
 
-def progress(found: Iterable[tuple[Batch, T]], pictures: Pictures) -> Iterator[tuple[Batch, T]]:
-    """The same, with a bar on a terminal."""
+@contextmanager
+def progress(pictures: Pictures) -> Iterator[Pictures]:
+    """The same pictures; on a terminal, a bar shows how many a task is done with."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(pictures.name, total=pictures.size)
-        for batch, what in found:
-            yield batch, what
-            bar.advance(task, len(batch.names))
+
+        def batches(size: int) -> Iterator[Batch]:
+            task = bar.add_task(pictures.name, total=pictures.size)
+            for batch in pictures.batches(size):
+                yield batch
+                bar.advance(task, len(batch.names))
+
+        yield replace(pictures, batches=batches)
 
 
 def check_empty(option: str, folder: Path) -> None:

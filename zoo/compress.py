@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from zoo.tasks.compression import compress
 
     model = load(options.model, choose_device(options.device))
-    found = compress(model, open_pictures(options.pictures, model), options.step)
+    with cli.progress(open_pictures(options.pictures, model)) as pictures:
+        found = compress(model, pictures, options.step)
     write_atomically(options.out, found.content)
     if options.json:
         figures = {"images": found.images, "bytes": len(found.content)}

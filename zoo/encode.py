@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from zoo.tasks.encoding import encode, write_codes
 
     model = load(options.model, choose_device(options.device))
-    found = encode(model, open_pictures(options.pictures, model))
+    with cli.progress(open_pictures(options.pictures, model)) as pictures:
+        found = encode(model, pictures)
     write_codes(found, options.out)
     print(f"{len(found.names):,} codes of {found.codes.shape[1]} dimensions: {options.out}")
 

@@ -60,21 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         filled = impute(seen.model, seen.x, observed, options.steps)
         return seen.x, ~observed.expand(seen.x.shape).to(seen.x.device), filled
 
-    error, pixels, count, shown = 0.0, 0, 0, None
-    for batch, (x, lost, filled) in cli.progress(through(model, pictures, fill), pictures):
-        error += float((filled - x)[lost].double().square().sum())
-        pixels += int(lost.sum())
-        if shown is None:
-            masked = torch.where(lost, torch.full_like(x, 0.5), x)
-            shown = [(name, part[: options.count].cpu()) for name, part in
-                     (("original", x), ("masked", masked), ("filled", filled))]  # fmt: skip
-        if options.out:
-            for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
-                write_atomically(options.out / f"{number:06}-{Path(name).stem[:100]}.png", to_picture(image))
-        count += len(batch.names)
-    if shown is None or not pixels:
+    error, pixels, count, rows = 0.0, 0, 0, None
+    with cli.progress(pictures) as shown:
+        for batch, (x, lost, filled) in through(model, shown, fill):
+            error += float((filled - x)[lost].double().square().sum())
+            pixels += int(lost.sum())
+            if rows is None:
+                masked = torch.where(lost, torch.full_like(x, 0.5), x)
+                rows = [(name, part[: options.count].cpu()) for name, part in
+                        (("original", x), ("masked", masked), ("filled", filled))]  # fmt: skip
+            if options.out:
+                for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
+                    write_atomically(options.out / f"{number:06}-{Path(name).stem[:100]}.png", to_picture(image))
+            count += len(batch.names)
+    if rows is None or not pixels:
         raise ZooError("no pixel was missing")
-    write_atomically(strip, figures.to_png(figures.labelled_rows(shown)))
+    write_atomically(strip, figures.to_png(figures.labelled_rows(rows)))
     found = {"pictures": count, "missing": pixels, "mse": error / pixels}
     if options.json:
         print(json.dumps({**found, "strip": str(strip), "out": options.out and str(options.out)}, indent=2))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.figures.canvas import CELL, Picture, bare, show, tile
@@ -44,27 +46,33 @@ def sample_grid(samples: Tensor, columns: int = 10) -> Figure:
 
 def pairs(originals: Tensor, others: Tensor, titles: Sequence[str], columns: int = 8) -> Figure:
     """Each original (N, C, H, W) above its counterpart, below its title."""
-    columns = min(columns, len(originals))
-    rows = -(-len(originals) // columns)
-    figure = Picture(figsize=(columns * 1.15, rows * 2.35), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes in grid:
-        axes.axis("off")
-    for axes, original, other, title in zip(grid, originals, others, titles, strict=False):
-        axes.imshow(tile(torch.stack([original, other]), 1), interpolation="nearest")
-        axes.set_title(title, fontsize=7, parse_math=False)
-    return figure
+    cells = [tile(torch.stack(pair), 1) for pair in zip(originals, others, strict=True)]
+    return _below_titles(cells, titles, columns, width=1.15, height=2.35, fontsize=7)
 
 
 def titled(images: Tensor, titles: Sequence[str], columns: int = 5) -> Figure:
     """Larger images (N, C, H, W), each below its title."""
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    figure = Picture(figsize=(columns * 1.6, rows * 1.9), layout="constrained")
+    cells = [tile(image[None], 1) for image in images]
+    return _below_titles(cells, titles, columns, width=1.6, height=1.9, fontsize=9)
+
+
+def _below_titles(
+    cells: Sequence[NDArray[np.float32]],
+    titles: Sequence[str],
+    columns: int,
+    *,
+    width: float,
+    height: float,
+    fontsize: int,
+) -> Figure:
+    """Cells of so many inches in rows."""
+    columns = min(columns, len(cells))
+    rows = -(-len(cells) // columns)
+    figure = Picture(figsize=(columns * width, rows * height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid:
         axes.axis("off")
-    for axes, image, title in zip(grid, images, titles, strict=False):
-        axes.imshow(tile(image[None], 1), interpolation="nearest")
-        axes.set_title(title, fontsize=9)
+    for axes, cell, title in zip(grid, cells, titles, strict=False):
+        axes.imshow(cell, interpolation="nearest")
+        axes.set_title(title, fontsize=fontsize, parse_math=False)
     return figure
