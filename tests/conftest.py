@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision.transforms.functional import to_pil_image
 
+import zoo
 from tests import plugin  # registers the dataset "tiny"  # noqa: F401
 from tests.hub_server import StandInHub, stand_in_hub
+from zoo.autoencoder import Autoencoder
 from zoo.configs import DatasetConfig
 from zoo.data import data_folder, load_images
 from zoo.hub.cache import warn_unpinned
@@ -114,3 +117,32 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
         monkeypatch.setattr("time.sleep", lambda seconds: None)  # between attempts
         warn_unpinned.cache_clear()
         yield server
+
+
+# --- for the tasks ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def model() -> Autoencoder:
+    return zoo.load("beta_vae_1_glyphs")
+
+
+@pytest.fixture(scope="session")
+def glyphs(model: Autoencoder) -> torch.Tensor:
+    """uint8 (200, 1, 28, 28)."""
+    assert model.config is not None
+    return load_images(model.config.checked_recipe.data, "test").images[:200]
+
+
+@pytest.fixture
+def folder(glyphs: torch.Tensor, tmp_path: Path) -> Path:
+    """Twelve pictures, some in a subfolder, of several sizes and modes, one of them damaged."""
+    root = tmp_path / "pictures"
+    (root / "deeper").mkdir(parents=True)
+    for number, image in enumerate(glyphs[:12]):
+        picture = to_pil_image(image).resize((28 + number, 28 + number))
+        (picture.convert("RGB") if number % 3 else picture).save(
+            root / ("deeper" if number % 2 else "") / f"{number:02}.png"
+        )
+    (root / "deeper" / "03.png").write_bytes(b"no picture")
+    return root

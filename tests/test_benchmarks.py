@@ -19,11 +19,15 @@ from tests.benchmarks.race import race
 from tests.benchmarks.records import Race, Results, Timing, read_results
 from tests.benchmarks.reference_loop import Pictures, ReferenceLoop
 from tests.benchmarks.report import render
+from tests.benchmarks.tasks.codecs import at_distortion
+from tests.benchmarks.tasks.filling import nearest_image, nearest_pixel
+from tests.benchmarks.tasks.tables import TABLES, page
 from tests.conftest import CPU, dataset, tiny_recipe
 from zoo.builder import build, build_objective
 from zoo.data import as_float, load_images
 from zoo.errors import ZooError
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 AE = {"model": {"variant": "ae", "hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
 needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is not installed")
 
@@ -274,3 +278,31 @@ def test_memory_on_cuda_is_counted_apart_from_what_others_hold(monkeypatch: pyte
     with memory.counted():
         now["max_memory_allocated"] = 1220
     assert (memory.held, memory.peak) == (30, 120)
+
+
+# --- the page on the tasks --------------------------------------------------------------------------------------------
+
+
+def test_the_page_on_the_tasks_shows_what_was_measured() -> None:
+    record = json.loads((DOCS / "tasks.json").read_text())
+    text = (DOCS / "tasks.md").read_text(encoding="utf-8")
+    assert set(record) == set(TABLES)
+    assert page(text, record) == text
+
+
+def test_a_codec_between_two_qualities() -> None:
+    curve = [{"mse": 1e-2, "bits": 100.0}, {"mse": 1e-4, "bits": 10_000.0}]
+    assert at_distortion(1e-3, curve) == pytest.approx(1000)
+    assert at_distortion(1e-4, curve) == pytest.approx(10_000)
+    assert at_distortion(2e-2, curve) is None
+    assert at_distortion(1e-5, curve) is None
+
+
+def test_missing_pixels_are_filled_from_what_is_nearest() -> None:
+    x = torch.tensor([[0.1, 0.2], [0.8, 0.9]]).reshape(1, 1, 2, 2)
+    observed = torch.tensor([[True, True], [True, False]]).reshape(1, 1, 2, 2)
+    filled = nearest_pixel(x, observed)
+    assert filled[0, 0, 1, 1] in x[observed][1:]  # one of the two beside it
+    assert torch.equal(filled[observed], x[observed])
+    train = torch.tensor([[[[0.1, 0.2], [0.8, 0.5]]], [[[0.9, 0.9], [0.9, 0.9]]]])
+    assert float(nearest_image(x, observed, train)[0, 0, 1, 1]) == pytest.approx(0.5)

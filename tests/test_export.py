@@ -12,7 +12,7 @@ import torch
 import zoo
 from tests.conftest import command
 from zoo.catalog import list_models
-from zoo.tasks.export import PARTS, example, export, metadata
+from zoo.tasks.exporting import PARTS, example, export, metadata
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

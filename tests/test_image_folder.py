@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.conftest import dataset
 from zoo.data import load_images
 from zoo.datasets import image_folder
 from zoo.errors import ZooError
+from zoo.image_files import flatten
 
 
 @pytest.fixture
@@ -76,22 +78,22 @@ def test_a_subfolder_holds_out_the_same_pictures(pictures: Path) -> None:
 
 def test_16_bits_and_transparency() -> None:
     ramp = Image.fromarray(np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8))
-    values = np.asarray(image_folder.flatten(ramp, 1)).flatten()
+    values = np.asarray(flatten(ramp, 1)).flatten()
     assert values[0] == 0
     assert values[-1] == 255
     assert int(values[32]) == pytest.approx(130, abs=1)
     hidden = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    assert np.asarray(image_folder.flatten(hidden, 3)).min() == 255
+    assert np.asarray(flatten(hidden, 3)).min() == 255
 
 
 def test_a_picture_that_the_system_refuses_is_tried_again(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = dataset("image_folder", path=str(pictures), size=16)
     original = Image.open
 
-    def refused(path: Path) -> Image.Image:
+    def refused(path: Path, **options: Any) -> Image.Image:
         if Path(path).name == "0.jpg":
             raise PermissionError(13, "Permission denied")
-        return original(path)
+        return original(path, **options)
 
     monkeypatch.setattr(Image, "open", refused)
     with pytest.warns(UserWarning, match="not opened"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import cli
-from zoo.errors import ZooError
+from zoo.errors import ZooError, readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=24, help="pictures on the sheet (default: 24)")
     parser.add_argument("--out", type=Path, help="the scores, .csv or .json (default: anomaly.csv)")
     parser.add_argument("--sheet", type=Path, help="the strangest above their reconstructions (default: anomaly.png)")
-    parser.add_argument("--against", metavar="PICTURES", help="others, known to be strange: how well are they told?")
+    parser.add_argument("--against", metavar="PICTURES", help="anomalous ones: how well are they told from those?")
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     cli.add_common(parser)
     options = parser.parse_args(arguments)
@@ -40,8 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out, sheet = options.out or Path("anomaly.csv"), options.sheet or Path("anomaly.png")
     cli.check_file("--out", out, (".csv", ".json"))
     cli.check_file("--sheet", sheet, (".png",))
-    if not 1 <= options.count <= 1000 or not 0 <= options.samples <= 1_000_000:
-        raise ZooError("--count must be between 1 and 1,000, --samples between 0 and 1,000,000")
+    cli.check_apart("--sheet", sheet, options.pictures)
+    cli.check_range("--count", options.count, 1, 200)
+    cli.check_range("--samples", options.samples, 0, 1_000_000)
+    wanted = re.fullmatch(r"nll_(\d+)", options.by)
+    if wanted and int(wanted[1]) != options.samples:
+        raise ZooError(f"--by {options.by}: it takes --samples {wanted[1]} as well")
 
     from zoo.devices import choose_device
     from zoo.figures import to_png
@@ -58,24 +63,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         detection([0.0], [1.0])  # what it needs is looked for before the work is done
     strangest = Strangest(options.by, options.count)
     values, others = Values(), Values()
-    with rows_to(out) as write, cli.progress(pictures) as shown:
-        for scored in score(model, shown, options.samples):
-            strangest.add(scored)
-            values.add(scored)
-            write({"path": scored.batch.names, **{name: found.tolist() for name, found in scored.scores.items()}})
-    write_atomically(sheet, to_png(draw(model, strangest)))
-    if against:
-        with cli.progress(against) as shown:
+    with rows_to(out) as write:
+        with cli.progress(pictures) as shown:
             for scored in score(model, shown, options.samples):
-                others.add(scored)
+                strangest.add(scored)
+                values.add(scored)
+                write({"path": scored.batch.names, **{name: found.tolist() for name, found in scored.scores.items()}})
+        if against:
+            with cli.progress(against) as shown:
+                for scored in score(model, shown, options.samples):
+                    others.add(scored)
+        write_atomically(sheet, to_png(draw(model, strangest)))
     told = {name: detection(values[name], found) for name, found in others.items()}
+    count = len(values["mse"])
     if options.json:
-        summary = {"pictures": len(values["mse"]), "out": str(out), "sheet": str(sheet), "detection": told}
+        summary = {"pictures": count, "out": str(out), "sheet": str(sheet), "detection": told}
         print(json.dumps(summary, indent=2))
         return
-    for name, figures in told.items():
-        print(f"{name}: AUROC {figures['auroc']:.4f}, average precision {figures['average_precision']:.4f}")
-    print(f"{len(values['mse']):,} pictures scored: {out}; the strangest by {options.by}: {sheet}")
+    if told:
+        share = len(others["mse"]) / (count + len(others["mse"]))
+        print(f"{options.against} as the anomalous ones, {options.pictures} as the normal ones:")
+        for name, figures in told.items():
+            precision = f"average precision {figures['average_precision']:.4f} (chance: {share:.4f})"
+            print(f"  {name}: AUROC {figures['auroc']:.4f} (chance: 0.5), {precision}")
+    print(f"{count:,} pictures scored: {out}; the strangest by {options.by}: {sheet}")
 
 
 class Values(dict[str, list[float]]):
@@ -92,7 +103,8 @@ def draw(model: Autoencoder, strangest: Strangest) -> Figure:
     from zoo import figures
 
     found = strangest.found()
-    names = [name if len(name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{name[1 - LABEL :]}" for name in found.names]
+    names = [readable(name) for name in found.names]
+    names = [name if len(name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{name[1 - LABEL :]}" for name in names]
     titles = [f"{name}\n{strangest.by} {value:.4g}" for name, value in zip(names, found.values, strict=True)]
     return figures.pairs(found.x, model.given(found.labels).reconstruct(found.x).cpu(), titles)
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.catalog import list_models, recipe_path, recipe_paths
-from zoo.errors import ZooError
+from zoo.errors import ZooError, readable
+from zoo.files import is_path
 
 if TYPE_CHECKING:
     from zoo.pictures import Batch, Pictures
@@ -38,10 +39,14 @@ def run(main: Main) -> None:
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # such as a name that is too long
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {readable(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print("\n".join(map(readable, f"warning: {message}".split("\n"))), file=sys.stderr)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +64,7 @@ def add_model_and_pictures(parser: argparse.ArgumentParser) -> None:
     """What a task is done with, and to."""
     add_model(parser)
     parser.add_argument(
-        "pictures", help="a folder of pictures (./pictures), or a dataset (mnist: its test images; mnist/train)"
+        "pictures", help="a folder (./pictures), or a dataset: mnist (its test images), mnist/train, mnist:9 (a class)"
     )
 
 
@@ -71,6 +76,16 @@ def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
     """
     if path.suffix not in endings or not path.parent.is_dir():
         raise ZooError(f"{option} {path}: expected the name of a {' or '.join(endings)} file in a folder that is there")
+
+
+def check_range(option: str, value: float, lowest: float, highest: float) -> None:
+    """Refuse a number, infinities and NaN among them, that is out of range.
+
+    Raises:
+        ZooError: says what the range is.
+    """
+    if not lowest <= value <= highest:
+        raise ZooError(f"{option} {value}: choose between {lowest:,} and {highest:,}")
 
 
 @contextmanager
@@ -90,14 +105,14 @@ def progress(pictures: Pictures) -> Iterator[Pictures]:
         yield replace(pictures, batches=batches)
 
 
-def check_empty(option: str, folder: Path) -> None:
-    """Refuse a folder whose files could be overwritten.
+def check_apart(option: str, path: Path, pictures: str) -> None:
+    """Refuse a picture that would be written among those that are read, and be one of them the next time.
 
     Raises:
-        ZooError: it is there and not empty.
+        ZooError: the pictures are those of a folder, and the path is in it.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ZooError(f"{option} {folder} is there already and not empty; choose another folder")
+    if is_path(pictures) and path.resolve().is_relative_to(Path(pictures).expanduser().resolve()):
+        raise ZooError(f"{option} {path} is among the pictures of {pictures}; choose another place")
 
 
 def add_hub(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +184,7 @@ def expand_models(sources: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for source in sources:
-        entry = not source.startswith((".", "/", "~")) and set(source) & set("*?[")
+        entry = not is_path(source) and set(source) & set("*?[")
         matches = list_models(source, weights=True) if entry else [source]
         if not matches:
             raise ZooError(f"no entry with weights fits {source!r}; there are {', '.join(list_models(weights=True))}")

@@ -50,7 +50,7 @@ class Quantized:
         share = counts[counts > 0] / counts.sum()
         return {"perplexity": math.exp(-float((share * share.log()).sum()))}
 
-    def rsample(self, *shape: int) -> Tensor:
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
         """As ``mean``, there is nothing to draw: (*shape, B, D*h*w)."""
         return self.mean.expand(*shape, *self.mean.shape)
 

@@ -18,6 +18,7 @@ from zoo.data import ImageSet, load_images, pictured
 from zoo.errors import ZooError
 from zoo.evaluation import measure
 from zoo.figures import Row, comparison
+from zoo.files import is_path
 from zoo.loading import load
 from zoo.run_config import RunConfig
 from zoo.schema import parse_data
@@ -136,7 +137,7 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
     if data is None:
         return _config(model).checked_recipe.data
     fields: dict[str, Any] = {"name": data}
-    if data.startswith((".", "/", "~")):
+    if is_path(data):
         channels, size, _ = model.image_shape
         fields = {"name": "image_folder", "path": data, "size": size, "channels": channels}
     config = parse_data(fields, f"--data {data}")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from zoo import cli
-from zoo.errors import ZooError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,24 +18,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cli.add_model_and_pictures(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.aez", help="the file to write")
     parser.add_argument("--step", type=float, default=0.5, help="of the rounding (default: 0.5); unused in a VQ-VAE")
+    parser.add_argument("--names", type=Path, help="also write which number was which picture, .csv or .json")
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     cli.add_common(parser)
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
     cli.check_file("--out", options.out, (".aez",))
-    if not (math.isfinite(options.step) and 0 < options.step <= 1e6):
-        raise ZooError(f"--step {options.step}: choose a number above zero, such as 0.5")
+    cli.check_range("--step", options.step, 1e-6, 10**6)
+    if options.names:
+        cli.check_file("--names", options.names, (".csv", ".json"))
 
     from zoo.devices import choose_device
     from zoo.files import write_atomically
     from zoo.loading import load
     from zoo.pictures import open_pictures
+    from zoo.rows import rows_to
     from zoo.tasks.compression import compress
 
     model = load(options.model, choose_device(options.device))
     with cli.progress(open_pictures(options.pictures, model)) as pictures:
         found = compress(model, pictures, options.step)
     write_atomically(options.out, found.content)
+    if options.names:
+        with rows_to(options.names) as write:
+            write({"number": range(found.images), "path": found.names})
     if options.json:
         figures = {"images": found.images, "bytes": len(found.content)}
         print(json.dumps({**figures, "bits_per_image": found.bits_per_image, "mse": found.mse}, indent=2))

@@ -88,24 +88,24 @@ def load_images(config: DatasetConfig, split: Split) -> ImageSet:
     """
     images: ImageSet = DATASETS.get(config.name).build(config, split)
     if config.only_classes is not None:
-        images = of_classes(images, config.only_classes)
+        images = images.chosen(where_labelled(images, config.only_classes))
     if config.binarization == "fixed":
         images = replace(images, images=binarized(images.images, BINARIZATION_SEEDS[split]))
     return images.first(config.train_images if split == "train" else config.test_images)
 
 
-def of_classes(images: ImageSet, classes: tuple[int, ...]) -> ImageSet:
-    """The images with these labels.
+def where_labelled(images: ImageSet, classes: tuple[int, ...]) -> Tensor:
+    """Indices of the images with these labels.
 
     Raises:
         ZooError: there are none, or no labels at all.
     """
     if images.labels is None:
-        raise ZooError("data.only_classes: the dataset has no classes")
-    found = images.chosen(torch.isin(images.labels, torch.tensor(classes)).nonzero().flatten())
+        raise ZooError("its images have no labels to choose by")
+    found = torch.isin(images.labels, torch.tensor(classes)).nonzero().flatten()
     if not len(found):
         there = ", ".join(map(str, images.labels.unique().tolist()))
-        raise ZooError(f"data.only_classes: no image has one of the labels {list(classes)}; there are {there}")
+        raise ZooError(f"no image has one of the labels {list(classes)}; there are {there}")
     return found
 
 
@@ -164,7 +164,7 @@ def unavailable(name: str, error: object) -> ZooError:
         f"({first_line(error)}). Either\n"
         f"  connect to the network and run again,\n"
         f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
-        f"  or use the embedded images instead: --set data.name=glyphs"
+        f"  or use the embedded images instead: glyphs (of a recipe: --set data.name=glyphs)"
     )
 
 

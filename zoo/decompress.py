@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from zoo import cli
 from zoo.errors import UnknownNameError, ZooError
+from zoo.files import check_empty
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,36 +21,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
 
-    from zoo.artifacts import read_file
     from zoo.devices import choose_device
-    from zoo.files import make_folder, replace_folder, write_atomically
+    from zoo.files import new_folder
+    from zoo.image_files import to_png
     from zoo.loading import load
-    from zoo.pictures import to_picture
-    from zoo.tasks.compression import LARGEST_FILE, decompress, unpack
+    from zoo.tasks.code_file import read
+    from zoo.tasks.compression import decompress
 
-    if not options.file.exists():
-        raise ZooError(f"there is no file {options.file}")
+    check_empty(options.out)
+    file = read(options.file)
+    entry = file.header.entry
     try:
-        content = read_file(options.file, LARGEST_FILE)
-        header, _ = unpack(content)
-    except ZooError as error:
-        raise ZooError(f"{options.file}: {error}") from error
-    cli.check_empty("--out", options.out)
-    try:
-        model = load(options.model or header.entry, choose_device(options.device))
+        model = load(options.model or entry, choose_device(options.device))
     except UnknownNameError as error:
-        raise ZooError(f"{error}; for a model of your own, --model ./runs/{header.entry}") from error
-    make_folder(options.out.parent)
-    digits, number = len(str(header.images)), 0
-    with TemporaryDirectory(prefix=f".{options.out.name}.", dir=options.out.parent) as temporary:
-        complete = Path(temporary) / options.out.name
-        complete.mkdir()
-        for images in decompress(content, model):
+        raise ZooError(f"{error}; for a model of your own, --model ./runs/{entry}") from error
+    digits, number = len(str(file.header.images)), 0
+    with new_folder(options.out) as folder:
+        for images in decompress(file, model):
             for image in images:
-                write_atomically(complete / f"{number:0{digits}}.png", to_picture(image))
+                (folder / f"{number:0{digits}}.png").write_bytes(to_png(image))
                 number += 1
-        replace_folder(complete, options.out)
-    print(f"{number:,} pictures of {header.entry}: {options.out}")
+    print(f"{number:,} pictures of {entry}: {options.out}")
 
 
 if __name__ == "__main__":

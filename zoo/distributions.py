@@ -38,8 +38,11 @@ class Posterior(Protocol):
     def mean(self) -> Tensor:
         """(B, D)."""
 
-    def rsample(self, *shape: int) -> Tensor:
-        """(*shape, B, D), differentiable in the distribution's parameters, drawn with torch's default generator."""
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+        """(*shape, B, D), differentiable in the distribution's parameters.
+
+        It is drawn with torch's default generator, or made of standard normal numbers ``epsilon`` (*shape, B, D).
+        """
 
     def kl(self) -> Tensor:
         """(B,), KL(q(z|x) || p(z)) in nats per image."""
@@ -96,9 +99,10 @@ class DiagonalGaussian:
         """``active_units``: dimensions whose mean has a variance above 0.01 (Burda et al. 2016, section 5.1)."""
         return {"active_units": float((codes.var(dim=0, correction=0) > ACTIVE).sum())}
 
-    def rsample(self, *shape: int) -> Tensor:
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
         """mu + sigma * epsilon, epsilon ~ N(0, I): (*shape, B, D)."""
-        return self.mu + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mu.expand(*shape, *self.mu.shape))
+        epsilon = torch.randn_like(self.mu.expand(*shape, *self.mu.shape)) if epsilon is None else epsilon
+        return self.mu + torch.exp(0.5 * self.logvar) * epsilon
 
     def kl(self) -> Tensor:
         """-1/2 sum_d (1 + logvar - mu^2 - exp(logvar)): (B,) nats."""
@@ -123,7 +127,7 @@ class Deterministic:
         """(B, D)."""
         return self.code
 
-    def rsample(self, *shape: int) -> Tensor:
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
         """The code itself: (*shape, B, D)."""
         return self.code.expand(*shape, *self.code.shape)
 

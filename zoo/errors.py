@@ -19,10 +19,11 @@ class ZooError(Exception):
     def __init__(self, message: str) -> None:
         lines = message.split("\n")
         rest = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        super().__init__("\n".join([*map(_readable, lines[:MOST_LINES]), *rest]))
+        super().__init__("\n".join([*map(readable, lines[:MOST_LINES]), *rest]))
 
 
-def _readable(line: str) -> str:
+def readable(line: str) -> str:
+    """A line that can be printed: what cannot is escaped, and the middle of a long one is left out."""
     if len(line) > LONGEST_LINE:
         line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 4 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

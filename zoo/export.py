@@ -22,12 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
 
+    from zoo.files import check_empty
     from zoo.loading import load
-    from zoo.tasks.export import export
+    from zoo.tasks.exporting import export
 
     model = load(options.model)
     name = model.config.name if model.config else "model"
     out = options.out or Path(f"{name}-{options.format}")
+    check_empty(out)
     for path in export(model, out, options.format):
         print(f"{path}: {path.stat().st_size:,} bytes")
 

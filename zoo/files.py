@@ -9,9 +9,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from zoo.errors import ZooError
+
+
+def is_path(source: str) -> bool:
+    """Whether a path is meant, rather than a name: ``./mine``, ``../mine``, ``/mine`` or ``~/mine``."""
+    return source.startswith((".", "/", "~")) or os.path.isabs(source)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -62,6 +68,42 @@ def replace_folder(complete: Path, out: Path) -> None:
         raise
     for older in out.parent.glob(f".{glob.escape(out.name)}.replaced-*"):  # also of a process that was killed here
         shutil.rmtree(older, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to write into, which gets its name when the block ends, and disappears if that fails.
+
+    Args:
+        out: its name; a folder that is there already must be empty.
+        replace: or is replaced.
+
+    Raises:
+        ZooError: it cannot be written, or there is something else.
+    """
+    if not replace:
+        check_empty(out)
+    make_folder(out.parent)
+    try:
+        with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
+            complete = Path(temporary) / out.name
+            complete.mkdir()
+            yield complete
+            replace_folder(complete, out)
+    except OSError as error:
+        raise ZooError(f"cannot write {out}: {error.strerror}; choose another place") from error
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse a folder whose files could be overwritten.
+
+    Raises:
+        ZooError: it is there and not empty, or no name for a new one.
+    """
+    if not folder.name or folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ZooError(f"{folder} cannot become a folder; choose another name")
+    if folder.exists() and any(folder.iterdir()):
+        raise ZooError(f"{folder} is there already and not empty; choose another folder")
 
 
 def make_folder(path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import cli
 from zoo.errors import ZooError
+from zoo.files import check_empty
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,53 +36,64 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cli.import_files(options.imports)
     strip = options.strip or Path("imputed.png")
     cli.check_file("--strip", strip, (".png",))
+    cli.check_apart("--strip", strip, options.pictures)
+    if options.out:
+        check_empty(options.out)
+        cli.check_apart("--out", options.out, options.pictures)
     if options.drop is not None and not 0 < options.drop < 1:
         raise ZooError(f"--drop {options.drop}: choose a probability between 0 and 1, such as 0.5")
-    if not 1 <= options.count <= 100 or not 0 <= options.seed < 2**63 or not 1 <= options.steps <= 10_000:
-        raise ZooError("--count must be between 1 and 100, --steps between 1 and 10,000, --seed not negative")
+    cli.check_range("--count", options.count, 1, 100)
+    cli.check_range("--steps", options.steps, 1, 10_000)
+    cli.check_range("--seed", options.seed, 0, 2**63 - 1)
 
     import torch
 
     from zoo import figures
     from zoo.devices import choose_device
-    from zoo.files import make_folder, write_atomically
+    from zoo.files import new_folder, write_atomically
+    from zoo.image_files import to_png
     from zoo.loading import load
-    from zoo.pictures import Seen, open_pictures, through, to_picture
+    from zoo.pictures import Seen, open_pictures, through
     from zoo.tasks.imputation import impute
 
     model = load(options.model, choose_device(options.device))
     pictures = open_pictures(options.pictures, model)
     observe = masks(options, model.image_shape)
-    if options.out:
-        cli.check_empty("--out", options.out)
-        make_folder(options.out)
 
     def fill(seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
         observed = observe(tuple(seen.x.shape))
         filled = impute(seen.model, seen.x, observed, options.steps)
         return seen.x, ~observed.expand(seen.x.shape).to(seen.x.device), filled
 
-    error, pixels, count, rows = 0.0, 0, 0, None
-    with cli.progress(pictures) as shown:
+    squared, lacking, count, rows = 0.0, 0, 0, []
+    out = new_folder(options.out) if options.out else nullcontext()
+    with out as folder, cli.progress(pictures) as shown:
         for batch, (x, lost, filled) in through(model, shown, fill):
-            error += float((filled - x)[lost].double().square().sum())
-            pixels += int(lost.sum())
-            if rows is None:
+            squared += float((filled - x)[lost].double().square().sum())
+            lacking += int(lost.sum())
+            if not count:
                 masked = torch.where(lost, torch.full_like(x, 0.5), x)
-                rows = [(name, part[: options.count].cpu()) for name, part in
-                        (("original", x), ("masked", masked), ("filled", filled))]  # fmt: skip
-            if options.out:
-                for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
-                    write_atomically(options.out / f"{number:06}-{Path(name).stem[:100]}.png", to_picture(image))
+                rows = [("original", x), ("masked", masked), ("filled", filled)]
+            for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
+                if folder:
+                    (folder / f"{number:06}-{short(Path(name).stem)}.png").write_bytes(to_png(image))
             count += len(batch.names)
-    if rows is None or not pixels:
-        raise ZooError("no pixel was missing")
-    write_atomically(strip, figures.to_png(figures.labelled_rows(rows)))
-    found = {"pictures": count, "missing": pixels, "mse": error / pixels}
+        if not lacking:
+            raise ZooError("no pixel was missing")
+        first = [(label, images[: options.count].cpu()) for label, images in rows]
+        write_atomically(strip, figures.to_png(figures.labelled_rows(first)))
+    mse = squared / lacking
     if options.json:
+        found = {"pictures": count, "missing_values": lacking, "mse": mse}
         print(json.dumps({**found, "strip": str(strip), "out": options.out and str(options.out)}, indent=2))
         return
-    print(f"{found['pictures']:,} pictures, MSE {found['mse']:.5f} per missing value; {strip}")
+    written = f"; filled: {options.out}" if options.out else ""
+    print(f"{count:,} pictures, MSE {mse:.5f} per missing value; the first: {strip}{written}")
+
+
+def short(name: str) -> str:
+    """As much of a name as fits into that of another file, whose length the system counts in bytes."""
+    return name.encode()[:100].decode(errors="ignore")
 
 
 def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[[tuple[int, ...]], Tensor]:

@@ -13,6 +13,7 @@ from zoo.address import PREFIX, Address
 from zoo.artifacts import load_folder
 from zoo.catalog import recipe, recipe_paths, weights_folder
 from zoo.errors import UnknownNameError, ZooError
+from zoo.files import is_path
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ def find(source: str | os.PathLike[str], *, whole: bool = False, endpoint: str |
         raise ZooError(f"{source!r} is nothing that a model or a folder could be called")
     if source.startswith(PREFIX):
         return _fetch(source, None, whole, endpoint)
-    if source.startswith((".", "/", "~")) or Path(source).is_absolute():
+    if is_path(source):
         return Found(Path(os.path.expanduser(source)), source)
     if source.startswith(("https://", "http://")):
         raise ZooError(f"{source}: write {PREFIX}owner/name, and another Hub than the public one into HF_ENDPOINT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
@@ -18,8 +19,7 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
             raise ZooError(f"{where}: the field {twice!r} appears twice in one object; keep one")
         return fields
 
@@ -34,6 +34,22 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ZooError(f"{where}: expected a JSON object {{...}}, found {type(value).__name__}")
     return value
+
+
+def whole_numbers(text: str) -> list[int]:
+    """``0-9`` or ``0,2,5-7`` → the numbers.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
+        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not 0 < len(numbers) <= 10_000:
+            raise ValueError(text)
+        found += numbers
+    return found
 
 
 def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ What a folder holds is decoded while the model works, and forgotten afterwards; 
 
 from __future__ import annotations
 
-import io
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +16,17 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder, Model
 from zoo.configs import DatasetConfig, ImageShape, spell
-from zoo.data import Split, load_images, pictured
-from zoo.datasets.image_folder import flatten, pictures_under
-from zoo.errors import ZooError, first_line
-from zoo.passes import PIXELS, SEED, measuring, seed_of
+from zoo.data import Split, load_images, where_labelled
+from zoo.errors import UnknownNameError, ZooError, first_line
+from zoo.files import is_path
+from zoo.image_files import pictures_under, read_picture
+from zoo.noise import Noise, presented
+from zoo.parsing import whole_numbers
+from zoo.passes import PIXELS, SEED, measuring
 from zoo.schema import parse_data
 
 
@@ -50,6 +51,8 @@ class Pictures:
     """How many there are; some of a folder may turn out not to be pictures."""
     batches: Callable[[int], Iterator[Batch]]
     """So many at a time."""
+    binarized: bool = False
+    """Whether they have been, once and for all, with their dataset."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Seen:
     batch: Batch
     x: Tensor
     """float (B, C, H, W) in [0, 1], on the model's device, binarised as in the model's training."""
+    noise: Noise
+    """Each picture's own."""
     model: Model
     """With the labels of these pictures set, if it is conditional."""
 
@@ -70,18 +75,19 @@ def through(
     model: Autoencoder, pictures: Pictures, task: Callable[[Seen], T], *, seed: int = SEED
 ) -> Iterator[tuple[Batch, T]]:
     """What a task finds in all pictures, batch by batch: in eval mode, without gradients, with random numbers that
-    depend on the seed and the batch alone. Between two batches, the caller's are as they were.
+    depend on the seed and the picture alone.
 
     Raises:
         ZooError: the model is conditional and the pictures have no labels.
     """
     data = trained_on(model)
     size = max(1, min(1000, PIXELS // int(np.prod(model.image_shape))))
-    for index, batch in enumerate(pictures.batches(size)):
+    for batch in pictures.batches(size):
         model.check_labels(batch.labels)
-        with measuring(model, seed_of(seed + 1, index)):
-            x = pictured(batch.images.to(model.device), data, seed_of(seed, index))
-            found = task(Seen(batch, x, model.given(batch.labels)))
+        noise = Noise(batch.images, seed)
+        x = presented(batch.images, data, noise, binarized=pictures.binarized).to(model.device)
+        with measuring(model, seed):
+            found = task(Seen(batch, x, noise, model.given(batch.labels)))
         yield batch, found
 
 
@@ -97,43 +103,69 @@ def trained_on(model: Autoencoder) -> DatasetConfig:
 
 
 def open_pictures(source: str | os.PathLike[str], model: Autoencoder) -> Pictures:
-    """The pictures of a folder, in the model's shape, or a dataset's split.
+    """The pictures of a folder, in the model's shape, or of a dataset.
 
     Args:
-        source: a folder as a path (``./pictures``), a dataset (``mnist``: its test split), or ``mnist/train``. The
-            dataset that the model was trained on is taken as its recipe has it, with its limits and classes.
+        source: a folder as a path (``./pictures``); or a dataset (``mnist``: its test split; ``mnist/train``), perhaps
+            only some of its classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
+            has the settings of its recipe, but all classes and images.
         model: what they are for.
 
     Raises:
-        ZooError: there are none, or they have another shape than the model's.
+        ZooError: there are none, they have another shape than the model's, or no labels for a conditional one.
     """
-    if isinstance(source, os.PathLike) or source.startswith((".", "/", "~")):
+    if isinstance(source, os.PathLike) or is_path(source):
+        if model.classes:
+            raise ZooError(
+                f"this model is conditional and needs labels, which a folder has not; name a dataset, such as "
+                f"{trained_on(model).name}"
+            )
         return of_folder(Path(os.path.expanduser(source)), model.image_shape)
-    name, _, split = source.partition("/")
+    whole, colon, chosen = source.partition(":")
+    name, _, split = whole.partition("/")
     if split not in ("", "train", "test"):
         raise ZooError(f"{source!r}: write ./{source} for a folder, or {name}/train or {name}/test for a dataset")
-    own = trained_on(model)
-    config = own if name == own.name else parse_data({"name": name}, f"the dataset {name!r}")
+    try:
+        classes = tuple(whole_numbers(chosen)) if colon else None
+    except ValueError as error:
+        raise ZooError(f"{source!r}: write classes as in {whole}:9 or {whole}:0-4,7") from error
+    config = _dataset(name, source, trained_on(model))
     if config.image_shape != model.image_shape:
         raise ZooError(
             f"the images of {name} are {spell(config.image_shape)}, those of the model {spell(model.image_shape)} "
             f"(channels, height, width); save them as pictures and name the folder, then they are resized"
         )
-    return of_dataset(config, "train" if split == "train" else "test")
+    return of_dataset(config, "train" if split == "train" else "test", classes)
 
 
-def of_dataset(config: DatasetConfig, split: Split) -> Pictures:
-    """A split as the data section describes it, without its binarisation."""
+def _dataset(name: str, source: str, own: DatasetConfig) -> DatasetConfig:
+    """The model's own without its limits, or another as it is."""
+    if name == own.name:
+        return own.model_copy(update={"only_classes": None, "train_images": None, "test_images": None})
+    try:
+        return parse_data({"name": name}, f"the dataset {name!r}")
+    except UnknownNameError as error:
+        if Path(source).is_dir():
+            raise ZooError(f"there is no dataset {source!r}; for the folder, write ./{source}") from error
+        raise
+
+
+def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | None = None) -> Pictures:
+    """A split, or some of its classes, as the data section describes it, without a binarisation at every use."""
     images = load_images(config, split)
+    places: Sequence[int] = range(len(images))
+    if classes is not None:
+        which = where_labelled(images, classes)
+        images, places = images.chosen(which), which.tolist()
 
     def batches(size: int) -> Iterator[Batch]:
         start = 0
         for part in images.batches(size):
-            names = [f"{config.name}/{split}/{index}" for index in range(start, start + len(part))]
+            names = [f"{config.name}/{split}/{place}" for place in places[start : start + len(part)]]
             yield Batch(names, part.images, part.labels)
             start += len(part)
 
-    return Pictures(f"{config.name}/{split}", len(images), batches)
+    return Pictures(f"{config.name}/{split}", len(images), batches, binarized=config.binarization == "fixed")
 
 
 def of_folder(folder: Path, shape: ImageShape) -> Pictures:
@@ -142,8 +174,9 @@ def of_folder(folder: Path, shape: ImageShape) -> Pictures:
 
     def batches(size: int) -> Iterator[Batch]:
         unreadable: list[str] = []
-        with ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode") as pool:
-            parts = [paths[start : start + size] for start in range(0, len(paths), size)]
+        pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode")
+        parts = [paths[start : start + size] for start in range(0, len(paths), size)]
+        try:
             for part, pixels in ahead(pool, parts, shape):
                 whole = [(path, found) for path, found in zip(part, pixels, strict=True) if not isinstance(found, str)]
                 unreadable += [
@@ -152,6 +185,8 @@ def of_folder(folder: Path, shape: ImageShape) -> Pictures:
                 if whole:
                     images = torch.from_numpy(np.stack([found for _, found in whole]))
                     yield Batch([printable(path) for path, _ in whole], images, None)
+        finally:
+            pool.shutdown(cancel_futures=True)  # nobody waits for the next batch when this one went wrong
         if len(unreadable) == len(paths):
             raise ZooError(f"none of the {len(paths)} pictures under {folder} can be read ({unreadable[0]})")
         if unreadable:
@@ -186,19 +221,10 @@ def printable(path: Path) -> str:
 
 
 def decode(path: Path, shape: ImageShape) -> Pixels:
-    """One picture, upright, cut to the shape's proportions and resized: uint8 (C, H, W)."""
+    """One picture in this shape: uint8 (C, H, W)."""
     channels, height, width = shape
     try:
-        with Image.open(path) as image:
-            fitted = ImageOps.fit(flatten(image, channels), (width, height), Image.Resampling.BICUBIC)
-        return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1).copy()
+        picture = read_picture(path, shape)
+        return np.asarray(picture, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1).copy()
     except Exception as error:  # Pillow raises a dozen kinds for damaged pictures
         return first_line(error)
-
-
-def to_picture(image: Tensor) -> bytes:
-    """An image (C, H, W) in [0, 1] as the content of a PNG file."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png")
-    return buffer.getvalue()

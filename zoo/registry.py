@@ -103,7 +103,7 @@ class Registry(Generic[SectionT]):
         try:
             return self.get(name).config
         except UnknownNameError as error:
-            note = f"; a {self.kind} of your own has to be imported first (--import FILE.py)"
+            note = "; one of your own has to be imported first (--import FILE.py)"
             raise ZooError(f"{where}: {section}.{self.tag}: {error}{note}") from error
 
     def get(self, name: str) -> Registered:

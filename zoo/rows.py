@@ -30,7 +30,9 @@ def rows_to(path: Path) -> Iterator[Callable[[Columns], None]]:
             rows = list(zip(*columns.values(), strict=True))
             if path.suffix == ".csv":
                 text = io.StringIO(newline="")
-                csv.writer(text, lineterminator="\n").writerows(rows if begun else [tuple(columns), *rows])
+                # Names are quoted, whatever is in them: line breaks of every kind, too.
+                table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+                table.writerows(rows if begun else [tuple(columns), *rows])
                 file.write(text.getvalue().encode())
             else:
                 for row in rows:

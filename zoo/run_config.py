@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -95,7 +94,7 @@ class RunConfig(Strict):
         """As the file holds it."""
         return self.model_dump_json(indent=2) + "\n"
 
-    @cached_property
+    @property
     def checked_recipe(self) -> Recipe:
         """The recipe, checked against what is registered.
 

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from zoo.autoencoder import Autoencoder
 from zoo.errors import Lacking
 from zoo.loading import load
-from zoo.passes import measuring
+from zoo.noise import Noise
+from zoo.passes import SEED, measuring
 from zoo.pictures import trained_on
 
 try:
@@ -43,23 +44,26 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Load the model, and see whether images X (N, C*H*W) in [0, 1] have its shape.
 
         Raises:
-            ValueError: they have not, or the model is conditional.
+            ValueError: they have not, or values outside [0, 1]; or the model is conditional.
         """
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; expected a number above 0")
         images = validate_data(self, X, dtype=np.float32)
-        self.model_ = load(self.model, self.device)
+        self.model_ = self._load(images.shape[1])
         if self.model_.classes:
             raise ValueError(f"{self.model} is conditional: it cannot encode images without their labels")
-        self._check(images)
+        self._check_range(images)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Images (N, C*H*W) in [0, 1] → codes (N, D)."""
         check_is_fitted(self)
         images = validate_data(self, X, dtype=np.float32, reset=False)
+        self._check_range(images)
         x = torch.from_numpy(np.ascontiguousarray(images)).reshape(len(images), *self.model_.image_shape)
+        if trained_on(self.model_).binarization != "none":
+            x = Noise((x * 255).round().to(torch.uint8), SEED).binarized(x)
         with measuring(self.model_):
-            if trained_on(self.model_).binarization == "dynamic":  # as everywhere, drawn the same way at every call
-                x = torch.bernoulli(x.clamp(0, 1))
             codes = [self.model_.encode(part).mean.float().cpu() for part in x.split(self.batch_size)]
         found: NDArray[np.float32] = torch.cat(codes).numpy()
         return found
@@ -79,11 +83,23 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _n_features_out(self) -> int:
         return self.model_.prior.latent_dim
 
-    def _check(self, images: NDArray[np.float32]) -> None:
-        model: Autoencoder = self.model_
+    def _load(self, features: int) -> Autoencoder:
+        model = load(self.model, self.device)
         expected = int(np.prod(model.image_shape))
-        if images.shape[1] != expected:
+        if features != expected:
             raise ValueError(
-                f"X has {images.shape[1]} features, but {self.model} is expecting {expected} features: images of "
+                f"X has {features} features, but {self.model} is expecting {expected} features: images of "
                 f"{model.image_shape} (channels, height, width), flattened"
             )
+        return model
+
+    def _check_range(self, images: NDArray[np.float32]) -> None:
+        if images.min() < 0 or images.max() > 1:
+            raise ValueError(
+                f"X has values from {images.min():g} to {images.max():g}; images are in [0, 1] (divide by 255?)"
+            )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,14 +83,12 @@ def parser() -> argparse.ArgumentParser:
 
 def seeds(text: str) -> list[int]:
     """``0-9`` or ``0,2,5`` → the numbers."""
-    found: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
-        if not numbers:
-            raise argparse.ArgumentTypeError(f"expected seeds as in 0-9 or 0,2,5, got {text!r}")
-        found += numbers
-    return found
+    from zoo.parsing import whole_numbers
+
+    try:
+        return whole_numbers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected seeds as in 0-9 or 0,2,5, got {text!r}") from error
 
 
 def positive(text: str) -> int:

@@ -1,4 +1,4 @@
-"""A folder of the user's own pictures: any size and format that Pillow reads, resized, grey or colour.
+"""A folder of the user's own pictures: of any size, resized, grey or colour.
 
 One picture in ten, by the digest of its file's name, is kept for testing (the last one if that chose none), unless the
 folder has subfolders ``train`` and ``test``. Pictures that cannot be read are reported and skipped.
@@ -12,14 +12,14 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from pydantic import Field
 
 from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split
 from zoo.datasets._pictures import decode_all
 from zoo.errors import ZooError
+from zoo.image_files import pictures_under, read_picture
 from zoo.registry import register_dataset
 
 TEST_PART = 10
@@ -57,8 +57,7 @@ def load(config: ImageFolderConfig, split: Split) -> ImageSet:
     paths = find(root, split)
 
     def decode(index: int) -> Image.Image:
-        with Image.open(paths[index]) as image:
-            return ImageOps.fit(flatten(image, config.channels), (config.size,) * 2, Image.Resampling.BICUBIC)
+        return read_picture(paths[index], config.image_shape)
 
     content = hashlib.sha256(f"{config.size} {config.channels}".encode())
     for path in paths:
@@ -94,35 +93,6 @@ def find(root: Path, split: Split) -> list[Path]:
     return chosen
 
 
-def pictures_under(root: Path) -> list[Path]:
-    """Every picture in a folder and its subfolders, sorted by name.
-
-    Raises:
-        ZooError: there is no such folder, or no picture in it.
-    """
-    if not root.is_dir():
-        raise ZooError(f"there is no folder {root}")
-    known = Image.registered_extensions()
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
-    if not paths:
-        raise ZooError(
-            f"there are no pictures under {root} (looked for {len(known)} endings, .png and .jpg among them)"
-        )
-    return paths
-
-
 def is_test(path: Path) -> bool:
     """Whether a picture is held out: one in ten, by its file's name alone, wherever the folder is entered."""
     return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % TEST_PART == 0
-
-
-def flatten(image: Image.Image, channels: int) -> Image.Image:
-    """Upright, 8 bits, without transparency, grey (1) or RGB (3)."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would clip them to white
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if image.mode.startswith("I") else 1
-        image = Image.fromarray((np.clip(values / top, 0, 1) * 255).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("L" if channels == 1 else "RGB")

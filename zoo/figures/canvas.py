@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 
 import matplotlib
@@ -75,7 +76,9 @@ def bare(axes: Axes, label: str = "") -> None:
 def to_pixels(figure: Figure) -> NDArray[np.uint8]:
     """The figure as it would be saved: (H, W, 4)."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names of files may be in any script
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())
 
 

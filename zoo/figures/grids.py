@@ -70,9 +70,11 @@ def _below_titles(
     rows = -(-len(cells) // columns)
     figure = Picture(figsize=(columns * width, rows * height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes in grid:
+    for axes in grid[len(cells) :]:
         axes.axis("off")
     for axes, cell, title in zip(grid, cells, titles, strict=False):
         axes.imshow(cell, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color="0.8", linewidth=0.5)  # where a white picture ends
         axes.set_title(title, fontsize=fontsize, parse_math=False)
     return figure

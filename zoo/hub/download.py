@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from zoo.address import Address
 from zoo.artifacts import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.errors import ZooError, first_line
-from zoo.files import make_folder, replace_folder, write_atomically
+from zoo.files import new_folder, write_atomically
 from zoo.hub.cache import LIMIT, fetch, warn_unpinned
 from zoo.hub.client import Hub
 from zoo.sections import HubPin
@@ -91,16 +90,9 @@ def check_free(to: Path, overwrite: bool) -> None:
 
 def copy(snapshot: Path, to: Path, pin: HubPin) -> Path:
     """The files of a snapshot as a folder of one's own, with the pin beside them; whole or not at all."""
-    make_folder(to.parent)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as temporary:
-            complete = Path(temporary) / to.name
-            complete.mkdir()
-            for path in sorted(snapshot.iterdir()):
-                if path.name in RUN_FILES:
-                    write_atomically(complete / path.name, path.read_bytes())
-            write_atomically(complete / PIN_FILE, pin.model_dump_json(indent=2) + "\n")
-            replace_folder(complete, to)
-    except OSError as error:
-        raise ZooError(f"cannot write {to}: {error.strerror}; choose another place with --to") from error
+    with new_folder(to, replace=True) as complete:
+        for path in sorted(snapshot.iterdir()):
+            if path.name in RUN_FILES:
+                write_atomically(complete / path.name, path.read_bytes())
+        write_atomically(complete / PIN_FILE, pin.model_dump_json(indent=2) + "\n")
     return to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -39,8 +40,14 @@ def measure(case: Case) -> dict[str, float]:
     return case.mean(terms)
 
 
-def log_likelihood(model: Model, x: Tensor, samples: int) -> Tensor:
+def log_likelihood(model: Model, x: Tensor, samples: int, epsilon: Callable[[int], Tensor] | None = None) -> Tensor:
     """log 1/K sum_k p(x, z_k) / q(z_k|x) of each of B images: (B,) nats; the memory does not grow with K.
+
+    Args:
+        model: with the labels of the images, if it is conditional.
+        x: (B, C, H, W).
+        samples: K.
+        epsilon: k → standard normal numbers (k, B, D), more of them at each call; else torch's default generator.
 
     Raises:
         Lacking: the posterior is a point without a density.
@@ -51,7 +58,8 @@ def log_likelihood(model: Model, x: Tensor, samples: int) -> Tensor:
     most = max(1, CHUNK // x.numel())
     total = torch.full((len(x),), -math.inf, dtype=wide(x.device), device=x.device)
     for start in range(0, samples, most):
-        reconstruction, kl = importance_terms(model, x, posterior, min(most, samples - start))  # (k, B)
+        k = min(most, samples - start)
+        reconstruction, kl = importance_terms(model, x, posterior, k, epsilon(k) if epsilon else None)  # (k, B)
         weights = torch.logsumexp((-reconstruction - kl).to(total), dim=0)
         total = torch.logaddexp(total, weights)
     return total - math.log(samples)

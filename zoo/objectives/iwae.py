@@ -49,9 +49,14 @@ class IWAE(Objective):
         return {"loss": loss, "reconstruction": reconstruction.mean(), "kl": kl.mean()}
 
 
-def importance_terms(model: Model, x: Tensor, posterior: Posterior, k: int) -> tuple[Tensor, Tensor]:
-    """-log p(x|z) and log q(z|x) - log p(z) for k samples of z of each of B images: twice (k, B) nats."""
-    z = posterior.rsample(k)  # (k, B, D)
+def importance_terms(
+    model: Model, x: Tensor, posterior: Posterior, k: int, epsilon: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """-log p(x|z) and log q(z|x) - log p(z) for k samples of z of each of B images: twice (k, B) nats.
+
+    The samples are drawn with torch's default generator, or made of standard normal numbers ``epsilon`` (k, B, D).
+    """
+    z = posterior.rsample(k, epsilon=epsilon)  # (k, B, D)
     repeated = x.expand(k, *x.shape).flatten(0, 1)  # (k*B, C, H, W)
     reconstruction = -model.decode(z.flatten(0, 1)).log_prob(repeated).unflatten(0, (k, len(x)))
     return reconstruction, posterior.log_prob(z) - model.prior.log_prob(z)

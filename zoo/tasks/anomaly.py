@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder, Model
+from zoo.autoencoder import Autoencoder
 from zoo.errors import Lacking, UnknownNameError, ZooError
 from zoo.metrics.nll import log_likelihood
 from zoo.passes import SEED
@@ -39,27 +39,37 @@ def score(model: Autoencoder, pictures: Pictures, samples: int = 0, *, seed: int
         model: loaded by ``zoo.load``.
         pictures: what to judge.
         samples: K of ``nll_K``; 0: without it.
-        seed: of the noise in z.
+        seed: of the noise in z, which belongs to a picture: its scores are the same whatever it is scored with.
 
     Raises:
-        ZooError: the model is conditional and the pictures have no labels, or it has no likelihood for ``samples``.
+        ZooError: the model is conditional and the pictures have no labels, it has no likelihood for ``samples``, or a
+            score is not finite.
     """
 
     def scored(seen: Seen) -> Scored:
-        found = _scores(seen.model, seen.x, samples)
-        return Scored(seen.batch, seen.x.cpu(), {name: values.float().cpu() for name, values in found.items()})
+        found = {name: values.float().cpu() for name, values in _scores(seen, samples).items()}
+        for name, values in found.items():
+            if not values.isfinite().all():
+                strange = seen.batch.names[int((~values.isfinite()).nonzero()[0])]
+                raise ZooError(f"the {name} of {strange} is no finite number: the model's training may have diverged")
+        return Scored(seen.batch, seen.x.cpu(), found)
 
     for _, found in through(model, pictures, scored, seed=seed):
         yield found
 
 
-def _scores(model: Model, x: Tensor, samples: int) -> dict[str, Tensor]:
-    posterior = model.encode(x)
+def _scores(seen: Seen, samples: int) -> dict[str, Tensor]:
+    model, x, posterior = seen.model, seen.x, seen.model.encode(seen.x)
+
+    def epsilon(k: int) -> Tensor:
+        return seen.noise.normal(k, posterior.mean.shape[1]).to(x.device)
+
     found = {"mse": (x - model.decode(posterior.mean).mean).square().flatten(1).mean(dim=1)}
     if posterior.stochastic:
-        found["negative_elbo"] = posterior.kl() - model.decode(posterior.rsample()).log_prob(x)
+        z = posterior.rsample(epsilon=epsilon(1)[0])
+        found["negative_elbo"] = posterior.kl() - model.decode(z).log_prob(x)
     if samples:
-        found[f"nll_{samples}"] = -log_likelihood(model, x, samples)
+        found[f"nll_{samples}"] = -log_likelihood(model, x, samples, epsilon)
     return found
 
 
@@ -125,7 +135,9 @@ def detection(normal: Sequence[float], anomalous: Sequence[float]) -> dict[str, 
     try:
         from sklearn.metrics import average_precision_score, roc_auc_score
     except ImportError as error:
-        raise Lacking("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
+        raise Lacking(
+            "telling pictures from others needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'"
+        ) from error
     truth = [0] * len(normal) + [1] * len(anomalous)
     values = [*normal, *anomalous]
     return {

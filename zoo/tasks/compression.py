@@ -5,95 +5,27 @@ VQ-VAE are its indices. Both are entropy-coded by constriction's range coder (Ba
 model that is fitted to the codes of the file and kept in it: a Gaussian for each dimension, or the frequency of each
 vector.
 
-A file names the entry and the sha256 of its weights: other weights would decode it to something else, and are refused.
+A file (:mod:`zoo.tasks.code_file`) names the entry and the sha256 of its weights: other weights would decode it to
+something else, and are refused.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
 from zoo.codebook import Codebook, Quantized
-from zoo.configs import NAME, Positive, Size
 from zoo.errors import Lacking, ZooError, first_line
-from zoo.files import sha256
-from zoo.parsing import explain, parse_json
 from zoo.passes import measuring
 from zoo.pictures import Pictures, Seen, through
-from zoo.run_config import Strict
-
-MAGIC = b"AEZ\x01"
-"""The last byte is the version of the format."""
-
-LARGEST_FILE, LARGEST_HEADER = 2**32, 2**24
-MOST_IMAGES = 10**7
-"""In a file."""
-
-AT_ONCE = 500
-"""Images that are coded, and decoded, together."""
-
-LARGEST_CODE = 2**20
-"""Steps from zero: more would mean that the step is far too small."""
-
-
-Steps = Annotated[float, Field(ge=-LARGEST_CODE, le=LARGEST_CODE)]
-Spread = Annotated[float, Field(gt=0, le=LARGEST_CODE)]
-Tally = Annotated[int, Field(ge=0, le=2**40)]
-
-
-class Numbers(Strict):
-    """Codes that are vectors of numbers, each dimension under a Gaussian of its own; all in steps."""
-
-    kind: Literal["numbers"] = "numbers"
-    step: Positive
-    means: list[Steps]
-    deviations: list[Spread]
-    lowest: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
-    highest: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
-
-
-class Indices(Strict):
-    """Codes that are indices in a codebook."""
-
-    kind: Literal["indices"] = "indices"
-    grid: tuple[Size, Size]
-    counts: list[Tally]
-    """How often each vector is used."""
-
-
-class Header(Strict):
-    """What a file says of itself."""
-
-    entry: str = Field(pattern=NAME)
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    image_shape: tuple[Size, Size, Size]
-    images: int = Field(gt=0, le=MOST_IMAGES)
-    code: Annotated[Numbers | Indices, Field(discriminator="kind")]
-    labels: list[Tally] = []
-    """Of a conditional model: how many images have each label."""
-
-    def fits(self, model: Autoencoder) -> bool:
-        """Whether these can be codes of the model."""
-        book = model.prior if isinstance(model.prior, Codebook) else None
-        if isinstance(self.code, Indices):
-            places = self.code.grid[0] * self.code.grid[1] * self.images
-            right = book is not None and (book.grid, book.size) == (self.code.grid, len(self.code.counts))
-            right = right and sum(self.code.counts) == places
-        else:
-            sizes = {len(self.code.means), len(self.code.deviations), model.prior.latent_dim}
-            right = book is None and len(sizes) == 1 and self.code.lowest < self.code.highest
-        labelled = sum(self.labels) == (self.images if model.classes else 0) and len(self.labels) == model.classes
-        return right and labelled and self.image_shape == model.image_shape
+from zoo.tasks.code_file import LARGEST_CODE, CodeFile, Header, Indices, Numbers, pack
 
 
 @dataclass(frozen=True)
@@ -101,11 +33,17 @@ class Compressed:
     """A file's content, and what it costs."""
 
     content: bytes
-    images: int
+    names: list[str]
+    """Of the pictures, in order; the file does not hold them."""
     bits_per_image: float
     """Of the whole file, header and all."""
     mse: float
     """Per pixel, between the pictures as the model gets them and what is decoded again."""
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
 
 def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compressed:
@@ -127,7 +65,8 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
         raise ZooError(f"a step of {step:g}: choose a number above zero, up to a million")
     codes: list[NDArray[np.int32]] = []
     labels: list[NDArray[np.int32]] = []
-    squared, images = 0.0, 0
+    names: list[str] = []
+    squared = 0.0
 
     def coded(seen: Seen) -> tuple[NDArray[np.int32], float]:
         posterior = seen.model.encode(seen.x)
@@ -143,11 +82,12 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
 
     for batch, (found, error) in through(model, pictures, coded):
         codes.append(found)
+        names += batch.names
         if model.classes and batch.labels is not None:
             labels.append(batch.labels.numpy().astype(np.int32))
         squared += error
-        images += len(found)
     symbols = np.concatenate(codes)  # (N, D), or (N, h*w)
+    images = len(names)
     header = Header(
         entry=model.config.name,
         weights_sha256=model.config.weights_sha256,
@@ -156,15 +96,16 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
         labels=np.bincount(np.concatenate(labels), minlength=model.classes).tolist() if model.classes else [],
         code=_fit(model, symbols, step),
     )
-    encoder = constriction.stream.queue.RangeEncoder()
-    parts = {"codes": symbols, "labels": np.concatenate(labels) if labels else None}
-    for start in range(0, images, AT_ONCE):
-        for part, coder, parameters in _streams(constriction, header, min(AT_ONCE, images - start)):
-            of_all = parts[part]
-            assert of_all is not None  # the header says that there are labels
-            encoder.encode(np.ascontiguousarray(of_all[start : start + AT_ONCE].flatten()), coder, *parameters)
-    content = _pack(header, encoder.get_compressed().astype("<u4").tobytes())
-    return Compressed(content, images, 8 * len(content) / images, squared / images)
+    parts = {"codes": symbols, **({"labels": np.concatenate(labels)} if labels else {})}
+    blocks, start = [], 0
+    for size in header.block_sizes():
+        encoder = constriction.stream.queue.RangeEncoder()
+        for part, coder, parameters in _streams(constriction, header, size):
+            encoder.encode(np.ascontiguousarray(parts[part][start : start + size].flatten()), coder, *parameters)
+        blocks.append(encoder.get_compressed())
+        start += size
+    content = pack(CodeFile(header, blocks))
+    return Compressed(content, names, 8 * len(content) / images, squared / images)
 
 
 def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> Numbers | Indices:
@@ -195,75 +136,64 @@ def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[s
 
 
 def _shares(counts: list[int]) -> NDArray[np.float64]:
-    return np.asarray(counts, dtype=np.float64) / max(1, sum(counts))
+    """Of each symbol; two of them at least, as the coder wants it."""
+    total = max(1, sum(counts))
+    return np.array([count / total for count in (*counts, *[0] * (2 - len(counts)))])
 
 
-def decompress(content: bytes, model: Autoencoder) -> Iterator[Tensor]:
-    """The content of a file → images (B, C, H, W) in [0, 1], some at a time.
+def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
+    """What :func:`zoo.tasks.code_file.read` found in a file → images (B, C, H, W) in [0, 1], some at a time.
 
     Raises:
-        ZooError: it is no such file, damaged, or made with other weights.
+        ZooError: it is damaged, or made with other weights.
         Lacking: constriction is missing.
     """
     constriction = _constriction()
-    header, body = unpack(content)
+    header = file.header
     if model.config is None or model.config.weights_sha256 != header.weights_sha256:
         name = model.config.name if model.config else "a model without a card"
         raise ZooError(
             f"the file was made with the weights {header.weights_sha256[:12]} of {header.entry}; those of {name} are "
             f"others and would decode it to something else"
         )
-    if not header.fits(model):
+    if not _fits(header, model):
         raise ZooError(f"the file does not hold codes of {header.entry}")
     code = header.code
     places = code.grid[0] * code.grid[1] if isinstance(code, Indices) else len(code.means)
-    decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(body, dtype="<u4").astype(np.uint32))
-    for start in range(0, header.images, AT_ONCE):
-        images = min(AT_ONCE, header.images - start)
+    for size, words in zip(header.block_sizes(), file.blocks, strict=True):
+        decoder = constriction.stream.queue.RangeDecoder(words)
         found: dict[str, Tensor] = {}
         try:
-            for part, coder, parameters in _streams(constriction, header, images):
-                count = () if parameters else (images * (1 if part == "labels" else places),)
+            for part, coder, parameters in _streams(constriction, header, size):
+                count = () if parameters else (size * (1 if part == "labels" else places),)
                 found[part] = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
         except (ValueError, OverflowError, RuntimeError, AssertionError) as error:
             raise ZooError(f"the file does not hold what its header says ({first_line(error)})") from error
-        symbols = found["codes"].reshape(images, places)
+        if not decoder.maybe_exhausted():
+            raise ZooError("the file does not hold what its header says (a block is longer than its codes)")
+        symbols = found["codes"].reshape(size, places)
         if isinstance(code, Indices) and isinstance(model.prior, Codebook):
-            z = model.prior.look_up(symbols.reshape(images, *code.grid))
+            z = model.prior.look_up(symbols.clamp(max=model.prior.size - 1).reshape(size, *code.grid))
         else:
             z = symbols.float() * (code.step if isinstance(code, Numbers) else 1)
+        labels = found["labels"].clamp(max=model.classes - 1) if "labels" in found else None
         with measuring(model):
-            decoded = model.given(found.get("labels")).decode(z).mean
+            decoded = model.given(labels).decode(z).mean
         yield decoded
 
 
-def _pack(header: Header, body: bytes) -> bytes:
-    text = json.dumps(header.model_dump(), separators=(",", ":")).encode()
-    content = MAGIC + struct.pack("<I", len(text)) + text + body
-    return content + bytes.fromhex(sha256(content))
-
-
-def unpack(content: bytes) -> tuple[Header, bytes]:
-    """Header and body of a file.
-
-    Raises:
-        ZooError: it is something else, of another version, or not whole.
-    """
-    if content[:3] != MAGIC[:3]:
-        raise ZooError("this is no file of compressed images")
-    if content[3:4] != MAGIC[3:]:
-        raise ZooError(f"the file has version {content[3:4].hex() or 'none'} of the format; this zoo reads version 01")
-    if len(content) < 40 or bytes.fromhex(sha256(content[:-32])) != content[-32:]:
-        raise ZooError("the file is damaged or not whole: its sha256 differs")
-    length = struct.unpack("<I", content[4:8])[0]
-    if length > min(LARGEST_HEADER, len(content) - 40) or (len(content) - 40 - length) % 4:
-        raise ZooError("the file is damaged: its header does not fit in it")
-    fields = parse_json(content[8 : 8 + length].decode("utf-8", errors="replace"), "the file's header")
-    try:
-        header = Header.model_validate(fields)
-    except ValidationError as error:
-        raise ZooError("\n".join(f"the file's header: {line}" for line in explain(error, Header))) from error
-    return header, content[8 + length : -32]
+def _fits(header: Header, model: Autoencoder) -> bool:
+    """Whether these can be codes of the model."""
+    code, book = header.code, model.prior if isinstance(model.prior, Codebook) else None
+    if isinstance(code, Indices):
+        places = code.grid[0] * code.grid[1] * header.images
+        right = book is not None and (book.grid, book.size) == (code.grid, len(code.counts))
+        right = right and sum(code.counts) == places
+    else:
+        sizes = {len(code.means), len(code.deviations), model.prior.latent_dim}
+        right = book is None and len(sizes) == 1 and code.lowest < code.highest
+    labelled = sum(header.labels) == (header.images if model.classes else 0) and len(header.labels) == model.classes
+    return right and labelled and header.image_shape == model.image_shape
 
 
 def _constriction() -> Any:

@@ -43,7 +43,7 @@ def impute(model: Model, x: Tensor, observed: Tensor, steps: int = STEPS) -> Ten
     means = torch.where(counts > 0, (x * known).flatten(1).sum(dim=1) / counts.clamp(min=1), 0.5)
     filled = torch.where(known, x, means[:, None, None, None])
     for _ in range(steps):
-        better = torch.where(known, x, model.decode(model.encode(filled).mean).mean)
+        better = torch.where(known, x, model.decode(model.encode(filled).mean).mean.to(x.device))
         change = (better - filled).abs().max() if filled.numel() else torch.zeros(())
         filled = better
         if float(change) < AT_REST:

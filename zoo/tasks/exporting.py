@@ -6,6 +6,7 @@ and the shape of its inputs and outputs.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from zoo.autoencoder import Autoencoder
 from zoo.errors import Lacking, ZooError, first_line
-from zoo.files import make_folder, write_atomically
+from zoo.files import new_folder
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
@@ -74,10 +75,10 @@ PARTS: dict[str, type[Part]] = {"encoder": Encoder, "decoder": Decoder, "reconst
 
 
 def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Path]:
-    """Write ``encoder``, ``decoder`` and ``reconstruct`` into a folder; all of them, or none.
+    """Write ``encoder``, ``decoder`` and ``reconstruct`` into a new folder: all of them, or none.
 
     Args:
-        model: loaded by ``zoo.load``, on the CPU.
+        model: loaded by ``zoo.load``; what is written computes on the CPU.
         folder: where to.
         format: ``onnx``, for onnxruntime and others; ``torch``, what ``torch.export.load`` takes.
 
@@ -89,15 +90,16 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
         Lacking: onnx or onnxscript is missing.
     """
     contents = {}
+    model = copy.deepcopy(model).cpu()
     for name, kind in PARTS.items():
         part = kind(model).eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            contents[folder / f"{name}{ENDINGS[format]}"] = WRITERS[format](part, example(part), metadata(part, name))
-    make_folder(folder)
-    for path, content in contents.items():
-        write_atomically(path, content)
-    return list(contents)
+            contents[f"{name}{ENDINGS[format]}"] = WRITERS[format](part, example(part), metadata(part, name))
+    with new_folder(folder) as complete:
+        for name, content in contents.items():
+            (complete / name).write_bytes(content)
+    return [folder / name for name in contents]
 
 
 def example(part: Part, images: int = 2) -> tuple[Tensor, ...]:
@@ -121,6 +123,8 @@ def metadata(part: Part, name: str) -> dict[str, str]:
         "outputs": ", ".join(part.outputs),
         "description": str(type(part).__doc__),
     }
+    if config:
+        facts["binarization"] = config.checked_recipe.data.binarization  # of the images that x should be like
     return facts | ({"classes": str(model.classes)} if model.classes else {})
 
 
@@ -157,7 +161,10 @@ def _as_onnx(part: Part, inputs: tuple[Tensor, ...], facts: dict[str, str]) -> b
             verbose=False,
         )
         program.model.metadata_props.update(facts)
-        buffer.write(program.model_proto.SerializeToString())
+        proto = program.model_proto
+        for value in (*proto.graph.input, *proto.graph.output):  # the exporter calls it s77, or whatever comes next
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        buffer.write(proto.SerializeToString())
     except ZooError:
         raise
     except Exception as error:

@@ -1,0 +1,66 @@
+"""Picture files: finding them under a folder, and one of them as pixels."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from zoo.configs import ImageShape
+from zoo.errors import ZooError
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Pixels and nothing else. Pillow opens more, by their content, and starts another program for some: Ghostscript for
+EPS."""
+
+
+def pictures_under(root: Path) -> list[Path]:
+    """Every picture in a folder and its subfolders, sorted by name.
+
+    Raises:
+        ZooError: there is no such folder, or no picture in it.
+    """
+    if not root.is_dir():
+        hint = "; name the folder that it is in" if root.exists() else ""
+        raise ZooError(f"there is no folder {root}{hint}")
+    known = {ending for ending, format in Image.registered_extensions().items() if format in FORMATS}
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
+    if not paths:
+        raise ZooError(f"there are no pictures under {root} (looked for {', '.join(sorted(known))})")
+    return paths
+
+
+def read_picture(path: Path, shape: ImageShape) -> Image.Image:
+    """A picture, upright, its central part in the shape's proportions, resized, grey or RGB.
+
+    Raises:
+        Exception: it cannot be read; Pillow has a dozen kinds for damaged pictures.
+    """
+    channels, height, width = shape
+    Image.init()  # so that it knows which of the formats it was built with
+    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        return ImageOps.fit(flatten(image, channels), (width, height), Image.Resampling.BICUBIC)
+
+
+def flatten(image: Image.Image, channels: int) -> Image.Image:
+    """Upright, 8 bits, without transparency, grey (1) or RGB (3)."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would clip them to white
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if image.mode.startswith("I") else 1
+        image = Image.fromarray((np.clip(values / top, 0, 1) * 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def to_png(image: Tensor) -> bytes:
+    """An image (C, H, W) in [0, 1] as the content of a PNG file."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png")
+    return buffer.getvalue()
