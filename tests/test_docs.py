@@ -99,12 +99,16 @@ def test_the_python_of_the_page_on_pictures_runs(tmp_path: Path) -> None:
 
 def test_the_python_of_the_page_on_tasks_runs(tmp_path: Path) -> None:
     codes = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tasks.md").read_text(), re.DOTALL)
-    assert len(codes) == 2
+    assert len(codes) == 6
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(codes)], cwd=tmp_path, capture_output=True, text=True, env=_environment()
     )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) > 0.2
+    *_, stored, accuracy, exported = done.stdout.splitlines()
+    assert stored.startswith("(10000, 10) glyphs/test/0 ")
+    assert float(accuracy) > 0.2
+    assert exported == "(16, 10) [0, 1]"
+    assert (tmp_path / "exported-torch" / "decoder.pt2").is_file()
 
 
 def test_the_readme_lists_every_shipped_entry() -> None:
