@@ -111,7 +111,8 @@ def check_apart(option: str, path: Path, pictures: str) -> None:
     Raises:
         ZooError: the pictures are those of a folder, and the path is in it.
     """
-    if is_path(pictures) and path.resolve().is_relative_to(Path(pictures).expanduser().resolve()):
+    folder = Path(pictures).expanduser()
+    if is_path(pictures) and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
         raise ZooError(f"{option} {path} is among the pictures of {pictures}; choose another place")
 
 

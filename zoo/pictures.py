@@ -27,6 +27,7 @@ from zoo.image_files import pictures_under, read_picture
 from zoo.noise import Noise, presented
 from zoo.parsing import whole_numbers
 from zoo.passes import PIXELS, SEED, measuring
+from zoo.registry import DATASETS
 from zoo.schema import parse_data
 
 
@@ -142,12 +143,10 @@ def _dataset(name: str, source: str, own: DatasetConfig) -> DatasetConfig:
     """The model's own without its limits, or another as it is."""
     if name == own.name:
         return own.model_copy(update={"only_classes": None, "train_images": None, "test_images": None})
-    try:
-        return parse_data({"name": name}, f"the dataset {name!r}")
-    except UnknownNameError as error:
-        if Path(source).is_dir():
-            raise ZooError(f"there is no dataset {source!r}; for the folder, write ./{source}") from error
-        raise
+    if name not in DATASETS.names():
+        hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
+        raise UnknownNameError("dataset", name, DATASETS.names(), hint)
+    return parse_data({"name": name}, f"the dataset {name!r}")
 
 
 def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | None = None) -> Pictures:
