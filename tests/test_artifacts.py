@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,13 @@ def test_a_damaged_config_is_told_and_no_traceback(trained: Path, tmp_path: Path
     (folder / "config.json").write_text(json.dumps(fields))
     with pytest.raises(ZooError, match="config.json"):
         load(folder)
+
+
+def test_a_config_of_mistakes_is_refused_soon(folder: Path) -> None:
+    fields = json.loads((folder / "config.json").read_text())
+    start = time.process_time()
+    for mistakes in ({"repetitions": [0] * 200_000}, {"versions": {str(number): 0 for number in range(40_000)}}):
+        (folder / "config.json").write_text(json.dumps({**fields, **mistakes}, separators=(",", ":")))
+        with pytest.raises(ZooError, match="input should be a valid"):
+            read_config(folder)
+    assert time.process_time() - start < 3

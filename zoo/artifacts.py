@@ -47,7 +47,7 @@ RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPS
 PIN_FILE = "hub.json"
 """Which commit on the Hub a folder was pulled from, as :class:`~zoo.sections.HubPin`."""
 
-LARGEST_CONFIG, LARGEST_RECORD, LONGEST_HEADER = 4 * 2**20, 256 * 2**20, 4 * 2**20
+LARGEST_CONFIG, LARGEST_RECORD, LONGEST_HEADER = 2**19, 256 * 2**20, 4 * 2**20
 """Bytes of ``config.json``, of any other record, and of the header in front of the weights."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from zoo.configs import NAME, Size
 from zoo.digest import digest
@@ -85,7 +85,7 @@ class RunConfig(Strict):
     versions: dict[str, str]
     evaluation: dict[str, Evaluation] = {}
     """Family of metrics → where it was measured; of one that is not here, where the model was trained."""
-    repetitions: list[Repetition] = []
+    repetitions: Annotated[list[Repetition], FailFast()] = []
     glyphs: Figures = {}
     """Metrics on the first images of the embedded glyphs: whether a machine computes the same can be told without the
     data that the model was trained on. Other images than it has learned, so they say nothing about how good it is."""
