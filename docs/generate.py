@@ -23,10 +23,10 @@ from zoo.artifacts import CONFIG_FILE, read_config
 from zoo.card import write_card
 from zoo.catalog import list_models, record_folder, weights_folder
 from zoo.evaluation import cells, headings
-from zoo.files import write_atomically
 from zoo.leaderboard import standings, to_csv
-from zoo.run_config import RunConfig
-from zoo.schema import recipe_schema
+from zoo.schema.recipe import recipe_schema
+from zoo.schema.run_config import RunConfig
+from zoo.system.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", "source", "claims", "hub")

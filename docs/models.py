@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zoo.evaluation import COLUMNS
-from zoo.figures import to_png
-from zoo.figures.tradeoff import Point, tradeoff
 from zoo.leaderboard import FACTS, TOPICS, Standing, best_first, columns, show, standings
 from zoo.metric import families, metric_of
+from zoo.plotting import to_png
+from zoo.plotting.tradeoff import Point, tradeoff
 
 INTRODUCTION = """# The models and their figures
 

@@ -11,8 +11,8 @@ from zoo.artifacts import read_config, read_history
 from zoo.catalog import list_models, recipe, record_folder, weights_folder
 from zoo.evaluation import COLUMNS
 from zoo.metric import metric_of
-from zoo.run_config import RunConfig
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
+from zoo.schema.run_config import RunConfig
 
 INTRODUCTION = """# The sources, their figures and ours
 

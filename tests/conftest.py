@@ -18,11 +18,11 @@ import zoo
 from tests import plugin  # registers the dataset "tiny"  # noqa: F401
 from tests.hub_server import StandInHub, stand_in_hub
 from zoo.autoencoder import Autoencoder
-from zoo.configs import DatasetConfig
 from zoo.data import data_folder, load_images
 from zoo.hub.cache import warn_unpinned
 from zoo.registry import DATASETS, VARIANTS, list_variants
-from zoo.schema import Recipe, parse_recipe
+from zoo.schema.base import DatasetConfig
+from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.training.run import train
 from zoo.training.trainer import Trainer
 

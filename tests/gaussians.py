@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import BernoulliConfig, DatasetConfig, ImageShape
 from zoo.data import ImageSet
 from zoo.distributions import DiagonalGaussian, Gaussian, StandardNormal
+from zoo.schema.base import BernoulliConfig, DatasetConfig, ImageShape
 
 SHAPE = (1, 4, 4)
 

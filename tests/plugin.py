@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 import zoo
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split
+from zoo.schema.base import DatasetConfig, ImageShape
 
 
 class TinyConfig(DatasetConfig):

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save, save_file
 import zoo
 from tests.conftest import tiny_recipe
 from zoo.artifacts import read_config
-from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.files import sha256, write_atomically
 from zoo.loading import load
+from zoo.schema.digest import digest
+from zoo.system.files import sha256, write_atomically
 
 
 @pytest.fixture

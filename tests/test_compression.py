@@ -15,8 +15,8 @@ import zoo
 from tests.conftest import command
 from zoo.autoencoder import Autoencoder
 from zoo.errors import ZooError
-from zoo.files import sha256
 from zoo.pictures import open_pictures
+from zoo.system.files import sha256
 from zoo.tasks.code_file import MAGIC, CodeFile, pack, read, unpack
 from zoo.tasks.compression import compress, decompress
 from zoo.tasks.encoding import encode

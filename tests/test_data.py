@@ -15,8 +15,8 @@ from PIL import Image
 
 from tests.conftest import dataset, needs_fashion_mnist, needs_mnist
 from zoo.data import as_float, binarized, data_folder, load_images
-from zoo.devices import isolated_randomness
 from zoo.errors import ZooError
+from zoo.system.devices import isolated_randomness
 
 # --- real data --------------------------------------------------------------------------------------------------------
 

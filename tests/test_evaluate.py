@@ -16,7 +16,7 @@ from zoo.claims import Statement, check_images, statements
 from zoo.data import load_images
 from zoo.errors import ZooError
 from zoo.metric import all_metrics
-from zoo.schema import parse_recipe
+from zoo.schema.recipe import parse_recipe
 from zoo.training.run import train
 
 FAST = ("--metrics", "elbo,mse,usage", "--device", "cpu")

@@ -10,7 +10,7 @@ import torch
 
 from tests.conftest import SHIPPED_VARIANTS, tiny_recipe, trainer
 from zoo.errors import ZooError
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 from zoo.training import execution
 from zoo.training.execution import Replayed, StepByStep
 from zoo.training.lane import Lane

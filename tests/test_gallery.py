@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.conftest import CPU, PLUGIN, command, tiny_recipe, trainer
-from zoo import figures
+from zoo import plotting as figures
 from zoo.artifacts import read_snapshots
 from zoo.errors import Lacking, ZooError
-from zoo.figures.canvas import GAP, to_pixels
 from zoo.gallery import KINDS, beside, describe
+from zoo.plotting.canvas import GAP, to_pixels
 from zoo.subject import Options, Subject
 from zoo.training.checkpoint import copied
 from zoo.training.run import train
@@ -243,7 +243,7 @@ def test_a_run_folder_cannot_say_where_its_pictures_go(runs: dict[str, Path], tm
     copy = shutil.copytree(runs["flat"], tmp_path / "run")
     config = (copy / "config.json").read_text()
     (copy / "config.json").write_text(config.replace('"name": "flat"', '"name": "../../evil"', 1))
-    done = command("zoo.figures", copy, "--kind", "samples", "--out", tmp_path, "--import", PLUGIN)
+    done = command("zoo.plotting", copy, "--kind", "samples", "--out", tmp_path, "--import", PLUGIN)
     assert done.returncode == 2
     assert "name" in done.stderr
 
@@ -251,7 +251,7 @@ def test_a_run_folder_cannot_say_where_its_pictures_go(runs: dict[str, Path], tm
 def test_a_damaged_model_is_an_error_and_not_a_missing_kind(runs: dict[str, Path], tmp_path: Path) -> None:
     copy = shutil.copytree(runs["flat"], tmp_path / "run")
     (copy / "model.safetensors").write_bytes(b"damaged")
-    done = command("zoo.figures", copy, "--out", tmp_path, "--import", PLUGIN)
+    done = command("zoo.plotting", copy, "--out", tmp_path, "--import", PLUGIN)
     assert done.returncode == 2
     assert "sha256 differs" in done.stderr
 
@@ -313,7 +313,7 @@ def test_every_kind_says_what_it_shows() -> None:
 
 
 def test_the_command_draws_what_the_model_has_and_says_what_it_has_not(runs: dict[str, Path], tmp_path: Path) -> None:
-    done = command("zoo.figures", runs["flat"], "--out", tmp_path, "--count", "10", "--import", PLUGIN)
+    done = command("zoo.plotting", runs["flat"], "--out", tmp_path, "--count", "10", "--import", PLUGIN)
     assert done.returncode == 0, done.stderr
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {f"flat-{kind}.png" for kind in set(KINDS) - LACKS["flat"] - {"decode"}}
@@ -324,10 +324,10 @@ def test_the_command_draws_what_the_model_has_and_says_what_it_has_not(runs: dic
 def test_the_command_draws_one_picture_to_a_file(runs: dict[str, Path], tmp_path: Path) -> None:
     for name, kind in (("a.png", "decode"), ("b.gif", "progress")):
         options = ("--kind", kind, "--out", tmp_path / name, "--import", PLUGIN, "--at=-1,0.5")
-        done = command("zoo.figures", runs["flat"], *options)
+        done = command("zoo.plotting", runs["flat"], *options)
         assert done.returncode == 0, done.stderr
         assert Image.open(tmp_path / name).format == name[-3:].upper()
-    table = command("zoo.figures", "--list")
+    table = command("zoo.plotting", "--list")
     assert [line.split()[0] for line in table.stdout.splitlines()] == list(KINDS)
 
 
@@ -349,7 +349,7 @@ def test_the_command_draws_one_picture_to_a_file(runs: dict[str, Path], tmp_path
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_explained(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = command("zoo.figures", *arguments, cwd=tmp_path)
+    done = command("zoo.plotting", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert words in done.stderr
     assert not done.stdout

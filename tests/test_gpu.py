@@ -17,7 +17,7 @@ from zoo.data import Split, load_images
 from zoo.loading import load
 from zoo.metric import Case
 from zoo.objectives.elbo import ELBO
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 from zoo.training.execution import Replayed, StepByStep
 from zoo.training.run import train
 from zoo.training.together import Job, train_together

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 import zoo
 from tests.conftest import tiny_fields
 from tests.hub_server import StandInHub
-from zoo.address import Address
 from zoo.artifacts import LONGEST_HEADER, RUN_FILES, load_folder, read_config, read_history, read_snapshots
-from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.files import sha256
 from zoo.hub import pull
-from zoo.schema import read_recipe
+from zoo.schema.digest import digest
+from zoo.schema.hub_address import Address
+from zoo.schema.recipe import read_recipe
+from zoo.system.files import sha256
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not pinned")
 

@@ -22,15 +22,15 @@ from torchvision.transforms.functional import to_pil_image
 import zoo
 from tests.conftest import CPU, PLUGIN, ROOT, command, dataset, tiny_recipe, weights
 from tests.hub_server import StandInHub
-from zoo.address import Address
 from zoo.artifacts import RUN_FILES, read_config
 from zoo.card import is_generated, write_card
 from zoo.catalog import recipe_paths
 from zoo.data import load_images
 from zoo.errors import ZooError
-from zoo.files import sha256
 from zoo.hub import Pushed, Upload, pull, push
 from zoo.hub.client import Conflict
+from zoo.schema.hub_address import Address
+from zoo.system.files import sha256
 from zoo.training.run import train
 
 

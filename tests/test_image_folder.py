@@ -14,7 +14,7 @@ from tests.conftest import dataset
 from zoo.data import load_images
 from zoo.datasets import image_folder
 from zoo.errors import ZooError
-from zoo.image_files import flatten
+from zoo.system.image_files import flatten
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from tests.conftest import tiny_recipe
 from tests.gaussians import LinearGaussian, Pixels, drawn
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
-from zoo.configs import GaussianConfig
 from zoo.data import ImageSet, load_images
 from zoo.distributions import Deterministic, DiagonalGaussian, StandardNormal
 from zoo.errors import Lacking, UnknownNameError, ZooError
@@ -31,6 +30,7 @@ from zoo.metrics.disentanglement import (
 )
 from zoo.metrics.nll import log_likelihood
 from zoo.metrics.samples import covered, frechet_distance, gaussian
+from zoo.schema.base import GaussianConfig
 
 DATA = Pixels()
 

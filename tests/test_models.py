@@ -13,11 +13,11 @@ from tests.conftest import ROOT, command
 from zoo import models
 from zoo.artifacts import read_config
 from zoo.catalog import list_models, record_folder
-from zoo.figures import to_png
-from zoo.figures.tradeoff import Point, tradeoff
 from zoo.leaderboard import TOPICS, best_first, kind_of_data, show, standings
 from zoo.metric import all_metrics
-from zoo.run_config import Repetition
+from zoo.plotting import to_png
+from zoo.plotting.tradeoff import Point, tradeoff
+from zoo.schema.run_config import Repetition
 from zoo.spread import over_seeds
 
 TRAINED = [name for name in list_models() if record_folder(name)]

@@ -12,12 +12,12 @@ from tests.conftest import tiny_fields, tiny_recipe
 from tests.gaussians import LinearGaussian
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build, build_objective
-from zoo.configs import BernoulliConfig
 from zoo.distributions import DiagonalGaussian, Gaussian, StandardNormal
 from zoo.errors import ZooError
 from zoo.objective import Objective
 from zoo.objectives.iwae import importance_terms
-from zoo.schema import parse_recipe
+from zoo.schema.base import BernoulliConfig
+from zoo.schema.recipe import parse_recipe
 
 EPOCH = torch.tensor(0.0)
 

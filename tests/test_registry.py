@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.configs import VariantConfig
 from zoo.errors import UnknownNameError, ZooError
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
+from zoo.schema.base import VariantConfig
 
 SHIPPED = [
     (registry, file.stem)

@@ -215,8 +215,8 @@ def test_places_that_are_no_run_folder(place: str, tmp_path: Path, monkeypatch: 
 
 def test_tied_weights_can_be_trained_saved_and_loaded(tmp_path: Path) -> None:
     from zoo.autoencoder import Autoencoder
-    from zoo.configs import VariantConfig
     from zoo.registry import VARIANTS, register_variant
+    from zoo.schema.base import VariantConfig
 
     if "tied" not in VARIANTS.names():
 

@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import ROOT, tiny_fields, tiny_recipe
 from zoo.catalog import recipe_paths
 from zoo.errors import ZooError
-from zoo.parsing import override, parse_json
-from zoo.schema import parse_recipe, read_recipe
+from zoo.schema.parsing import override, parse_json
+from zoo.schema.recipe import parse_recipe, read_recipe
 
 
 def message(fields: dict[str, Any]) -> str:

@@ -23,8 +23,8 @@ from zoo.datasets import fashion_mnist, mnist
 from zoo.evaluation import measure_on_glyphs
 from zoo.loading import load
 from zoo.metric import Case, metric_of
-from zoo.run_config import RunConfig
-from zoo.sections import Claim
+from zoo.schema.run_config import RunConfig
+from zoo.schema.sections import Claim
 from zoo.spread import over_seeds
 
 ENTRIES = list_models(weights=True)

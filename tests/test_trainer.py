@@ -12,7 +12,7 @@ import torch
 from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe, trainer, weights
 from zoo.data import ImageSet, load_images
 from zoo.errors import ZooError
-from zoo.sections import CosineSchedule, ExponentialSchedule, StaircaseSchedule, StepSchedule
+from zoo.schema.sections import CosineSchedule, ExponentialSchedule, StaircaseSchedule, StepSchedule
 from zoo.training.batches import Resident, Streamed, ahead, batch_sizes, epoch_order, place, portions
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.run import train

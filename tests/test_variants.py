@@ -9,9 +9,9 @@ import zoo
 from tests.conftest import CPU, SHIPPED_VARIANTS, tiny_recipe
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
-from zoo.configs import ImageShape
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
+from zoo.schema.base import ImageShape
 from zoo.training.dry_run import dry_run
 
 SHAPES = [(1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)]

@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zoo._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from zoo import hub as hub
     from zoo.builder import build as build
@@ -40,7 +42,6 @@ _HOME = {
 }
 
 __all__ = [*_HOME, "hub"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

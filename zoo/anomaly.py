@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if wanted and int(wanted[1]) != options.samples:
         raise ZooError(f"--by {options.by}: it takes --samples {wanted[1]} as well")
 
-    from zoo.devices import choose_device
-    from zoo.figures import to_png
-    from zoo.files import write_atomically
     from zoo.loading import load
     from zoo.pictures import open_pictures
-    from zoo.rows import rows_to
+    from zoo.plotting import to_png
+    from zoo.system.devices import choose_device
+    from zoo.system.files import write_atomically
+    from zoo.system.tables import rows_to
     from zoo.tasks.anomaly import Strangest, detection, score
 
     model = load(options.model, choose_device(options.device))
@@ -100,13 +100,13 @@ class Values(dict[str, list[float]]):
 
 def draw(model: Autoencoder, strangest: Strangest) -> Figure:
     """The strangest pictures, each above its reconstruction."""
-    from zoo import figures
+    from zoo import plotting
 
     found = strangest.found()
     names = [readable(name) for name in found.names]
     names = [name if len(name) <= LABEL else f"\N{HORIZONTAL ELLIPSIS}{name[1 - LABEL :]}" for name in names]
     titles = [f"{name}\n{strangest.by} {value:.4g}" for name, value in zip(names, found.values, strict=True)]
-    return figures.pairs(found.x, model.given(found.labels).reconstruct(found.x).cpu(), titles)
+    return plotting.pairs(found.x, model.given(found.labels).reconstruct(found.x).cpu(), titles)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 =========================  ==================================================================================
 ``model.safetensors``      the weights
-``config.json``            :class:`~zoo.run_config.RunConfig`: the recipe, the metrics and where they come from
+``config.json``            :class:`~zoo.schema.run_config.RunConfig`: the recipe, the metrics and where they come from
 ``README.md``              the card
 ``metrics.jsonl``          one line per epoch
 ``snapshots.safetensors``  reconstructions of the same images as training went on
@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,12 @@ from torch import Tensor
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build_variant
 from zoo.catalog import WEIGHTS
-from zoo.configs import ImageShape, VariantConfig
-from zoo.devices import choose_device
 from zoo.errors import ZooError, first_line
-from zoo.files import sha256
-from zoo.parsing import explain, parse_json
-from zoo.run_config import EpochRow, RunConfig
+from zoo.schema.base import ImageShape, VariantConfig
+from zoo.schema.parsing import explain, parse_json
+from zoo.schema.run_config import EpochRow, RunConfig
+from zoo.system.devices import choose_device
+from zoo.system.files import LARGEST_RECORD, read_file, sha256
 
 CARD_FILE = "README.md"
 WEIGHTS_FILE = "model.safetensors"
@@ -45,10 +43,10 @@ RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPS
 """All that training writes into a run folder."""
 
 PIN_FILE = "hub.json"
-"""Which commit on the Hub a folder was pulled from, as :class:`~zoo.sections.HubPin`."""
+"""Which commit on the Hub a folder was pulled from, as :class:`~zoo.schema.sections.HubPin`."""
 
-LARGEST_CONFIG, LARGEST_RECORD, LONGEST_HEADER = 2**19, 256 * 2**20, 4 * 2**20
-"""Bytes of ``config.json``, of any other record, and of the header in front of the weights."""
+LARGEST_CONFIG, LONGEST_HEADER = 2**19, 4 * 2**20
+"""The most bytes of ``config.json``, and of the header in front of the weights."""
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -163,27 +161,6 @@ def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
         return load_tensors(content)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise ZooError(f"{path} is no valid safetensors file ({first_line(error)})") from error
-
-
-def read_file(path: Path, largest: int = LARGEST_RECORD) -> bytes:
-    """A file's content.
-
-    Raises:
-        ZooError: it is missing, no regular file, or larger than what belongs there.
-    """
-    if not os.path.isdir(path.parent):
-        raise ZooError(f"there is no folder {path.parent}")
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
-            raise ZooError(f"{path} is no file")
-        if status.st_size > largest:
-            raise ZooError(f"{path} has {status.st_size:,} bytes, more than such a file can have ({largest:,})")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ZooError(f"{path.parent} is not a whole run folder: {path.name} is missing") from error
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], folder: Path) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.configs import BernoulliConfig, ImageShape
-from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, Prior, in_full
+from zoo.distributions import Bernoulli, Gaussian, Likelihood, Posterior, Prior, at_least_float32
 from zoo.errors import ZooError
+from zoo.schema.base import BernoulliConfig, ImageShape
 
 if TYPE_CHECKING:
-    from zoo.run_config import RunConfig
+    from zoo.schema.run_config import RunConfig
 
 
 class Model(Protocol):
@@ -92,7 +92,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Likelihood:
         """Codes (B, D), and of a conditional model labels (B,) → p(x|z)."""
-        output = in_full(self.decoder(z.to(self.device), *self._condition(labels)))  # (B, C, H, W)
+        output = at_least_float32(self.decoder(z.to(self.device), *self._condition(labels)))  # (B, C, H, W)
         if isinstance(self.likelihood, BernoulliConfig):
             return Bernoulli(output)
         return Gaussian(torch.sigmoid(output), self.likelihood.variance)

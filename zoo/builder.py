@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import ImageShape, VariantConfig
 from zoo.errors import ZooError, first_line
 from zoo.registry import OBJECTIVES, VARIANTS
+from zoo.schema.base import ImageShape, VariantConfig
 
 if TYPE_CHECKING:
     from zoo.objective import Objective
-    from zoo.schema import Recipe
+    from zoo.schema.recipe import Recipe
 
 
 def build(recipe: Recipe) -> Autoencoder:

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Container
 
-from zoo.configs import spell
-from zoo.files import sha256
 from zoo.metric import metric_of
 from zoo.registry import VARIANTS
-from zoo.run_config import RunConfig
-from zoo.schema import Recipe
+from zoo.schema.base import spell
+from zoo.schema.recipe import Recipe
+from zoo.schema.run_config import RunConfig
 from zoo.spread import over_seeds
+from zoo.system.files import sha256
 
 PICTURES = {
     "loss_curves.png": "![Loss curves](loss_curves.png)\n\n",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from zoo.errors import UnknownNameError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.schema import Recipe
+    from zoo.schema.recipe import Recipe
 
 PACKAGE = Path(__file__).resolve().parent
 WEIGHTS = PACKAGE / "weights"
@@ -93,6 +93,6 @@ def recipe(name: str) -> Recipe:
     Raises:
         UnknownNameError: no entry has this name; shows the close matches.
     """
-    from zoo.schema import read_recipe
+    from zoo.schema.recipe import read_recipe
 
     return read_recipe(recipe_path(name))

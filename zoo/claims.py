@@ -9,7 +9,7 @@ from zoo.data import ImageSet, Split
 from zoo.errors import ZooError
 from zoo.evaluation import Found, evaluate
 from zoo.metric import Case, family_of, metric_of
-from zoo.run_config import RunConfig
+from zoo.schema.run_config import RunConfig
 
 
 @dataclass(frozen=True)

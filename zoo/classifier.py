@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from zoo import cli
 from zoo.data import ImageSet, load_images
-from zoo.devices import choose_device, isolated_randomness
 from zoo.errors import ZooError
 from zoo.features import Classifier, places
-from zoo.files import write_atomically
 from zoo.passes import fitting
-from zoo.schema import parse_data
+from zoo.schema.recipe import parse_data
+from zoo.system.devices import choose_device, isolated_randomness
+from zoo.system.files import write_atomically
 from zoo.training.batches import epoch_order
 
 EPOCHS, BATCH, RATE = 8, 128, 1e-3

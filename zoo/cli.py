@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from zoo.catalog import list_models, recipe_path, recipe_paths
 from zoo.errors import ZooError, readable
-from zoo.files import is_path
+from zoo.system.files import is_path
 
 if TYPE_CHECKING:
     from zoo.pictures import Batch, Pictures
-    from zoo.schema import Recipe
+    from zoo.schema.recipe import Recipe
 
 Main = Callable[[Sequence[str] | None], None]
 
@@ -199,7 +199,7 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         ZooError: there is none, or it is wrong.
     """
-    from zoo.schema import read_recipe
+    from zoo.schema.recipe import read_recipe
 
     path = Path(source)
     if path.name == source and path.suffix != ".json":

@@ -14,8 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zoo.distributions import Prior, in_full
-from zoo.processes import all_reduce, broadcast, several
+from zoo.distributions import Prior, at_least_float32
+from zoo.system.collectives import all_reduce, broadcast, several
 
 EPSILON = 1e-5
 """Added to the count of each vector (Laplace smoothing), so that none is divided by zero; one that has not been used
@@ -95,7 +95,7 @@ class Codebook(Prior):
 
     def quantize(self, features: Tensor) -> Quantized:
         """Features (B, D, h, w) → the nearest vectors. In training mode the codebook moves towards the features."""
-        features = in_full(features)
+        features = at_least_float32(features)
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
             flat = features.permute(0, 2, 3, 1).reshape(-1, self.dim)  # (B*h*w, D): a code is a vector of channels
             distances = self.vectors.square().sum(dim=1) - 2 * flat @ self.vectors.T  # |flat|^2 left out: (B*h*w, K)

@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
     from zoo.comparison import compare
-    from zoo.devices import choose_device
     from zoo.evaluation import COLUMNS, cells, headings
-    from zoo.figures import to_png
-    from zoo.files import write_atomically
     from zoo.gallery import beside
+    from zoo.plotting import to_png
     from zoo.subject import Subject
+    from zoo.system.devices import choose_device
+    from zoo.system.files import write_atomically
 
     device = choose_device(options.device)
     if options.kind:

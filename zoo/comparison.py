@@ -13,15 +13,15 @@ import torch
 from matplotlib.figure import Figure
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import DatasetConfig, spell
 from zoo.data import ImageSet, load_images, pictured
 from zoo.errors import ZooError
 from zoo.evaluation import measure
-from zoo.figures import Row, comparison
-from zoo.files import is_path
 from zoo.loading import load
-from zoo.run_config import RunConfig
-from zoo.schema import parse_data
+from zoo.plotting import Row, comparison
+from zoo.schema.base import DatasetConfig, spell
+from zoo.schema.recipe import parse_data
+from zoo.schema.run_config import RunConfig
+from zoo.system.files import is_path
 
 LABEL = 28
 """Characters of a name that a picture has room for; of a longer one, a path, the end tells more."""

@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.names:
         cli.check_file("--names", options.names, (".csv", ".json"))
 
-    from zoo.devices import choose_device
-    from zoo.files import write_atomically
     from zoo.loading import load
     from zoo.pictures import open_pictures
-    from zoo.rows import rows_to
+    from zoo.system.devices import choose_device
+    from zoo.system.files import write_atomically
+    from zoo.system.tables import rows_to
     from zoo.tasks.compression import compress
 
     model = load(options.model, choose_device(options.device))

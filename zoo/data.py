@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.configs import DatasetConfig
-from zoo.devices import isolated_randomness
 from zoo.errors import ZooError, first_line
 from zoo.registry import DATASETS
+from zoo.schema.base import DatasetConfig
+from zoo.system.devices import isolated_randomness
 
 Split = Literal["train", "test"]
 

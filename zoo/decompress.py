@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zoo import cli
 from zoo.errors import UnknownNameError, ZooError
-from zoo.files import check_empty
+from zoo.system.files import check_empty
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,10 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
 
-    from zoo.devices import choose_device
-    from zoo.files import new_folder
-    from zoo.image_files import to_png
     from zoo.loading import load
+    from zoo.system.devices import choose_device
+    from zoo.system.files import new_folder
+    from zoo.system.image_files import to_png
     from zoo.tasks.code_file import read
     from zoo.tasks.compression import decompress
 

@@ -23,7 +23,7 @@ ACTIVE = 0.01
 """Variance of a posterior mean over the images from which its dimension counts as used (Burda et al. 2016)."""
 
 
-def in_full(parameter: Tensor) -> Tensor:
+def at_least_float32(parameter: Tensor) -> Tensor:
     """A distribution's parameter in 32 bits at least: in bfloat16, noise and KL would be rounded to three digits."""
     return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
 

@@ -19,9 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cli.import_files(options.imports)
     cli.check_file("--out", options.out, (".npz", ".safetensors"))
 
-    from zoo.devices import choose_device
     from zoo.loading import load
     from zoo.pictures import open_pictures
+    from zoo.system.devices import choose_device
     from zoo.tasks.encoding import encode, write_codes
 
     model = load(options.model, choose_device(options.device))

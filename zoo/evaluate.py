@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [name for several in options.metrics for name in several.split(",")]
     refuse_contradictions(options, names)
 
-    from zoo.devices import choose_device
     from zoo.subject import Subject
+    from zoo.system.devices import choose_device
 
     device = str(choose_device(options.device))
     reports = []
@@ -156,9 +156,9 @@ class Measuring:
 
     def measure(self, split: Split, names: Sequence[str]) -> dict[str, Any]:
         """The metrics, with all that decides them."""
-        from zoo.devices import describe
         from zoo.evaluation import evaluate
         from zoo.provenance import LIBRARIES, MEASURING, versions
+        from zoo.system.devices import describe
 
         begin = time.perf_counter()
         case, config = self.case(split), self.subject.config

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import DatasetConfig
 from zoo.data import ImageSet, load_images
 from zoo.errors import Lacking
 from zoo.metric import Case, Family, all_metrics, families, family_of, metric_of
 from zoo.registry import DATASETS
+from zoo.schema.base import DatasetConfig
 
 BASIC = ("elbo", "pixels", "usage")
 """The families that every training ends with, on training and test images."""

@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cli.import_files(options.imports)
 
-    from zoo.files import check_empty
     from zoo.loading import load
+    from zoo.system.files import check_empty
     from zoo.tasks.exporting import export
 
     model = load(options.model)

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from zoo.catalog import PACKAGE
-from zoo.configs import DatasetConfig, ImageShape, spell
 from zoo.data import data_folder
 from zoo.errors import Lacking, ZooError
+from zoo.schema.base import DatasetConfig, ImageShape, spell
 
 CHANNELS = (16, 32, 32)
 """Of the convolutions, each of which halves the image."""

@@ -1,6 +1,6 @@
 """Every kind of picture of a trained model: what it shows and how it is computed.
 
-A kind is a function from a :class:`~zoo.subject.Subject` to a figure. What draws them is in :mod:`zoo.figures`.
+A kind is a function from a :class:`~zoo.subject.Subject` to a figure. What draws them is in :mod:`zoo.plotting`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from matplotlib.figure import Figure
 
-from zoo import figures, latents
+from zoo import latents, plotting
 from zoo.artifacts import read_history
 from zoo.builder import build_objective
 from zoo.codebook import Codebook, Quantized
@@ -28,24 +28,24 @@ COLUMNS = 10
 def training_images(subject: Subject) -> Figure:
     """Images that the model was trained on, chosen at random."""
     chosen = torch.randperm(len(subject.train), generator=subject.generator)[: subject.count(50)]
-    return figures.sample_grid(subject.x(subject.train.images[chosen]))
+    return plotting.sample_grid(subject.x(subject.train.images[chosen]))
 
 
 def reconstructions(subject: Subject) -> Figure:
     """Test images, each above its reconstruction."""
     first = subject.test.first(subject.count(40))
     x = subject.x(first.images)
-    return figures.reconstruction_grid(x, subject.model.given(first.labels).reconstruct(x))
+    return plotting.reconstruction_grid(x, subject.model.given(first.labels).reconstruct(x))
 
 
 def loss_curves(subject: Subject) -> Figure:
     """The loss and its terms over the epochs, training and test."""
-    return figures.loss_curves(read_history(subject.folder), build_objective(subject.config.checked_recipe).unit)
+    return plotting.loss_curves(read_history(subject.folder), build_objective(subject.config.checked_recipe).unit)
 
 
 def samples(subject: Subject) -> Figure:
     """Images decoded from the prior: of a codebook, from codes drawn at random."""
-    return figures.sample_grid(subject.model.sample(subject.count(100), subject.generator))
+    return plotting.sample_grid(subject.model.sample(subject.count(100), subject.generator))
 
 
 def manifold(subject: Subject) -> Figure:
@@ -57,7 +57,7 @@ def manifold(subject: Subject) -> Figure:
         raise Lacking("a map needs a code with a standard normal prior")
     values = latents.normal_quantiles(subject.count(20, MOST_IN_MAP))
     with subject.drawing():
-        return figures.manifold_map(subject.decode(latents.square(values)), values)
+        return plotting.manifold_map(subject.decode(latents.square(values)), values)
 
 
 def decode(subject: Subject) -> Figure:
@@ -71,7 +71,7 @@ def decode(subject: Subject) -> Figure:
     with subject.drawing():
         images = subject.decode(torch.tensor(at))
     titles = [", ".join(f"{value:g}" for value in z[:4]) + ", \N{HORIZONTAL ELLIPSIS}" * (dim > 4) for z in at]
-    return figures.titled(images, [f"z = ({title})" for title in titles])
+    return plotting.titled(images, [f"z = ({title})" for title in titles])
 
 
 def scatter(subject: Subject, method: Literal["t-SNE", "PCA"]) -> Figure:
@@ -87,7 +87,7 @@ def scatter(subject: Subject, method: Literal["t-SNE", "PCA"]) -> Figure:
         raise Lacking(str(error)) from error
     classes = range(0 if first.labels is None else int(labels.max()) + 1)
     names = [subject.class_name(label) for label in classes]
-    return figures.scatter(points, labels, names, method)
+    return plotting.scatter(points, labels, names, method)
 
 
 def interpolation(subject: Subject) -> Figure:
@@ -103,7 +103,7 @@ def interpolation(subject: Subject) -> Figure:
             half = torch.arange(steps) >= steps / 2  # a conditional model changes its label in the middle
             between = subject.decode(z, torch.where(half, y[1], y[0]))
             rows.append((name, torch.cat([x[:1].cpu(), between, x[1:].cpu()])))
-    return figures.labelled_rows(rows, f"{subject.options.path} interpolation between the images at both ends")
+    return plotting.labelled_rows(rows, f"{subject.options.path} interpolation between the images at both ends")
 
 
 def interpolated(subject: Subject) -> dict[str, tuple[int, int]]:
@@ -143,7 +143,7 @@ def class_samples(subject: Subject) -> Figure:
             gaussian = latents.gaussian_of(posterior.rsample().cpu())
             z = gaussian.sample(subject.count(COLUMNS), subject.generator)
             rows.append((subject.class_name(label), subject.decode(z, torch.full((len(z),), label))))
-    return figures.labelled_rows(rows)
+    return plotting.labelled_rows(rows)
 
 
 def label_samples(subject: Subject) -> Figure:
@@ -156,7 +156,7 @@ def label_samples(subject: Subject) -> Figure:
         rows = [
             (subject.class_name(label), subject.decode(z, torch.full((len(z),), label))) for label in range(classes)
         ]
-    return figures.labelled_rows(rows)
+    return plotting.labelled_rows(rows)
 
 
 def codebook(subject: Subject) -> Figure:
@@ -168,7 +168,7 @@ def codebook(subject: Subject) -> Figure:
         parts = [prior.quantize(subject.model.encoder(subject.x(part.images))) for part in subject.test.batches(MOST)]
     indices = torch.cat([part.indices for part in parts]).cpu()
     counts = indices.flatten().bincount(minlength=prior.size)
-    return figures.codebook_use(counts, Quantized.usage(indices)["perplexity"])
+    return plotting.codebook_use(counts, Quantized.usage(indices)["perplexity"])
 
 
 def random_codes(subject: Subject) -> Figure:
@@ -181,7 +181,7 @@ def random_codes(subject: Subject) -> Figure:
 def progress(subject: Subject) -> Figure:
     """Reconstructions of the same test images as training went on; with ``--out NAME.gif`` as an animation."""
     found = subject.snapshots
-    return figures.progress_strip(found.originals, found.epochs, found.reconstructions)
+    return plotting.progress_strip(found.originals, found.epochs, found.reconstructions)
 
 
 KINDS: dict[str, Callable[[Subject], Figure]] = {
@@ -219,4 +219,4 @@ def beside(subjects: dict[str, Subject], kind: str) -> Figure:
             drawn[name] = KINDS[kind](subject)
         except ZooError as error:
             raise ZooError(f"{name}: {error}") from error
-    return figures.side_by_side(drawn)
+    return plotting.side_by_side(drawn)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zoo import cli
 from zoo.errors import ZooError
-from zoo.files import check_empty
+from zoo.system.files import check_empty
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     import torch
 
-    from zoo import figures
-    from zoo.devices import choose_device
-    from zoo.files import new_folder, write_atomically
-    from zoo.image_files import to_png
+    from zoo import plotting
     from zoo.loading import load
     from zoo.pictures import Seen, open_pictures, through
+    from zoo.system.devices import choose_device
+    from zoo.system.files import new_folder, write_atomically
+    from zoo.system.image_files import to_png
     from zoo.tasks.imputation import impute
 
     model = load(options.model, choose_device(options.device))
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not lacking:
             raise ZooError("no pixel was missing")
         first = [(label, images[: options.count].cpu()) for label, images in rows]
-        write_atomically(strip, figures.to_png(figures.labelled_rows(first)))
+        write_atomically(strip, plotting.to_png(plotting.labelled_rows(first)))
     mse = squared / lacking
     if options.json:
         found = {"pictures": count, "missing_values": lacking, "mse": mse}

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.configs import Activation, FullyConnectedConfig, ImageShape
-from zoo.distributions import Deterministic, DiagonalGaussian, in_full
+from zoo.distributions import Deterministic, DiagonalGaussian, at_least_float32
 from zoo.errors import ZooError
+from zoo.schema.base import Activation, FullyConnectedConfig, ImageShape
 
 
 class DeterministicCode(nn.Module):
@@ -37,7 +37,7 @@ class GaussianCode(nn.Module):
 
     def forward(self, h: Tensor) -> DiagonalGaussian:
         """q(z|x)."""
-        return DiagonalGaussian(in_full(self.mu(h)), in_full(self.logvar(h)))
+        return DiagonalGaussian(at_least_float32(self.mu(h)), at_least_float32(self.logvar(h)))
 
 
 class Residual(nn.Module):

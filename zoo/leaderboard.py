@@ -11,7 +11,7 @@ from zoo.artifacts import read_config
 from zoo.catalog import list_models, recipe_paths, record_folder, weights_folder
 from zoo.errors import UnknownNameError
 from zoo.metric import all_metrics, metric_of
-from zoo.run_config import RunConfig
+from zoo.schema.run_config import RunConfig
 from zoo.spread import over_seeds
 
 TOPICS = {

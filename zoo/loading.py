@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.address import PREFIX, Address
 from zoo.artifacts import load_folder
 from zoo.catalog import recipe, recipe_paths, weights_folder
 from zoo.errors import UnknownNameError, ZooError
-from zoo.files import is_path
+from zoo.schema.hub_address import PREFIX, Address
+from zoo.system.files import is_path
 
 if TYPE_CHECKING:
     import torch

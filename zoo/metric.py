@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder, Model
-from zoo.configs import DatasetConfig
 from zoo.data import ImageSet
 from zoo.errors import Lacking, UnknownNameError, ZooError
 from zoo.objective import Terms
 from zoo.passes import SEED, Track, codes, fitting, mean_over, measuring, untracked
+from zoo.schema.base import DatasetConfig
 
 REFERENCE = 10_000
 """Training images, chosen at random, that classifiers of codes are fitted to."""

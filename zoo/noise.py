@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.configs import DatasetConfig
+from zoo.schema.base import DatasetConfig
 
 
 class Noise:

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.autoencoder import Model
-from zoo.configs import ObjectiveConfig
 from zoo.distributions import Likelihood
+from zoo.schema.base import ObjectiveConfig
 
 Terms = dict[str, Tensor]
 """Named scalars on the device, each a mean over the batch; ``loss`` is the one that is minimised."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder, Model
-from zoo.configs import DatasetConfig
 from zoo.data import ImageSet, pictured
-from zoo.devices import isolated_randomness
 from zoo.objective import Terms
+from zoo.schema.base import DatasetConfig
+from zoo.system.devices import isolated_randomness
 from zoo.totals import Totals
 
 PIXELS = 800_000

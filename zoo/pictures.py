@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder, Model
-from zoo.configs import DatasetConfig, ImageShape, spell
 from zoo.data import Split, load_images, where_labelled
 from zoo.errors import UnknownNameError, ZooError, first_line
-from zoo.files import is_path
-from zoo.image_files import pictures_under, read_picture
 from zoo.noise import Noise, presented
-from zoo.parsing import whole_numbers
 from zoo.passes import PIXELS, SEED, measuring
 from zoo.registry import DATASETS
-from zoo.schema import parse_data
+from zoo.schema.base import DatasetConfig, ImageShape, spell
+from zoo.schema.parsing import whole_numbers
+from zoo.schema.recipe import parse_data
+from zoo.system.files import is_path
+from zoo.system.image_files import pictures_under, read_picture
 
 
 @dataclass(frozen=True)

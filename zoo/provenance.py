@@ -6,7 +6,7 @@ import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-import zoo
+from zoo._version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib")
 """Whose versions decide the weights or the images."""
@@ -17,7 +17,7 @@ MEASURING = ("scikit-learn", "torchmetrics")
 
 def versions(libraries: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
     """Of the zoo, Python and the libraries; one installed without its metadata is left out."""
-    found = {"autoencoder-zoo": zoo.__version__, "python": platform.python_version()}
+    found = {"autoencoder-zoo": __version__, "python": platform.python_version()}
     for name in libraries:
         with suppress(PackageNotFoundError):
             found[name] = version(name)

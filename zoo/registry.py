@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from zoo.errors import UnknownNameError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.configs import DatasetConfig, ObjectiveConfig, Section, VariantConfig
+    from zoo.schema.base import DatasetConfig, ObjectiveConfig, Section, VariantConfig
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 

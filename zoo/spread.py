@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from zoo.metric import metric_of
-from zoo.run_config import RunConfig
+from zoo.schema.run_config import RunConfig
 
 
 def over_seeds(config: RunConfig, name: str) -> str:

@@ -16,10 +16,10 @@ from torch import Tensor
 from zoo.artifacts import Snapshots, load_folder, read_config, read_snapshots
 from zoo.autoencoder import Autoencoder
 from zoo.data import ImageSet, Split, load_images, pictured
-from zoo.devices import isolated_randomness
 from zoo.errors import Lacking, ZooError
 from zoo.loading import Found, find
-from zoo.run_config import RunConfig
+from zoo.schema.run_config import RunConfig
+from zoo.system.devices import isolated_randomness
 
 MOST, MOST_IN_MAP = 1000, 100
 """Images in a grid, and along the side of a map."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from zoo.objective import Terms
+from zoo.system.devices import widest_float
 
 
 class Totals:
@@ -18,7 +19,9 @@ class Totals:
     def __init__(self, device: torch.device) -> None:
         self.names: list[str] = []
         self.one = torch.ones((), device=device)
-        self.sums = torch.zeros(1, dtype=wide(device), device=device)  # (T + 1,), terms times images; last the images
+        self.sums = torch.zeros(
+            1, dtype=widest_float(device), device=device
+        )  # (T + 1,), terms; last, images
         self.finite = torch.zeros(1, dtype=torch.int64, device=device)  # (T + 1,), a sum that breaks stays broken
 
     def add(self, terms: Terms, images: int) -> None:
@@ -63,8 +66,3 @@ class Totals:
         bad = [(batch, name) for batch, name in zip(finite, self.names, strict=False) if batch < batches]
         # The loss is the sum of the others: name the culprit rather than the sum.
         return min(bad, key=lambda found: (found[0], found[1] == "loss"), default=None)
-
-
-def wide(device: torch.device) -> torch.dtype:
-    """The widest float for sums: MPS has no float64."""
-    return torch.float32 if device.type == "mps" else torch.float64

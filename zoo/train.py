@@ -14,7 +14,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     import torch
 
-    from zoo.schema import Recipe
+    from zoo.schema.recipe import Recipe
 
 SWITCHES = ("precision", "compile", "graph")
 """Fields of the recipe's section ``execution`` that are options of the command line as well."""
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(json.dumps(recipe.to_dict(), indent=2) for recipe in recipes))
         return
 
-    from zoo.devices import choose_device
+    from zoo.system.devices import choose_device
     from zoo.training.distributed import local_device
 
     device = choose_device(local_device(options.device))
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 def seeds(text: str) -> list[int]:
     """``0-9`` or ``0,2,5`` → the numbers."""
-    from zoo.parsing import whole_numbers
+    from zoo.schema.parsing import whole_numbers
 
     try:
         return whole_numbers(text)

@@ -9,15 +9,15 @@ from zoo.artifacts import CONFIG_FILE, read_config
 from zoo.card import write_card
 from zoo.claims import check_images
 from zoo.data import Split
-from zoo.devices import describe
-from zoo.digest import digest
 from zoo.errors import ZooError
 from zoo.evaluation import BASIC, evaluate, in_order, measure_on_glyphs
-from zoo.files import write_atomically
 from zoo.metric import Case
 from zoo.provenance import LIBRARIES, MEASURING, versions
-from zoo.run_config import Evaluation, Repetition, RunConfig
+from zoo.schema.digest import digest
+from zoo.schema.run_config import Evaluation, Repetition, RunConfig
 from zoo.subject import Subject
+from zoo.system.devices import describe
+from zoo.system.files import write_atomically
 
 
 def update(

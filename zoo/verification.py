@@ -15,14 +15,14 @@ from zoo.card import is_generated, place_in, write_card
 from zoo.catalog import recipe, recipe_paths, record_folder
 from zoo.claims import statements
 from zoo.data import Split
-from zoo.devices import describe
-from zoo.digest import digest
 from zoo.errors import Lacking, ZooError
 from zoo.evaluation import measure_on_glyphs
 from zoo.metric import metric_of
 from zoo.provenance import versions
-from zoo.run_config import RunConfig
+from zoo.schema.digest import digest
+from zoo.schema.run_config import RunConfig
 from zoo.subject import Subject
+from zoo.system.devices import describe
 from zoo.training.run import train
 
 AGAIN = 0.02

@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out and len(models) > 1:
         raise ZooError("--out is for one model; several are trained into runs/NAME-again")
 
-    from zoo.devices import choose_device
     from zoo.subject import Subject
+    from zoo.system.devices import choose_device
     from zoo.verification import retrain, verify
 
     device = choose_device(options.device)

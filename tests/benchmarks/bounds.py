@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.builder import build, build_objective
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 
 PROBE = 2
 """Images in the batch that is counted; operations and activations grow in proportion to the batch."""

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from zoo.autoencoder import Autoencoder
 from zoo.data import ImageSet
 from zoo.errors import ZooError
-from zoo.schema import Recipe, parse_recipe
-from zoo.sections import Adam
+from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.schema.sections import Adam
 
 Kind = Literal["reference", "pythae", "ours"]
 

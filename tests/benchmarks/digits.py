@@ -6,9 +6,9 @@ import torch
 from torch.nn.functional import interpolate
 
 import zoo
-from zoo.configs import DatasetConfig, ImageShape, Size
 from zoo.data import ImageSet, Split, load_images
-from zoo.schema import parse_data
+from zoo.schema.base import DatasetConfig, ImageShape, Size
+from zoo.schema.recipe import parse_data
 
 
 class DigitsConfig(DatasetConfig):

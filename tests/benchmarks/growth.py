@@ -14,7 +14,7 @@ from tests.benchmarks.contestants import ours, reference
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Axis, Race
 from zoo.cli import find_recipe
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 
 ENTRIES = ("linear_vae_mnist", "conv_vae_mnist")
 BATCHES = (32, 64, 128, 256, 512, 1024, 2048, 4096)

@@ -23,7 +23,7 @@ import torch
 from tests.benchmarks.contestants import Entrant
 from zoo.data import load_images
 from zoo.errors import ZooError
-from zoo.schema import parse_recipe
+from zoo.schema.recipe import parse_recipe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROCESS = Path("/proc/self")

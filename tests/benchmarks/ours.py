@@ -6,7 +6,7 @@ import torch
 
 from tests.benchmarks.contestants import Contestant
 from zoo.data import ImageSet
-from zoo.schema import Recipe, parse_recipe
+from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.training.together import interleave
 from zoo.training.trainer import Trainer
 

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from tests.benchmarks.contestants import Absent, Contestant
 from zoo.autoencoder import Autoencoder
 from zoo.builder import build
-from zoo.configs import BernoulliConfig
 from zoo.data import ImageSet, as_float
-from zoo.schema import Recipe
+from zoo.schema.base import BernoulliConfig
+from zoo.schema.recipe import Recipe
 
 
 class Encoder(BaseEncoder):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from tests.benchmarks.memory import CudaMemory, peak_bytes
 from tests.benchmarks.records import TOLERANCE, Race, Timing
 from zoo.data import ImageSet, load_images
 from zoo.evaluation import measure
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 
 
 class Runner:

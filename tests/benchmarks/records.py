@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tests.benchmarks.contestants import Kind
 from zoo.errors import ZooError
-from zoo.parsing import parse_json, validate
+from zoo.schema.parsing import parse_json, validate
 
 TOLERANCE = 0.015
 """How far, relative to the reference's, a test loss may lie. Seeds of one trainer, after six epochs, lay 0.3 %

@@ -16,7 +16,7 @@ from torchvision.transforms import ToTensor
 from tests.benchmarks.contestants import Contestant
 from zoo.builder import build, build_objective
 from zoo.data import ImageSet
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 
 
 class Pictures(MNIST):  # type: ignore[misc]

@@ -29,10 +29,10 @@ from tests.benchmarks.race import race
 from tests.benchmarks.records import Axis, Results
 from tests.benchmarks.report import BUSY, render, section
 from zoo import cli
-from zoo.devices import choose_device, describe
 from zoo.errors import ZooError
-from zoo.files import make_folder, write_atomically
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
+from zoo.system.devices import choose_device, describe
+from zoo.system.files import make_folder, write_atomically
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE = DOCS / "performance.md"

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, damaged, from_torchvision
+from zoo.schema.base import DatasetConfig, ImageShape
 
 
 class IDXConfig(DatasetConfig):

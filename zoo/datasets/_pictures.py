@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zoo.configs import ImageShape
 from zoo.data import data_folder
 from zoo.errors import ZooError, first_line
-from zoo.files import make_folder, write_atomically
+from zoo.schema.base import ImageShape
+from zoo.system.files import make_folder, write_atomically
 
 TRANSIENT = "not opened: "
 """Starts the reason where the system refused a file; that may be put right, so it is not remembered."""

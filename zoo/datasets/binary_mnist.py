@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, damaged, data_folder, unavailable
 from zoo.registry import register_dataset
+from zoo.schema.base import DatasetConfig, ImageShape
 
 URL = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 FILES = {"train": 50_000, "valid": 10_000, "test": 10_000}

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 from PIL import Image
 from pydantic import Field
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, damaged, from_torchvision
 from zoo.datasets._pictures import decode_all
 from zoo.registry import register_dataset
+from zoo.schema.base import DatasetConfig, ImageShape
 
 CROP = 148
 

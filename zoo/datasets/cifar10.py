@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import torch
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, from_torchvision
 from zoo.registry import register_dataset
+from zoo.schema.base import DatasetConfig, ImageShape
 
 
 class CIFAR10Config(DatasetConfig):

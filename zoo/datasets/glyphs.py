@@ -22,12 +22,12 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, data_folder
 from zoo.datasets._outlines import FIELD, REACH, Array, distance_field, outlines
 from zoo.errors import ZooError
-from zoo.files import write_atomically
 from zoo.registry import register_dataset
+from zoo.schema.base import DatasetConfig, ImageShape
+from zoo.system.files import write_atomically
 
 FACES = (
     *(f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")),

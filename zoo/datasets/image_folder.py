@@ -15,12 +15,12 @@ from typing import Annotated, Literal
 from PIL import Image
 from pydantic import Field
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split
 from zoo.datasets._pictures import decode_all
 from zoo.errors import ZooError
-from zoo.image_files import pictures_under, read_picture
 from zoo.registry import register_dataset
+from zoo.schema.base import DatasetConfig, ImageShape
+from zoo.system.image_files import pictures_under, read_picture
 
 TEST_PART = 10
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import torch
 
-from zoo.configs import DatasetConfig, ImageShape
 from zoo.data import ImageSet, Split, from_torchvision
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
+from zoo.schema.base import DatasetConfig, ImageShape
 
 
 class SVHNConfig(DatasetConfig):

@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ZooError("name a model: an entry (conv_vae_mnist) or a run folder (./runs/mine)")
     cli.import_files(options.imports)
 
-    from zoo.devices import choose_device
     from zoo.subject import Subject
+    from zoo.system.devices import choose_device
 
     single = options.out.suffix in (".png", ".gif")
     check_out(options.out, single, options.kind)
@@ -82,9 +82,9 @@ def check_out(out: Path, single: bool, kinds: Sequence[str]) -> None:
 
 def write(out: Path, subject: Subject, kind: str) -> None:
     """Draw and write one picture."""
-    from zoo.figures import progress_gif, to_png
-    from zoo.files import write_atomically
     from zoo.gallery import KINDS
+    from zoo.plotting import progress_gif, to_png
+    from zoo.system.files import write_atomically
 
     if out.suffix == ".gif":
         found = subject.snapshots

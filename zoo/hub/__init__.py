@@ -5,9 +5,9 @@
 >>> hub.pull(str(pushed.address), to="somewhere")  # doctest: +SKIP
 """
 
-from zoo.address import Address
 from zoo.hub.download import Pulled, pull
 from zoo.hub.plan import Plan
 from zoo.hub.upload import Pushed, Upload, push
+from zoo.schema.hub_address import Address
 
 __all__ = ["Address", "Plan", "Pulled", "Pushed", "Upload", "pull", "push"]

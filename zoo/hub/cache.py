@@ -15,19 +15,11 @@ from typing import Any
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-from zoo.address import COMMIT, Address
-from zoo.artifacts import (
-    CONFIG_FILE,
-    LARGEST_CONFIG,
-    LARGEST_RECORD,
-    RUN_FILES,
-    WEIGHTS_FILE,
-    read_config,
-    read_file,
-)
+from zoo.artifacts import CONFIG_FILE, LARGEST_CONFIG, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.errors import ZooError
-from zoo.files import sha256, sha256_of_file
 from zoo.hub.client import Hub, Offline, Unreachable
+from zoo.schema.hub_address import COMMIT, Address
+from zoo.system.files import LARGEST_RECORD, read_file, sha256, sha256_of_file
 
 ESSENTIAL = frozenset({CONFIG_FILE, WEIGHTS_FILE})
 PICKLES = (".bin", ".ckpt", ".h5", ".joblib", ".keras", ".pickle", ".pkl", ".pt", ".pth")

@@ -25,8 +25,8 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
-from zoo.address import Address
 from zoo.errors import ZooError, first_line, suggest
+from zoo.schema.hub_address import Address
 
 PUBLIC = "https://huggingface.co"
 ENDPOINT = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?"
@@ -71,7 +71,7 @@ class Hub:
     """
 
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
-        from zoo import __version__
+        from zoo._version import __version__
 
         self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or PUBLIC).rstrip("/")
         if not re.fullmatch(ENDPOINT, self.endpoint):

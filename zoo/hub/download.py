@@ -7,13 +7,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from zoo.address import Address
 from zoo.artifacts import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.errors import ZooError, first_line
-from zoo.files import new_folder, write_atomically
 from zoo.hub.cache import LIMIT, fetch, warn_unpinned
 from zoo.hub.client import Hub
-from zoo.sections import HubPin
+from zoo.schema.hub_address import Address
+from zoo.schema.sections import HubPin
+from zoo.system.files import new_folder, write_atomically
 
 
 @dataclass(frozen=True)

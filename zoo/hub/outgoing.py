@@ -17,14 +17,13 @@ from zoo.artifacts import (
     SNAPSHOTS_FILE,
     WEIGHTS_FILE,
     load_folder,
-    read_file,
     read_history,
     read_snapshots,
 )
 from zoo.card import is_generated, write_card
 from zoo.errors import ZooError, first_line
-from zoo.files import sha256
-from zoo.run_config import RunConfig
+from zoo.schema.run_config import RunConfig
+from zoo.system.files import read_file, sha256
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SHOWING = frozenset({"reconstructions.png", SNAPSHOTS_FILE})

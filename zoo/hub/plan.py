@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo.address import Address
-from zoo.artifacts import CARD_FILE, CONFIG_FILE, LARGEST_CONFIG, LARGEST_RECORD, RUN_FILES, read_config, read_file
+from zoo.artifacts import CARD_FILE, CONFIG_FILE, LARGEST_CONFIG, RUN_FILES, read_config
 from zoo.card import is_generated
 from zoo.errors import ZooError
 from zoo.hub.cache import Listing, download
 from zoo.hub.client import Hub
 from zoo.hub.outgoing import Outgoing
+from zoo.schema.hub_address import Address
+from zoo.system.files import LARGEST_RECORD, read_file
 
 BARE = frozenset({".gitattributes", "LICENSE", "LICENSE.md", "LICENSE.txt", CARD_FILE})
 """What a repository may hold and still be free."""

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-from zoo import __version__
-from zoo.address import MAIN, PREFIX, Address
+from zoo._version import __version__
 from zoo.errors import ZooError
 from zoo.hub.cache import Listing, look
 from zoo.hub.client import Absent, Conflict, Hub, NoRevision, Unreachable
 from zoo.hub.outgoing import Outgoing, read_run
 from zoo.hub.plan import BARE, Plan, make_plan
-from zoo.sections import HubPin
+from zoo.schema.hub_address import MAIN, PREFIX, Address
+from zoo.schema.sections import HubPin
 
 ATTEMPTS = 3
 """At the commit; the client repeats the uploads before it by itself."""

@@ -13,7 +13,7 @@ from zoo.errors import Lacking
 from zoo.metric import Case, Metric, register_metrics
 from zoo.objective import Terms
 from zoo.objectives.iwae import importance_terms
-from zoo.totals import wide
+from zoo.system.devices import widest_float
 
 CHUNK = 1_600_000
 """Pixels decoded at once. It decides how the noise is drawn, so it is the same everywhere."""
@@ -56,7 +56,7 @@ def log_likelihood(model: Model, x: Tensor, samples: int, epsilon: Callable[[int
     if not posterior.stochastic:
         raise Lacking("a deterministic code has no likelihood")
     most = max(1, CHUNK // x.numel())
-    total = torch.full((len(x),), -math.inf, dtype=wide(x.device), device=x.device)
+    total = torch.full((len(x),), -math.inf, dtype=widest_float(x.device), device=x.device)
     for start in range(0, samples, most):
         k = min(most, samples - start)
         reconstruction, kl = importance_terms(model, x, posterior, k, epsilon(k) if epsilon else None)  # (k, B)

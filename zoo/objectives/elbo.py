@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.autoencoder import Model
-from zoo.configs import NonNegative, ObjectiveConfig, Positive, Section
 from zoo.objective import Objective, Terms
 from zoo.registry import register_objective
+from zoo.schema.base import NonNegative, ObjectiveConfig, Positive, Section
 
 
 class Constant(Section):

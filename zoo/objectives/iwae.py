@@ -14,10 +14,10 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.autoencoder import Model
-from zoo.configs import ObjectiveConfig
 from zoo.distributions import Posterior
 from zoo.objective import Objective, Terms
 from zoo.registry import register_objective
+from zoo.schema.base import ObjectiveConfig
 
 
 class IWAEConfig(ObjectiveConfig):

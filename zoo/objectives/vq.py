@@ -10,10 +10,10 @@ from torch import Tensor
 
 from zoo.autoencoder import Model
 from zoo.codebook import Quantized
-from zoo.configs import NonNegative
 from zoo.errors import ZooError
 from zoo.objective import DistanceConfig, Objective, Terms
 from zoo.registry import register_objective
+from zoo.schema.base import NonNegative
 
 
 class VQConfig(DistanceConfig):

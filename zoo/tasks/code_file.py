@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import FailFast, Field, ValidationError
 
-from zoo.artifacts import read_file
-from zoo.configs import NAME, Positive, Size
 from zoo.errors import ZooError
-from zoo.files import sha256
-from zoo.parsing import explain, parse_json
-from zoo.run_config import Strict
+from zoo.schema.base import NAME, Positive, Size
+from zoo.schema.parsing import explain, parse_json
+from zoo.schema.run_config import Strict
+from zoo.system.files import read_file, sha256
 
 MAGIC = b"AEZ\x02"
 """The last byte is the version of the format."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from zoo.autoencoder import Autoencoder
-from zoo.files import write_atomically
 from zoo.pictures import Pictures, through
+from zoo.system.files import write_atomically
 
 
 @dataclass(frozen=True)

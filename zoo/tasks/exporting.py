@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from zoo.autoencoder import Autoencoder
 from zoo.errors import Lacking, ZooError, first_line
-from zoo.files import new_folder
+from zoo.system.files import new_folder
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}

@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from zoo.digest import differences
 from zoo.errors import ZooError
-from zoo.files import write_atomically
-from zoo.schema import Recipe, parse_recipe
-from zoo.sections import Execution
+from zoo.schema.digest import differences
+from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.schema.sections import Execution
+from zoo.system.files import write_atomically
 
 State = dict[str, Any]
 """Nested dicts and lists of tensors and JSON values."""

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from zoo.processes import all_reduce
+from zoo.system.collectives import all_reduce
 
 
 class World:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.builder import build, build_objective
-from zoo.configs import DatasetConfig
 from zoo.data import load_images
-from zoo.schema import Recipe
+from zoo.schema.base import DatasetConfig
+from zoo.schema.recipe import Recipe
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizers import Optimizer
 

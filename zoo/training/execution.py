@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from zoo.errors import ZooError, first_line
-from zoo.sections import Execution
+from zoo.schema.sections import Execution
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24

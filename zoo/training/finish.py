@@ -8,16 +8,16 @@ import torch
 from matplotlib.figure import Figure
 from safetensors.torch import save
 
-from zoo import figures
+from zoo import plotting
 from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE
 from zoo.card import write_card
 from zoo.data import ImageSet, pictured
-from zoo.devices import describe
 from zoo.evaluation import measure
-from zoo.files import sha256, write_atomically
 from zoo.passes import codes
 from zoo.provenance import versions
-from zoo.run_config import DatasetRecord, RunConfig
+from zoo.schema.run_config import DatasetRecord, RunConfig
+from zoo.system.devices import describe
+from zoo.system.files import sha256, write_atomically
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
@@ -59,7 +59,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     write_atomically(folder / METRICS_FILE, trainer.log())
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
     for name, picture in pictures(trainer).items():
-        write_atomically(folder / name, figures.to_png(picture))
+        write_atomically(folder / name, plotting.to_png(picture))
     write_atomically(folder / "README.md", write_card(config))
     write_atomically(folder / CONFIG_FILE, config.to_json())
 
@@ -71,7 +71,7 @@ def pictures(trainer: Trainer) -> dict[str, Figure]:
     images = pictured(first.images, trainer.recipe.data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     return {
-        "loss_curves.png": figures.loss_curves(trainer.history, trainer.objective.unit),
-        "reconstructions.png": figures.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
-        "samples.png": figures.sample_grid(model.sample(2 * PICTURED, generator)),
+        "loss_curves.png": plotting.loss_curves(trainer.history, trainer.objective.unit),
+        "reconstructions.png": plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
+        "samples.png": plotting.sample_grid(model.sample(2 * PICTURED, generator)),
     }

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from zoo.artifacts import CONFIG_FILE, PIN_FILE, RUN_FILES, read_config
 from zoo.errors import ZooError
-from zoo.files import make_folder, replace_folder
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
+from zoo.system.files import make_folder, replace_folder
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from zoo.devices import random_state, set_random_state
+from zoo.system.devices import random_state, set_random_state
 
 
 class Lane:

@@ -15,7 +15,7 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from zoo.sections import SGD, Adam, AdamW, OptimizerConfig, RMSprop
+from zoo.schema.sections import SGD, Adam, AdamW, OptimizerConfig, RMSprop
 
 Lists = dict[str, list[Tensor]]
 """A state's name → one tensor per parameter."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 from zoo.training.trainer import Row, Trainer
 
 

@@ -15,9 +15,9 @@ from zoo.artifacts import METRICS_FILE
 from zoo.builder import build
 from zoo.data import load_images
 from zoo.errors import ZooError
-from zoo.files import write_atomically
-from zoo.processes import LostProcess
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
+from zoo.system.collectives import LostProcess
+from zoo.system.files import write_atomically
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
 from zoo.training.distributed import SOLO, World
 from zoo.training.finish import finish

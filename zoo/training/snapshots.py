@@ -9,8 +9,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import DatasetConfig
 from zoo.data import ImageSet, pictured
+from zoo.schema.base import DatasetConfig
 
 IMAGES = 10
 """In a snapshot."""

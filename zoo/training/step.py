@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import DatasetConfig
 from zoo.data import as_float
 from zoo.objective import Objective
+from zoo.schema.base import DatasetConfig
 from zoo.totals import Totals
 from zoo.training.batches import Resident, Streamed
 from zoo.training.distributed import SOLO, World

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from zoo.errors import ZooError
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
 from zoo.training.folders import CHECKPOINT_FILE, partial_folder
 from zoo.training.progress import Progress
 from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals

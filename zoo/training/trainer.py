@@ -18,10 +18,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.builder import build, build_objective
 from zoo.data import ImageSet
-from zoo.devices import random_state, set_random_state
 from zoo.errors import ZooError
 from zoo.passes import mean_over
-from zoo.schema import Recipe
+from zoo.schema.recipe import Recipe
+from zoo.system.devices import random_state, set_random_state
 from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order, place, portions
 from zoo.training.checkpoint import check_same_run, copied
 from zoo.training.distributed import SOLO, World, noise_seed

@@ -8,10 +8,10 @@ from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import FullyConnectedConfig, ImageShape, Size, Sizes
 from zoo.distributions import FittedGaussian
 from zoo.layers import DeterministicCode, mlp_decoder, mlp_encoder
 from zoo.registry import register_variant
+from zoo.schema.base import FullyConnectedConfig, ImageShape, Size, Sizes
 
 
 class AEConfig(FullyConnectedConfig):

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import ImageShape, Probability, Size, Sizes, VariantConfig
 from zoo.distributions import StandardNormal
 from zoo.layers import GaussianCode, halved
 from zoo.registry import register_variant
+from zoo.schema.base import ImageShape, Probability, Size, Sizes, VariantConfig
 
 
 class BatchNormVAEConfig(VariantConfig):

@@ -7,10 +7,10 @@ from math import prod
 from pydantic import Field
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import FullyConnectedConfig, ImageShape, Size
 from zoo.distributions import StandardNormal
 from zoo.layers import Conditioned, GaussianCode, mlp_decoder, mlp_encoder
 from zoo.registry import register_variant
+from zoo.schema.base import FullyConnectedConfig, ImageShape, Size
 
 
 class ConditionalVAEConfig(FullyConnectedConfig):

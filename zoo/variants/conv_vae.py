@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import ImageShape, Size, Sizes, VariantConfig
 from zoo.distributions import StandardNormal
 from zoo.layers import GaussianCode, halved, mirrored, mlp
 from zoo.registry import register_variant
+from zoo.schema.base import ImageShape, Size, Sizes, VariantConfig
 
 
 class ConvVAEConfig(VariantConfig):

@@ -7,10 +7,10 @@ from math import prod
 from torch import nn
 
 from zoo.autoencoder import Autoencoder
-from zoo.configs import FullyConnectedConfig, ImageShape
 from zoo.distributions import StandardNormal
 from zoo.layers import GaussianCode, mlp_decoder, mlp_encoder
 from zoo.registry import register_variant
+from zoo.schema.base import FullyConnectedConfig, ImageShape
 
 
 class LinearVAEConfig(FullyConnectedConfig):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from zoo.autoencoder import Autoencoder
 from zoo.codebook import Codebook, Quantized
-from zoo.configs import ImageShape, Probability, Size, VariantConfig
 from zoo.layers import Residual, halved
 from zoo.registry import register_variant
+from zoo.schema.base import ImageShape, Probability, Size, VariantConfig
 
 
 class VQVAEConfig(VariantConfig):

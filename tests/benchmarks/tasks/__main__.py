@@ -20,9 +20,9 @@ from tests.benchmarks.tasks.detection import held_out_classes, other_datasets
 from tests.benchmarks.tasks.filling import imputation
 from tests.benchmarks.tasks.tables import page, rate_distortion
 from tests.benchmarks.tasks.throughput import memory, speed
-from zoo.devices import describe
-from zoo.files import write_atomically
 from zoo.provenance import LIBRARIES, versions
+from zoo.system.devices import describe
+from zoo.system.files import write_atomically
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 RECORD, PAGE, PLOT = DOCS / "tasks.json", DOCS / "tasks.md", DOCS / "tasks.png"

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from tests.benchmarks.tasks.codecs import at_distortion
 from tests.benchmarks.tasks.filling import MODELS
-from zoo.figures.canvas import CLASSES, Picture, to_png
+from zoo.plotting.canvas import CLASSES, Picture, to_png
 
 Row = dict[str, Any]
 Record = Mapping[str, Mapping[str, Any]]

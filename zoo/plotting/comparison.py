@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.figures.canvas import Picture, bare, show, tile
+from zoo.plotting.canvas import Picture, bare, show, tile
 
 ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
 """Inches."""

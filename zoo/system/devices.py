@@ -78,3 +78,8 @@ def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         set_random_state(device, state)
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """The widest float that a device can sum in: MPS has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from zoo.errors import ZooError
+
+LARGEST_RECORD = 256 * 2**20
+"""The most bytes that a file may have which is read whole, unless its reader says otherwise."""
 
 
 def is_path(source: str) -> bool:
@@ -134,3 +138,24 @@ def sha256_of_file(path: Path) -> str:
 def sha256(content: bytes) -> str:
     """Hexadecimal digest."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_file(path: Path, largest: int = LARGEST_RECORD) -> bytes:
+    """A file's content.
+
+    Raises:
+        ZooError: it is missing, no regular file, or larger than what belongs there.
+    """
+    if not os.path.isdir(path.parent):
+        raise ZooError(f"there is no folder {path.parent}")
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
+            raise ZooError(f"{path} is no file")
+        if status.st_size > largest:
+            raise ZooError(f"{path} has {status.st_size:,} bytes, more than such a file can have ({largest:,})")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ZooError(f"{path.parent} is not a whole run folder: {path.name} is missing") from error
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror}") from error

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from zoo.figures.canvas import to_pixels
-from zoo.figures.grids import labelled_rows
+from zoo.plotting.canvas import to_pixels
+from zoo.plotting.grids import labelled_rows
 
 FRAME, LAST = 400, 2000
 """Milliseconds that a frame is shown, and the last one."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.files import writing
+from zoo.system.files import writing
 
 Columns = Mapping[str, Sequence[object]]
 """Column → its values in the rows to be added."""

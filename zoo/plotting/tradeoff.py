@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.figures.canvas import TEST, Picture
+from zoo.plotting.canvas import TEST, Picture
 
 
 class Point(NamedTuple):

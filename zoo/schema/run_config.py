@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from zoo.configs import NAME, Size
-from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.parsing import validate
 from zoo.registry import VARIANTS
+from zoo.schema.base import NAME, Size
+from zoo.schema.digest import digest
+from zoo.schema.parsing import validate
 
 if TYPE_CHECKING:
-    from zoo.configs import VariantConfig
-    from zoo.schema import Recipe
+    from zoo.schema.base import VariantConfig
+    from zoo.schema.recipe import Recipe
 
 T = TypeVar("T")
 OfSplits = Annotated[dict[Literal["train", "test"], T], Field(min_length=2)]
@@ -72,7 +72,7 @@ class RunConfig(Strict):
     name: str = Field(pattern=NAME)
     recipe: dict[str, Any]
     recipe_sha256: str
-    """Of the sections that determine the weights: :meth:`zoo.schema.RecipeOf.digest`."""
+    """Of the sections that determine the weights: :meth:`zoo.schema.recipe.RecipeOf.digest`."""
     image_shape: tuple[Size, Size, Size]
     parameters: int
     weights_sha256: str
@@ -101,7 +101,7 @@ class RunConfig(Strict):
         Raises:
             ZooError: it is no recipe, or names a variant, objective or dataset that is not registered.
         """
-        from zoo.schema import parse_recipe  # here, because loading a model needs only its own section
+        from zoo.schema.recipe import parse_recipe  # here, because loading a model needs only its own section
 
         return parse_recipe(self.recipe, f"the recipe of {self.name}")
 

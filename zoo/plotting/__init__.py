@@ -3,12 +3,12 @@
 Images are float (N, C, H, W) in [0, 1]. What to draw of a model, and how it is computed, is in :mod:`zoo.gallery`.
 """
 
-from zoo.figures.canvas import side_by_side, to_png
-from zoo.figures.curves import loss_curves
-from zoo.figures.grids import labelled_rows, pairs, reconstruction_grid, sample_grid, titled
-from zoo.figures.latent import codebook_use, manifold_map, scatter
-from zoo.figures.overview import Row, comparison
-from zoo.figures.progress import progress_gif, progress_strip
+from zoo.plotting.canvas import side_by_side, to_png
+from zoo.plotting.comparison import Row, comparison
+from zoo.plotting.curves import loss_curves
+from zoo.plotting.grids import labelled_rows, pairs, reconstruction_grid, sample_grid, titled
+from zoo.plotting.latent_space import codebook_use, manifold_map, scatter
+from zoo.plotting.progress import progress_gif, progress_strip
 
 __all__ = [
     "Row",

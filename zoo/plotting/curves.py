@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.figures.canvas import TEST, TRAIN, Picture
+from zoo.plotting.canvas import TEST, TRAIN, Picture
 
 LONG = 20
 """Epochs from which loss curves are drawn over a logarithmic axis."""

@@ -14,12 +14,12 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from zoo.configs import NAME, DatasetConfig, ObjectiveConfig, Section, VariantConfig
-from zoo.digest import digest
 from zoo.errors import ZooError
-from zoo.parsing import override, parse_json, validate
 from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
-from zoo.sections import Claim, Execution, HubPin, Optimizer, Source, Training
+from zoo.schema.base import NAME, DatasetConfig, ObjectiveConfig, Section, VariantConfig
+from zoo.schema.digest import digest
+from zoo.schema.parsing import override, parse_json, validate
+from zoo.schema.sections import Claim, Execution, HubPin, Optimizer, Source, Training
 
 DataT = TypeVar("DataT", bound=DatasetConfig)
 ModelT = TypeVar("ModelT", bound=VariantConfig)

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from zoo.address import Address
-from zoo.configs import NonNegative, Positive, Probability, Section, Size
 from zoo.errors import UnknownNameError, ZooError
+from zoo.schema.base import NonNegative, Positive, Probability, Section, Size
+from zoo.schema.hub_address import Address
 
 
 class ConstantSchedule(Section):

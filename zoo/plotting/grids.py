@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.figures.canvas import CELL, Picture, bare, show, tile
+from zoo.plotting.canvas import CELL, Picture, bare, show, tile
 
 LETTER = 0.075
 """Inches that a letter of a label takes."""

@@ -1,7 +1,7 @@
 """What a registered name brings into a recipe: its settings, strict pydantic models with bounded fields.
 
 A dataset, a variant or an objective extends :class:`DatasetConfig`, :class:`VariantConfig` or :class:`ObjectiveConfig`
-with settings of its own. The sections that every recipe has alike are in :mod:`zoo.sections`.
+with settings of its own. The sections that every recipe has alike are in :mod:`zoo.schema.sections`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from zoo.configs import ImageShape
 from zoo.errors import ZooError
+from zoo.schema.base import ImageShape
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pixels and nothing else. Pillow opens more, by their content, and starts another program for some: Ghostscript for

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.figures.canvas import CLASSES, TRAIN, Picture, tile
+from zoo.plotting.canvas import CLASSES, TRAIN, Picture, tile
 
 MARKERS = "osD^vP"
 """Neighbouring classes have different ones: they are told apart without colour as well."""
