@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.artifacts import CONFIG_FILE, read_config
-from zoo.card import write_card
-from zoo.catalog import list_models, record_folder, weights_folder
-from zoo.evaluation import cells, headings
-from zoo.leaderboard import standings, to_csv
+from zoo.runs.folder import (CONFIG_FILE, read_config)
+from zoo.runs.card import write_card
+from zoo.entries.catalog import (list_models, record_folder, weights_folder)
+from zoo.evaluation.leaderboard import (leaderboard_entries, to_csv)
+from zoo.metrics import cells, headings
 from zoo.schema.recipe import recipe_schema
 from zoo.schema.run_config import RunConfig
 from zoo.system.files import write_atomically
@@ -150,7 +150,7 @@ def documents() -> dict[Path, str]:
         **shipped,
         ROOT / "docs" / "sources.md": sources_page(),
         ROOT / "docs" / "models.md": models_page(),
-        ROOT / "docs" / "models.csv": to_csv(standings()),
+        ROOT / "docs" / "models.csv": to_csv(leaderboard_entries()),
         ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
         recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
         readme: replace_between(readme.read_text(), "entries", entries_table()),

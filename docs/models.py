@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo.evaluation import COLUMNS
-from zoo.leaderboard import FACTS, TOPICS, Standing, best_first, columns, show, standings
-from zoo.metric import families, metric_of
+from zoo.evaluation.leaderboard import (CARD_FACTS, TOPICS, LeaderboardEntry, best_first, columns, show, leaderboard_entries)
+from zoo.metrics import COLUMNS, families, metric_of
 from zoo.plotting import to_png
 from zoo.plotting.tradeoff import Point, tradeoff
 
@@ -43,7 +42,7 @@ upper bounds, and not all under the same conditions.*
 
 def models_page() -> str:
     """The page, in Markdown."""
-    rows = standings()
+    rows = leaderboard_entries()
     parts = [INTRODUCTION]
     for title, metrics in TOPICS.items():
         parts.append(topic(title, columns(rows, metrics), rows))
@@ -51,7 +50,7 @@ def models_page() -> str:
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def topic(title: str, shown: list[str], rows: Iterable[Standing]) -> str:
+def topic(title: str, shown: list[str], rows: Iterable[LeaderboardEntry]) -> str:
     """One table, of the entries that have one of its figures."""
     if not shown:
         return ""
@@ -63,19 +62,19 @@ def topic(title: str, shown: list[str], rows: Iterable[Standing]) -> str:
     return f"## {title}\n\n" + "\n".join(lines)
 
 
-def named(row: Standing) -> str:
+def named(row: LeaderboardEntry) -> str:
     """The entry, marked where its weights are not in the package."""
     return f"`{row.name}`" + ("" if row.shipped else " \\*")
 
 
-def cost_table(rows: Iterable[Standing]) -> str:
+def cost_table(rows: Iterable[LeaderboardEntry]) -> str:
     """What each entry is and what it took."""
     lines = ["| entry | recipe | variant | objective | parameters | trained in, s | on | speeds measured on |"]
     lines.append("|---|---|---|---|--:|--:|---|---|")
     for row in rows:
         recipe, evaluation = row.config.recipe, row.config.evaluation
         what = f"`{recipe['model']['variant']}` | `{recipe['objective']['name']}`"
-        facts = " | ".join(show(row, fact) for fact in FACTS)
+        facts = " | ".join(show(row, fact) for fact in CARD_FACTS)
         measured = evaluation["speed"].hardware if "speed" in evaluation else ""
         link = f"[{row.recipe}](../recipes/{row.recipe})"
         lines.append(f"| {named(row)} | {link} | {what} | {facts} | {row.config.hardware} | {measured} |")
@@ -95,7 +94,7 @@ def definitions() -> str:
 
 def plots() -> dict[str, bytes]:
     """File name → PNG."""
-    rows = [row for row in standings() if set(COLUMNS[1:4]) <= row.config.metrics["test"].keys()]
+    rows = [row for row in leaderboard_entries() if set(COLUMNS[1:4]) <= row.config.metrics["test"].keys()]
     kinds = {kind: [row for row in rows if row.data == kind] for kind in dict.fromkeys(row.data for row in rows)}
     kinds = {kind: found for kind, found in kinds.items() if len(found) > 2}  # a single point trades nothing off
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from math import prod
 
-from zoo.artifacts import read_config, read_history
-from zoo.catalog import list_models, recipe, record_folder, weights_folder
-from zoo.evaluation import COLUMNS
-from zoo.metric import metric_of
+from zoo.runs.folder import (read_config, read_history)
+from zoo.entries.catalog import (list_models, recipe, record_folder, weights_folder)
+from zoo.metrics import COLUMNS, metric_of
 from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import RunConfig
 

@@ -1,11 +1,8 @@
-"""What the tests share: a tiny dataset, recipes on it, and real data where it is there."""
+"""Fixtures that the tests share."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,54 +12,12 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from tests import plugin  # registers the dataset "tiny"  # noqa: F401
-from tests.hub_server import StandInHub, stand_in_hub
-from zoo.autoencoder import Autoencoder
-from zoo.data import data_folder, load_images
+from tests.helpers import CPU, tiny_fields, tiny_recipe
+from tests.hub.server import StandInHub, stand_in_hub
+from zoo.datasets import load_images
 from zoo.hub.cache import warn_unpinned
-from zoo.registry import DATASETS, VARIANTS, list_variants
-from zoo.schema.base import DatasetConfig
-from zoo.schema.recipe import Recipe, parse_recipe
-from zoo.training.run import train
-from zoo.training.trainer import Trainer
-
-ROOT = Path(__file__).resolve().parent.parent
-CPU = torch.device("cpu")
-
-
-def dataset(name: str, **settings: Any) -> DatasetConfig:
-    """A dataset's settings."""
-    found: DatasetConfig = DATASETS.get(name).config(**settings)
-    return found
-
-
-def tiny_fields(**sections: Any) -> dict[str, Any]:
-    """The fields of a recipe that trains in a second; keyword arguments replace whole sections."""
-    fields: dict[str, Any] = {
-        "name": "tiny_vae",
-        "summary": "A small VAE on striped images",
-        "data": {"name": "tiny"},
-        "model": {"variant": "linear_vae", "hidden": [32], "latent_dim": 4},
-        "objective": {"name": "elbo"},
-        "optimizer": {"name": "adam"},
-        "training": {"epochs": 2, "batch_size": 50},
-    }
-    return fields | sections
-
-
-def tiny_recipe(**sections: Any) -> Recipe:
-    return parse_recipe(tiny_fields(**sections))
-
-
-SHIPPED_VARIANTS = [name for name in list_variants() if VARIANTS.get(name).build.__module__.startswith("zoo.")]
-
-
-def trainer(recipe: Recipe) -> Trainer:
-    return Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), CPU)
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
+from zoo.models import Autoencoder
+from zoo.training import train
 
 
 @pytest.fixture
@@ -83,30 +38,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tiny_recipe(), tmp_path_factory.mktemp("runs") / "tiny_vae", CPU)
 
 
-def command(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m ...`` as a user would."""
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=cwd or ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-PLUGIN = ROOT / "tests" / "plugin.py"
-
-needs_mnist = pytest.mark.skipif(
-    not (data_folder() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
-    reason=f"needs real data: no MNIST under {data_folder()} (set ZOO_DATA)",
-)
-needs_fashion_mnist = pytest.mark.skipif(
-    not (data_folder() / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
-    reason=f"needs real data: no Fashion-MNIST under {data_folder()} (set ZOO_DATA)",
-)
-
-
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
     """A stand-in for the Hub, an empty cache, and the token of the user ``me``."""
@@ -117,9 +48,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
         monkeypatch.setattr("time.sleep", lambda seconds: None)  # between attempts
         warn_unpinned.cache_clear()
         yield server
-
-
-# --- for the tasks ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")

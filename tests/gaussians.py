@@ -8,9 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo.autoencoder import Autoencoder
-from zoo.data import ImageSet
-from zoo.distributions import DiagonalGaussian, Gaussian, StandardNormal
+from zoo.datasets import ImageSet
+from zoo.models.autoencoder import Autoencoder
+from zoo.models.likelihoods import Gaussian
+from zoo.models.posteriors import DiagonalGaussian
+from zoo.models.priors import StandardNormal
 from zoo.schema.base import BernoulliConfig, DatasetConfig, ImageShape
 
 SHAPE = (1, 4, 4)

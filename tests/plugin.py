@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 
 import zoo
-from zoo.data import ImageSet, Split
-from zoo.schema.base import DatasetConfig, ImageShape
+from zoo.datasets import ImageSet, Split
+from zoo.registry import DATASETS
+from zoo.schema import DatasetConfig, ImageShape
 
 
 class TinyConfig(DatasetConfig):
-    """Striped images."""
+    """Striped images, for tests."""
 
+    name: Literal["tiny"] = "tiny"
     channels: int = 1
     side: int = 28
 
@@ -22,8 +26,7 @@ class TinyConfig(DatasetConfig):
         return (self.channels, self.side, self.side)
 
 
-@zoo.register_dataset("tiny", config=TinyConfig, summary="striped images, for tests")
-def load(config: TinyConfig, split: Split) -> ImageSet:
+def tiny(config: TinyConfig, split: Split) -> ImageSet:
     """230 training and 70 test images."""
     random = np.random.RandomState(0 if split == "train" else 1)
     n = 230 if split == "train" else 70
@@ -32,3 +35,7 @@ def load(config: TinyConfig, split: Split) -> ImageSet:
     stripes = 127.5 + 127.5 * np.sin(x * (0.3 + width) + 6.3 * phase)
     images = np.broadcast_to(stripes, (n, *config.image_shape)).astype(np.uint8)
     return ImageSet(torch.from_numpy(images.copy()), torch.arange(n) % 10)
+
+
+if "tiny" not in DATASETS.names():  # commands of the tests import this file into the tests' own process
+    zoo.register_dataset(config=TinyConfig)(tiny)

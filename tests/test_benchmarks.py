@@ -17,15 +17,16 @@ from tests.benchmarks.memory import CudaMemory
 from tests.benchmarks.ours import Ours
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Race, Results, Timing, read_results
-from tests.benchmarks.reference_loop import Pictures, ReferenceLoop
+from tests.benchmarks.reference_loop import ImageStream, ReferenceLoop
 from tests.benchmarks.report import render
 from tests.benchmarks.tasks.codecs import at_distortion
 from tests.benchmarks.tasks.filling import nearest_image, nearest_pixel
 from tests.benchmarks.tasks.tables import TABLES, page
-from tests.conftest import CPU, dataset, tiny_recipe
-from zoo.builder import build, build_objective
-from zoo.data import as_float, load_images
+from tests.helpers import CPU, dataset, tiny_recipe
+from zoo.datasets import as_float, load_images
 from zoo.errors import ZooError
+from zoo.models.build import build
+from zoo.objectives import build_objective
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 AE = {"model": {"variant": "ae", "hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
@@ -37,7 +38,7 @@ needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is
 def test_the_reference_loop_sees_the_same_images() -> None:
     recipe = tiny_recipe()
     images = load_images(recipe.data, "train")
-    pictures = Pictures(images)
+    pictures = ImageStream(images)
     assert len(pictures) == len(images)
     seen = torch.stack([pictures[index][0] for index in range(len(images))])
     assert torch.equal(seen, as_float(images.images, recipe.data))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from torchvision.transforms.functional import to_pil_image
 
-from tests.conftest import PLUGIN, ROOT, command, dataset, needs_mnist
-from tests.hub_server import StandInHub
-from zoo.catalog import list_models
-from zoo.data import load_images
-from zoo.gallery import KINDS
+from tests.helpers import PLUGIN, ROOT, command, dataset, needs_mnist
+from tests.hub.server import StandInHub
+from zoo.datasets import load_images
+from zoo.entries.catalog import list_models
+from zoo.figures import KINDS
 
 README = (ROOT / "README.md").read_text()
 
@@ -34,9 +34,9 @@ def test_the_two_commands_stand_at_the_top_of_the_readme() -> None:
 
 
 def test_the_quickstart_needs_no_download_and_trains_in_under_90_seconds(tmp_path: Path) -> None:
-    done = command("zoo.train", "recipes/quickstart.json", "--out", tmp_path / "quickstart", "--device", "cpu")
+    done = command("train", "recipes/quickstart.json", "--out", tmp_path / "quickstart", "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    from zoo.artifacts import read_config
+    from zoo.runs.folder import read_config
 
     config = read_config(tmp_path / "quickstart")
     assert config.training_seconds < 90
@@ -120,7 +120,7 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "evaluation.md").read_text(), re.DOTALL)
     (tmp_path / "brightness.py").write_text(code)
     done = command(
-        "zoo.evaluate", trained, "--metrics", "mean_grey", "--import", PLUGIN, "--import", tmp_path / "brightness.py"
+        "evaluate", trained, "--metrics", "mean_grey", "--import", PLUGIN, "--import", tmp_path / "brightness.py"
     )
     assert done.returncode == 0, done.stderr
     assert "mean_grey" in done.stdout
@@ -136,7 +136,7 @@ def test_the_page_on_the_hub_leads_from_pictures_to_a_model_that_is_loaded(hub: 
         to_pil_image(image).save(tmp_path / "pictures" / f"{number}.png")
     environment = {"HF_HOME": str(tmp_path / "home"), "ZOO_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
     lines = re.findall(r"^python -m (zoo\..*?)(?: +#.*)?$", page, re.MULTILINE)
-    assert [line.split()[0] for line in lines][:4] == ["zoo.train", "zoo.push", "zoo.push", "zoo.verify"]
+    assert [line.split()[0] for line in lines][:4] == ["train", "push", "push", "verify"]
     load, torch_hub = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     for line in lines:
         done = command(*shlex.split(line), cwd=tmp_path, **environment)

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import SHIPPED_VARIANTS, needs_mnist, tiny_recipe, weights
-from zoo.builder import build, build_objective
-from zoo.claims import check, statements
-from zoo.cli import find_recipe
-from zoo.data import Split, load_images
-from zoo.loading import load
-from zoo.metric import Case
+from tests.helpers import SHIPPED_VARIANTS, needs_mnist, tiny_recipe, weights
+from zoo.cli._common import find_recipe
+from zoo.datasets import Split, load_images
+from zoo.entries.loading import load
+from zoo.evaluation.claims import check, statements
+from zoo.metrics import EvalContext
+from zoo.models.build import build
+from zoo.objectives import build_objective
 from zoo.objectives.elbo import ELBO
 from zoo.schema.recipe import Recipe
-from zoo.training.execution import Replayed, StepByStep
+from zoo.training.execution import EagerRunner, GraphRunner
+from zoo.training.multi_run import Run, train_many
 from zoo.training.run import train
-from zoo.training.together import Job, train_together
 from zoo.training.trainer import Trainer
 
 pytestmark = [
@@ -72,7 +73,7 @@ def test_every_switch_gives_the_same_loss_curve(variant: str, switches: dict[str
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*(cannot be captured|cannot be compiled)")
         found = trained(recipe(variant, execution=PLAIN | switches))
-    assert isinstance(found.way, Replayed) == (switches.get("graph") == "on")
+    assert isinstance(found.way, GraphRunner) == (switches.get("graph") == "on")
     assert found.way and found.way.compiled == (switches.get("compile") == "on")
     assert losses(found) == pytest.approx(losses(trained(recipe(variant, execution=PLAIN))), rel=tolerance)
 
@@ -81,7 +82,7 @@ def test_every_switch_gives_the_same_loss_curve(variant: str, switches: dict[str
 def test_every_optimizer_and_schedule_can_be_captured(optimizer: str) -> None:
     section = {"name": optimizer, "learning_rate": 1e-4, "schedule": {"name": "exponential", "gamma": 0.5}}
     found = trained(recipe("linear_vae", optimizer=section, execution=PLAIN | {"graph": "on"}))
-    assert isinstance(found.way, Replayed)
+    assert isinstance(found.way, GraphRunner)
     plain = trained(recipe("linear_vae", optimizer=section, execution=PLAIN))
     assert losses(found) == pytest.approx(losses(plain), rel=1e-4)
 
@@ -108,7 +109,7 @@ def test_a_step_that_waits_for_the_host_is_not_captured_and_trains_all_the_same(
     monkeypatch.setattr(ELBO, "forward", waiting)
     with pytest.warns(UserWarning, match="cannot be captured as a CUDA graph .*synchronizing"):
         found = trained(recipe("linear_vae"))
-    assert type(found.way) is StepByStep
+    assert type(found.way) is EagerRunner
     assert found.history[-1]["train"]["loss"] < found.history[0]["train"]["loss"]
 
 
@@ -136,8 +137,8 @@ def test_packed_runs_end_with_the_bits_of_runs_alone(tmp_path: Path) -> None:
         for variant in SHIPPED_VARIANTS
         for seed in (0, 1)
     ]
-    jobs = [Job(made, tmp_path / str(number)) for number, made in enumerate(recipes)]
-    assert train_together(jobs, CUDA) == {}
+    jobs = [Run(made, tmp_path / str(number)) for number, made in enumerate(recipes)]
+    assert train_many(jobs, CUDA) == {}
     for job in jobs:
         assert weights(job.out) == weights(train(job.recipe, job.out.with_suffix(".alone"), CUDA))
 
@@ -192,8 +193,8 @@ def test_the_figures_of_a_card_are_those_that_cuda_computes(name: str) -> None:
     assert model.config is not None
     data = model.config.checked_recipe.data
 
-    def case(split: Split) -> Case:
-        return Case(model, load_images(data, split), data, lambda: load_images(data, "train"))
+    def case(split: Split) -> EvalContext:
+        return EvalContext(model, load_images(data, split), data, lambda: load_images(data, "train"))
 
     verdicts = check(case, statements(model.config))
     assert [verdict for verdict in verdicts if not verdict.kept] == []

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zoo
-from tests.conftest import tiny_fields
-from tests.hub_server import StandInHub
-from zoo.artifacts import LONGEST_HEADER, RUN_FILES, load_folder, read_config, read_history, read_snapshots
+from tests.helpers import tiny_fields
+from tests.hub.server import StandInHub
 from zoo.errors import ZooError
 from zoo.hub import pull
+from zoo.runs.folder import MAX_HEADER_BYTES, RUN_FILES, load_folder, read_config, read_history, read_snapshots
 from zoo.schema.digest import digest
 from zoo.schema.hub_address import Address
 from zoo.schema.recipe import read_recipe
@@ -290,7 +290,7 @@ def test_safetensors(folder: Path, name: str) -> None:
         attack(data)
 
     @fuzz(50)
-    @given(st.sampled_from([0, 1, 7, 8, len(content), 2**20, LONGEST_HEADER, 2**31, 2**63, 2**64 - 1]), st.binary())
+    @given(st.sampled_from([0, 1, 7, 8, len(content), 2**20, MAX_HEADER_BYTES, 2**31, 2**63, 2**64 - 1]), st.binary())
     def lengths(length: int, more: bytes) -> None:
         attack(safetensors(json.dumps(header).encode() + more, body, length))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from zoo.catalog import list_models, recipe_paths
+from tests.helpers import ROOT
+from zoo.entries.catalog import list_models, recipe_paths
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,6 @@ def test_the_installed_package_lists_loads_trains_and_compares(python: Path, tmp
     code = "import zoo; m = zoo.load('conv_vae_mnist'); print(m.sample(16).shape)"
     assert use(python, tmp_path, "-c", code) == "torch.Size([16, 1, 28, 28])\n"
     small = ("--set", "data.train_images=500", "--set", "data.test_images=100", "--set", "training.epochs=1")
-    use(python, tmp_path, "-m", "zoo.train", "quickstart", *small)
-    use(python, tmp_path, "-m", "zoo.compare", "./runs/quickstart", "linear_vae_mnist")
+    use(python, tmp_path, "-m", "train", "quickstart", *small)
+    use(python, tmp_path, "-m", "compare", "./runs/quickstart", "linear_vae_mnist")
     assert (tmp_path / "compare.png").stat().st_size > 10_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def test_every_cell_runs_and_pictures_show(tmp_path: Path) -> None:

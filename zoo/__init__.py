@@ -19,25 +19,37 @@ from zoo._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from zoo import hub as hub
-    from zoo.builder import build as build
-    from zoo.catalog import list_models as list_models
-    from zoo.catalog import recipe as recipe
+    from zoo.entries.catalog import list_models as list_models
+    from zoo.entries.catalog import recipe as recipe
+    from zoo.entries.loading import load as load
     from zoo.errors import ZooError as ZooError
-    from zoo.loading import load as load
+    from zoo.models.build import build as build
+    from zoo.models.build import create_model as create_model
     from zoo.registry import list_variants as list_variants
     from zoo.registry import register_dataset as register_dataset
+    from zoo.registry import register_figure as register_figure
+    from zoo.registry import register_metrics as register_metrics
+    from zoo.registry import register_network as register_network
     from zoo.registry import register_objective as register_objective
+    from zoo.registry import register_optimizer as register_optimizer
+    from zoo.registry import register_schedule as register_schedule
     from zoo.registry import register_variant as register_variant
 
 _HOME = {
-    "load": "zoo.loading",
-    "build": "zoo.builder",
-    "list_models": "zoo.catalog",
-    "recipe": "zoo.catalog",
+    "load": "zoo.entries.loading",
+    "build": "zoo.models.build",
+    "create_model": "zoo.models.build",
+    "list_models": "zoo.entries.catalog",
+    "recipe": "zoo.entries.catalog",
     "list_variants": "zoo.registry",
     "register_variant": "zoo.registry",
+    "register_network": "zoo.registry",
     "register_objective": "zoo.registry",
     "register_dataset": "zoo.registry",
+    "register_optimizer": "zoo.registry",
+    "register_schedule": "zoo.registry",
+    "register_metrics": "zoo.registry",
+    "register_figure": "zoo.registry",
     "ZooError": "zoo.errors",
 }
 

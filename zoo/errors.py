@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-MOST_LINES, LONGEST_LINE = 40, 1000
-"""Of a message."""
+MAX_LINES, MAX_LINE_LENGTH = 40, 1000
+"""An error message is cut to 40 lines of 1,000 characters."""
 
 
 class ZooError(Exception):
@@ -18,19 +18,19 @@ class ZooError(Exception):
 
     def __init__(self, message: str) -> None:
         lines = message.split("\n")
-        rest = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        super().__init__("\n".join([*map(readable, lines[:MOST_LINES]), *rest]))
+        rest = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
+        super().__init__("\n".join([*map(readable, lines[:MAX_LINES]), *rest]))
 
 
 def readable(line: str) -> str:
-    """A line that can be printed: what cannot is escaped, and the middle of a long one is left out."""
-    if len(line) > LONGEST_LINE:
-        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 4 :]}"
+    """Return a line that can be printed: what cannot is escaped, and the middle of a long line is left out."""
+    if len(line) > MAX_LINE_LENGTH:
+        line = f"{line[: MAX_LINE_LENGTH // 2]} ... {line[-MAX_LINE_LENGTH // 4 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-class Lacking(ZooError):
-    """A model, its data or this machine has nothing that what is asked for could be taken from."""
+class NotApplicable(ZooError):
+    """A model, its data or this machine lacks what the thing that was asked for is made of."""
 
 
 class UnknownNameError(ZooError):
@@ -41,14 +41,24 @@ class UnknownNameError(ZooError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The tail of a message: the close matches of ``name``, or every known name where none is close."""
+    """Write the tail of a message: the close matches of ``name``, or every known name where none is close."""
     names = sorted(known) if len(name) <= 100 else []  # nobody has mistyped one as long as that
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    close = closest(name, names)
     if close:
         return "; did you mean " + " or ".join(repr(match) for match in close) + "?"
     return "; known: " + ", ".join(names) if names else ""
 
 
+def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the known names that ``name`` may have been meant for, the closest first."""
+    return difflib.get_close_matches(name, known, n=count, cutoff=0.6)
+
+
 def first_line(error: object) -> str:
-    """An exception's message on one line."""
+    """Return the first line of an exception's message."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def shortened(name: str, length: int) -> str:
+    """Cut a name from the left to ``length`` characters: of a long one, a path, the end tells more."""
+    return name if len(name) <= length else f"\N{HORIZONTAL ELLIPSIS}{name[1 - length :]}"

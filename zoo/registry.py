@@ -1,112 +1,147 @@
-"""Where variants, objectives and datasets are registered and looked up.
+"""Where everything that a recipe can name, and every metric and figure, is registered and looked up.
 
-Each of the three is a package of short files, one name per file. Names are listed from the file names and a file is
+Each axis of the zoo is a package of short files, one name a file. Names are listed from the file names and a file is
 imported when its name is first asked for, so that listing needs neither torch nor a variant. A name read from a recipe
 only ever *selects* among these files and what the running program has registered itself: nothing is imported by it.
+
+A file whose name begins with an underscore is shared by its siblings and registers nothing.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module, resources
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Generic, TypeVar
 
 from zoo.errors import UnknownNameError, ZooError
-
-if TYPE_CHECKING:
-    from zoo.schema.base import DatasetConfig, ObjectiveConfig, Section, VariantConfig
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Registered:
-    """A name, what it is, the pydantic model of its settings, and the function or class those settings go to."""
+    """A name and the function or class behind it."""
 
     name: str
-    config: type[Any]
     build: Callable[..., Any]
-    summary: str
     paper: str = ""
+    """Authors, year and where to find it."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring, without its full stop: one line for listings."""
+        return (inspect.getdoc(self.described) or "").partition("\n")[0].rstrip(".")
+
+    @property
+    def described(self) -> Any:
+        """The object whose docstring says what this is."""
+        return self.build
 
 
-SectionT = TypeVar("SectionT", bound="Section")
+@dataclass(frozen=True, kw_only=True)
+class WithConfig(Registered):
+    """A name that recipes can say, with the pydantic model of its settings."""
+
+    config: type[Any]
+
+    @property
+    def described(self) -> Any:
+        """The config, whose docstring editors show as well."""
+        return self.config
 
 
-class Registry(Generic[SectionT]):
-    """Name → :class:`Registered`, for one axis of the zoo.
+@dataclass(frozen=True, kw_only=True)
+class Variant(WithConfig):
+    """A kind of autoencoder."""
+
+    objective: str = "elbo"
+    """The objective that it is usually trained with."""
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a model that trains in a second, for tests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(WithConfig):
+    """A rule by which parameters are updated."""
+
+    state: tuple[str, ...] = ()
+    """What it keeps for each parameter; all of it starts at zero, as in torch.optim."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricFamily(Registered):
+    """Metrics that are measured together; ``build`` is the function that measures them.
+
+    It raises :class:`~zoo.errors.NotApplicable` where a model, or its data, has nothing of the kind.
+    """
+
+    metrics: tuple[Any, ...]
+    """Each a :class:`zoo.schema.metric.Metric`."""
+    on_request: bool = False
+    """Whether it is left out unless asked for, because it takes long or needs a download."""
+    after_training: bool = False
+    """Whether every training ends with it, on training and test images."""
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it is measured with a number of samples, a second argument of ``build``."""
+        return any(metric.numbered for metric in self.metrics)
+
+
+Item = TypeVar("Item", bound=Registered)
+
+
+class Registry(Generic[Item]):
+    """The names of one axis of the zoo.
 
     Args:
         kind: the word used in messages, ``"variant"``.
-        tag: the field of a recipe's section that holds the name.
         package: the package with one file per shipped name.
+        tag: the field of a recipe's section that holds the name.
     """
 
-    def __init__(self, kind: str, tag: str, package: str) -> None:
-        self.kind, self.tag, self.package = kind, tag, package
-        self._registered: dict[str, Registered] = {}
+    def __init__(self, kind: str, package: str, tag: str = "name") -> None:
+        self.kind, self.package, self.tag = kind, package, tag
+        self._registered: dict[str, Item] = {}
 
     @cached_property
     def _shipped(self) -> frozenset[str]:
-        files = resources.files(self.package).iterdir()
-        return frozenset(f.name[:-3] for f in files if f.name.endswith(".py") and not f.name.startswith("_"))
+        folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+        return frozenset(file.name for file in iter_modules([str(folder)]) if not file.name.startswith("_"))
 
-    def register(
-        self, name: str, *, config: type[SectionT], summary: str, paper: str = ""
-    ) -> Callable[[Builder], Builder]:
-        """Decorate the builder of ``name``.
-
-        Args:
-            name: what recipes say; for a shipped one, the name of its file.
-            config: the pydantic model of its settings.
-            summary: one line for listings.
-            paper: authors, year and where to find it.
+    def add(self, item: Item) -> None:
+        """Register an item under its name.
 
         Raises:
             ZooError: the name is taken.
         """
+        shipped_here = item.build.__module__ == f"{self.package}.{item.name}"
+        if item.name in self._registered or (item.name in self._shipped and not shipped_here):
+            raise ZooError(f"the {self.kind} {item.name!r} is already registered; choose another name")
+        self._registered[item.name] = item
 
-        def decorate(build: Builder) -> Builder:
-            if name in self._registered or (name in self._shipped and build.__module__ != f"{self.package}.{name}"):
-                raise ZooError(f"the {self.kind} {name!r} is already registered; choose another name")
-            self._registered[name] = Registered(name, self._tagged(name, config, summary), build, summary, paper)
-            return build
-
-        return decorate
-
-    def _tagged(self, name: str, config: type[SectionT], summary: str) -> type[SectionT]:
-        """``config`` with its tag fixed to ``name``, which its author need not repeat; editors show the summary."""
-        from pydantic import create_model
-
-        fields: dict[str, Any] = {self.tag: (Literal[name], name)}
-        return create_model(config.__name__, __base__=config, __module__=config.__module__, __doc__=summary, **fields)
-
-    def names(self) -> list[str]:
-        """Every known name, sorted; imports nothing."""
-        return sorted(self._shipped | self._registered.keys())
-
-    def config_of(self, section: str, recipe: dict[str, Any], where: str) -> Any:
-        """The pydantic model of the settings in a recipe's section, by the name in it.
+    def name_in(self, config: type[Any]) -> str:
+        """Return the name that a config says: the default of its field ``name`` (of a variant's: ``variant``).
 
         Raises:
-            ZooError: the section or the name is missing or unknown.
+            ZooError: the config says none.
         """
-        if section not in recipe:
-            close = difflib.get_close_matches(section, recipe, n=1)
-            raise ZooError(f"{where}: {section}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
-        name = recipe[section].get(self.tag) if isinstance(recipe[section], dict) else None
-        if not isinstance(name, str):
-            raise ZooError(f"{where}: {section}.{self.tag}: required, the name of a {self.kind}")
-        try:
-            return self.get(name).config
-        except UnknownNameError as error:
-            note = "; one of your own has to be imported first (--import FILE.py)"
-            raise ZooError(f"{where}: {section}.{self.tag}: {error}{note}") from error
+        field = config.model_fields.get(self.tag)
+        if field is None or not isinstance(field.default, str):
+            example = f'{self.tag}: Literal["my_{self.kind}"] = "my_{self.kind}"'
+            raise ZooError(f"{config.__name__} does not say what the {self.kind} is called; add the field {example}")
+        return field.default
 
-    def get(self, name: str) -> Registered:
+    def names(self) -> list[str]:
+        """Return every known name, sorted; imports nothing."""
+        return sorted(self._shipped | self._registered.keys())
+
+    def get(self, name: str) -> Item:
         """Look a name up, importing its file on first use.
 
         Raises:
@@ -118,16 +153,129 @@ class Registry(Generic[SectionT]):
             raise UnknownNameError(self.kind, name, self.names())
         return self._registered[name]
 
+    def items(self) -> dict[str, Item]:
+        """Return everything registered by name, sorted; imports every file of the axis."""
+        return {name: self.get(name) for name in self.names()}
 
-VARIANTS: Registry[VariantConfig] = Registry("variant", "variant", "zoo.variants")
-OBJECTIVES: Registry[ObjectiveConfig] = Registry("objective", "name", "zoo.objectives")
-DATASETS: Registry[DatasetConfig] = Registry("dataset", "name", "zoo.datasets")
 
-register_variant = VARIANTS.register
-register_objective = OBJECTIVES.register
-register_dataset = DATASETS.register
+VARIANTS: Registry[Variant] = Registry("variant", "zoo.variants", "variant")
+NETWORKS: Registry[WithConfig] = Registry("network", "zoo.networks")
+OBJECTIVES: Registry[WithConfig] = Registry("objective", "zoo.objectives")
+DATASETS: Registry[WithConfig] = Registry("dataset", "zoo.datasets")
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "zoo.optimizers")
+SCHEDULES: Registry[WithConfig] = Registry("schedule", "zoo.schedules")
+METRICS: Registry[MetricFamily] = Registry("metric family", "zoo.metrics")
+FIGURES: Registry[Registered] = Registry("kind of figure", "zoo.figures")
+
+
+def register_variant(
+    *, config: type[Any], paper: str = "", objective: str = "elbo", tiny: Mapping[str, Any] | None = None
+) -> Callable[[Builder], Builder]:
+    """Decorate the function that builds a variant from its config and an image shape (C, H, W).
+
+    Args:
+        config: the pydantic model of its settings. Its field ``variant`` says the name (for a shipped variant that of
+            the file), the first line of its docstring what the variant is.
+        paper: authors, year and where to find it.
+        objective: the objective that it is usually trained with.
+        tiny: settings of a model that trains in a second, for tests.
+
+    Raises:
+        ZooError: the name is taken, or the config says none.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        name = VARIANTS.name_in(config)
+        VARIANTS.add(
+            Variant(name=name, build=build, config=config, paper=paper, objective=objective, tiny=dict(tiny or {}))
+        )
+        return build
+
+    return decorate
+
+
+def _registering(registry: Registry[WithConfig], config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    def decorate(build: Builder) -> Builder:
+        registry.add(WithConfig(name=registry.name_in(config), build=build, config=config, paper=paper))
+        return build
+
+    return decorate
+
+
+def register_network(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function that builds a network's layers from its config; see :func:`register_variant`."""
+    return _registering(NETWORKS, config, paper)
+
+
+def register_objective(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the class of an objective, which is built from its config; see :func:`register_variant`."""
+    return _registering(OBJECTIVES, config, paper)
+
+
+def register_dataset(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function from a config and a split to a :class:`zoo.datasets.ImageSet`."""
+    return _registering(DATASETS, config, paper)
+
+
+def register_schedule(config: Builder) -> Builder:
+    """Decorate the config of a schedule, which has the method ``factor(epoch, epochs)``."""
+    kind: Any = config
+    SCHEDULES.add(WithConfig(name=SCHEDULES.name_in(kind), build=config, config=kind))
+    return config
+
+
+def register_optimizer(*, config: type[Any], state: tuple[str, ...], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function that updates parameters in place.
+
+    Args:
+        config: the pydantic model of its settings.
+        state: what it keeps for each parameter.
+        paper: authors, year and where to find it.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        name = OPTIMIZERS.name_in(config)
+        OPTIMIZERS.add(Optimizer(name=name, build=build, config=config, paper=paper, state=state))
+        return build
+
+    return decorate
+
+
+def register_metrics(
+    name: str, *metrics: Any, on_request: bool = False, after_training: bool = False
+) -> Callable[[Builder], Builder]:
+    """Decorate the function that measures a family of metrics, from a :class:`zoo.metrics.EvalContext` to their values.
+
+    Args:
+        name: the family's name; for a shipped one, that of its file.
+        metrics: what it measures, each a :class:`zoo.schema.metric.Metric`.
+        on_request: leave it out unless it is asked for, because it takes long or needs a download.
+        after_training: measure it at the end of every training.
+
+    Raises:
+        ZooError: the name of the family, or of a metric, is taken.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        shipped = build.__module__ == f"{METRICS.package}.{name}"
+        others = {} if shipped else METRICS.items()  # so that who comes second is told, not who was there first
+        taken = {metric.name for family in others.values() for metric in family.metrics} | others.keys()
+        if taken & {name, *(metric.name for metric in metrics)}:
+            raise ZooError(f"the metrics {name!r}, or some of them, are already registered; choose other names")
+        METRICS.add(
+            MetricFamily(name=name, build=build, metrics=metrics, on_request=on_request, after_training=after_training)
+        )
+        return build
+
+    return decorate
+
+
+def register_figure(draw: Builder) -> Builder:
+    """Decorate a function from a :class:`zoo.figures.FigureContext` to a figure: a kind of figure, called like it."""
+    FIGURES.add(Registered(name=draw.__name__, build=draw))
+    return draw
 
 
 def list_variants() -> list[str]:
-    """The names of every registered variant, sorted."""
+    """Return the names of every registered variant, sorted."""
     return VARIANTS.names()

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.builder import build, build_objective
+from zoo.models.build import build
+from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 
 PROBE = 2

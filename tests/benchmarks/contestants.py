@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from zoo.autoencoder import Autoencoder
-from zoo.data import ImageSet
+from zoo.datasets import ImageSet
 from zoo.errors import ZooError
+from zoo.models.autoencoder import Autoencoder
 from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.schema.sections import Adam
 

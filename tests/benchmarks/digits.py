@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import interpolate
 
 import zoo
-from zoo.data import ImageSet, Split, load_images
+from zoo.datasets import ImageSet, Split, load_images
 from zoo.schema.base import DatasetConfig, ImageShape, Size
 from zoo.schema.recipe import parse_data
 

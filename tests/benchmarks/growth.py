@@ -13,7 +13,7 @@ from tests.benchmarks import digits  # registers the dataset  # noqa: F401
 from tests.benchmarks.contestants import ours, reference
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Axis, Race
-from zoo.cli import find_recipe
+from zoo.cli._common import find_recipe
 from zoo.schema.recipe import Recipe
 
 ENTRIES = ("linear_vae_mnist", "conv_vae_mnist")

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from tests.benchmarks.contestants import Entrant
-from zoo.data import load_images
+from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.schema.recipe import parse_recipe
 

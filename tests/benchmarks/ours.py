@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from tests.benchmarks.contestants import Contestant
-from zoo.data import ImageSet
+from zoo.datasets import ImageSet
 from zoo.schema.recipe import Recipe, parse_recipe
-from zoo.training.together import interleave
+from zoo.training.multi_run import interleave
 from zoo.training.trainer import Trainer
 
 

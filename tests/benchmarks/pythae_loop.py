@@ -21,9 +21,9 @@ from pythae.trainers.training_callbacks import ProgressBarCallback
 from torch import Tensor, nn
 
 from tests.benchmarks.contestants import Absent, Contestant
-from zoo.autoencoder import Autoencoder
-from zoo.builder import build
-from zoo.data import ImageSet, as_float
+from zoo.datasets import ImageSet, as_float
+from zoo.models.autoencoder import Autoencoder
+from zoo.models.build import build
 from zoo.schema.base import BernoulliConfig
 from zoo.schema.recipe import Recipe
 

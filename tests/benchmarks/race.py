@@ -12,8 +12,8 @@ from tests.benchmarks.bounds import step_cost, synchronise
 from tests.benchmarks.contestants import Absent, Entrant
 from tests.benchmarks.memory import CudaMemory, peak_bytes
 from tests.benchmarks.records import TOLERANCE, Race, Timing
-from zoo.data import ImageSet, load_images
-from zoo.evaluation import measure
+from zoo.datasets import ImageSet, load_images
+from zoo.metrics import measure
 from zoo.schema.recipe import Recipe
 
 

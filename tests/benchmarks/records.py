@@ -68,7 +68,7 @@ class Race(Record):
     epochs: int
     """That every contestant trained, with the one that was not timed."""
     metric: str
-    """Which test loss: a metric of :mod:`zoo.evaluation`."""
+    """Which test loss: a metric of :mod:`zoo.metrics._evaluate`."""
     tolerance: float
     flops: int
     """Of a step: see :func:`tests.benchmarks.bounds.step_cost`."""

@@ -14,12 +14,13 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from tests.benchmarks.contestants import Contestant
-from zoo.builder import build, build_objective
-from zoo.data import ImageSet
+from zoo.datasets import ImageSet
+from zoo.models.build import build
+from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 
 
-class Pictures(MNIST):  # type: ignore[misc]
+class ImageStream(MNIST):  # type: ignore[misc]
     """Any grey images, handed out as torchvision hands out MNIST: float32 (1, H, W) in [0, 1] and a label."""
 
     def __init__(self, images: ImageSet) -> None:
@@ -48,7 +49,7 @@ class ReferenceLoop(Contestant):
         self.epoch = torch.zeros((), device=device)  # the objectives that are compared do not change with it
         self.images = len(train)
         self.loader: DataLoader[Tensor] = DataLoader(
-            Pictures(train),
+            ImageStream(train),
             batch_size=recipe.training.batch_size,
             shuffle=True,
             num_workers=workers,

@@ -28,7 +28,7 @@ from tests.benchmarks.growth import growth
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Axis, Results
 from tests.benchmarks.report import BUSY, render, section
-from zoo import cli
+from zoo.cli import _common as cli
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
 from zoo.system.devices import choose_device, describe

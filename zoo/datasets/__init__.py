@@ -1,1 +1,21 @@
 """One file per dataset, named like it: its settings, its shape, how it becomes uint8 tensors."""
+
+from zoo.datasets._base import (
+    BINARIZATION_SEEDS,
+    ImageSet,
+    as_float,
+    binarized,
+    damaged,
+    data_folder,
+    display_images,
+    from_torchvision,
+    load_images,
+    unavailable,
+    where_labelled,
+)
+from zoo.schema.base import Split
+
+__all__ = [
+    "BINARIZATION_SEEDS", "ImageSet", "Split", "as_float", "binarized", "damaged", "data_folder", "display_images",
+    "from_torchvision", "load_images", "unavailable", "where_labelled",
+]  # fmt: skip

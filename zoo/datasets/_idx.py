@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from zoo.data import ImageSet, Split, damaged, from_torchvision
+from zoo.datasets import ImageSet, Split, damaged, from_torchvision
 from zoo.schema.base import DatasetConfig, ImageShape
 
 

@@ -7,13 +7,13 @@ zeros and ones; ``"binarization": "fixed"`` of the dataset ``mnist`` draws other
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data import ImageSet, Split, damaged, data_folder, unavailable
+from zoo.datasets import ImageSet, Split, damaged, data_folder, unavailable
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 
@@ -25,19 +25,18 @@ PIXELS = 28 * 28
 
 
 class BinaryMNISTConfig(DatasetConfig):
-    """Binary digits without labels; ``train_images`` 50000 leaves the files' own validation images away."""
+    """MNIST as Larochelle binarised it once and for all, 28x28, without labels."""
 
+    name: Literal["binary_mnist"] = "binary_mnist"
     SHAPE: ClassVar[ImageShape] = (1, 28, 28)
     SIZES: ClassVar[tuple[int, int] | None] = (60_000, 10_000)
 
 
 @register_dataset(
-    "binary_mnist",
     config=BinaryMNISTConfig,
-    summary="MNIST as Larochelle binarised it once and for all, 28x28, without labels",
     paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator, AISTATS",
 )
-def load(config: BinaryMNISTConfig, split: Split) -> ImageSet:
+def binary_mnist(config: BinaryMNISTConfig, split: Split) -> ImageSet:
     """50,000 training images followed by the 10,000 for validation, or 10,000 test images: 0 or 255."""
     parts = ("train", "valid") if split == "train" else ("test",)
     return ImageSet(torch.cat([read(part) for part in parts]))

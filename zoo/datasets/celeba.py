@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from PIL import Image
 from pydantic import Field
 
-from zoo.data import ImageSet, Split, damaged, from_torchvision
-from zoo.datasets._pictures import decode_all
+from zoo.datasets import ImageSet, Split, damaged, from_torchvision
+from zoo.datasets._decode import decode_all
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 
@@ -16,8 +16,9 @@ CROP = 148
 
 
 class CelebAConfig(DatasetConfig):
-    """Aligned faces."""
+    """Faces, cropped and resized (64x64), colour."""
 
+    name: Literal["celeba"] = "celeba"
     SIZES: ClassVar[tuple[int, int] | None] = (162_770, 19_962)
 
     size: Annotated[int, Field(ge=8, le=CROP)] = Field(
@@ -31,12 +32,10 @@ class CelebAConfig(DatasetConfig):
 
 
 @register_dataset(
-    "celeba",
     config=CelebAConfig,
-    summary="faces, cropped and resized (64x64), colour",
     paper="Liu, Luo, Wang & Tang 2015, Deep Learning Face Attributes in the Wild, arXiv:1411.7766",
 )
-def load(config: CelebAConfig, split: Split) -> ImageSet:
+def celeba(config: CelebAConfig, split: Split) -> ImageSet:
     """The official training and test splits, decoded once into a memory-mapped file; the validation split is unused."""
     source = from_torchvision("celeba", "CelebA", split=split, target_type="identity")
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
-from zoo.data import ImageSet, Split, from_torchvision
+from zoo.datasets import ImageSet, Split, from_torchvision
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 
 
 class CIFAR10Config(DatasetConfig):
-    """Photographs in ten classes; no settings of its own."""
+    """Photographs in ten classes, 32x32 colour."""
 
+    name: Literal["cifar10"] = "cifar10"
     SHAPE: ClassVar[ImageShape] = (3, 32, 32)
     CLASSES: ClassVar[tuple[str, ...]] = (
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -22,12 +23,10 @@ class CIFAR10Config(DatasetConfig):
 
 
 @register_dataset(
-    "cifar10",
     config=CIFAR10Config,
-    summary="photographs in ten classes, 32x32 colour",
     paper="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
 )
-def load(config: CIFAR10Config, split: Split) -> ImageSet:
+def cifar10(config: CIFAR10Config, split: Split) -> ImageSet:
     """50,000 training and 10,000 test images; torchvision checks the files' MD5 before it opens them."""
     source = from_torchvision("cifar10", "CIFAR10", train=split == "train")
     images = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()  # (N, H, W, C) → (N, C, H, W)

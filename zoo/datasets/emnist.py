@@ -7,14 +7,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from zoo.data import ImageSet, Split
+from zoo.datasets import ImageSet, Split
 from zoo.datasets._idx import IDXConfig, load_idx
 from zoo.registry import register_dataset
 
 
 class EMNISTConfig(IDXConfig):
-    """Handwritten letters and digits."""
+    """Handwritten letters and digits, 28x28 grey."""
 
+    name: Literal["emnist"] = "emnist"
     partition: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] = Field(
         "balanced", description="`balanced` has 112,800 training and 18,800 test images in 47 classes."
     )
@@ -34,12 +35,10 @@ class EMNISTConfig(IDXConfig):
 
 
 @register_dataset(
-    "emnist",
     config=EMNISTConfig,
-    summary="handwritten letters and digits, 28x28 grey",
     paper="Cohen, Afshar, Tapson & van Schaik 2017, arXiv:1702.05373",
 )
-def load(config: EMNISTConfig, split: Split) -> ImageSet:
+def emnist(config: EMNISTConfig, split: Split) -> ImageSet:
     """One partition; the files hold each image transposed, which is undone here."""
     stored = load_idx("emnist", "EMNIST", split, options={"split": config.partition})
     return replace(stored, images=stored.images.transpose(2, 3).contiguous())

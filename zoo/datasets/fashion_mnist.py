@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from zoo.data import ImageSet, Split
+from zoo.datasets import ImageSet, Split
 from zoo.datasets._idx import IDXConfig, load_idx
 from zoo.registry import register_dataset
 
@@ -15,19 +15,18 @@ RELEASED: dict[Split, str] = {
 
 
 class FashionMNISTConfig(IDXConfig):
-    """Pictures of clothes in ten classes; no settings of its own."""
+    """Clothes in ten classes, 28x28 grey."""
 
+    name: Literal["fashion_mnist"] = "fashion_mnist"
     CLASSES: ClassVar[tuple[str, ...]] = (
         "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
     )  # fmt: skip
 
 
 @register_dataset(
-    "fashion_mnist",
     config=FashionMNISTConfig,
-    summary="clothes in ten classes, 28x28 grey",
     paper="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
 )
-def load(config: FashionMNISTConfig, split: Split) -> ImageSet:
+def fashion_mnist(config: FashionMNISTConfig, split: Split) -> ImageSet:
     """60,000 training and 10,000 test images."""
     return load_idx("fashion_mnist", "FashionMNIST", split, RELEASED)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
-from zoo.data import ImageSet, Split, data_folder
-from zoo.datasets._outlines import FIELD, REACH, Array, distance_field, outlines
+from zoo.datasets import ImageSet, Split, data_folder
+from zoo.datasets._glyph_outlines import FIELD, REACH, Array, distance_field, outlines
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
@@ -55,8 +55,9 @@ RANGES = {
 
 
 class GlyphsConfig(DatasetConfig):
-    """Digits drawn from font outlines."""
+    """Digits in matplotlib's typefaces, distorted, 28x28 grey, with their factors; needs no download."""
 
+    name: Literal["glyphs"] = "glyphs"
     SHAPE: ClassVar[ImageShape] = (1, SIDE, SIDE)
     SIZES: ClassVar[tuple[int, int] | None] = (TRAIN, TEST)
 
@@ -66,11 +67,9 @@ class GlyphsConfig(DatasetConfig):
 
 
 @register_dataset(
-    "glyphs",
     config=GlyphsConfig,
-    summary="digits in matplotlib's typefaces, distorted, 28x28 grey, with their factors; needs no download",
 )
-def load(config: GlyphsConfig, split: Split) -> ImageSet:
+def glyphs(config: GlyphsConfig, split: Split) -> ImageSet:
     """60,000 training or 10,000 test images with labels and factors, from the cache or drawn."""
     path = data_folder() / "glyphs" / f"v{VERSION}-{split}-{config.seed}.safetensors"
     arrays = cached(path)

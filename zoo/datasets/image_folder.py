@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from PIL import Image
 from pydantic import Field
 
-from zoo.data import ImageSet, Split
-from zoo.datasets._pictures import decode_all
+from zoo.datasets import ImageSet, Split
+from zoo.datasets._decode import decode_all
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
-from zoo.system.image_files import pictures_under, read_picture
+from zoo.system.image_files import images_under, read_image, warn_skipped
 
 TEST_PART = 10
 
 
 class ImageFolderConfig(DatasetConfig):
-    """Pictures under a folder."""
+    """A folder of your own images, resized."""
+
+    name: Literal["image_folder"] = "image_folder"
+    PRIVATE: ClassVar[bool] = True
 
     path: str = Field(description="The folder; its subfolders are searched as well.")
     size: Annotated[int, Field(ge=8, le=4096)] = Field(
@@ -46,8 +48,8 @@ class ImageFolderConfig(DatasetConfig):
         return (len(find(root, "train")), len(find(root, "test")))
 
 
-@register_dataset("image_folder", config=ImageFolderConfig, summary="a folder of your own pictures, resized")
-def load(config: ImageFolderConfig, split: Split) -> ImageSet:
+@register_dataset(config=ImageFolderConfig)
+def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
     """The split's pictures, decoded once into a memory-mapped file.
 
     Raises:
@@ -57,7 +59,7 @@ def load(config: ImageFolderConfig, split: Split) -> ImageSet:
     paths = find(root, split)
 
     def decode(index: int) -> Image.Image:
-        return read_picture(paths[index], config.image_shape)
+        return read_image(paths[index], config.image_shape)
 
     content = hashlib.sha256(f"{config.size} {config.channels}".encode())
     for path in paths:
@@ -65,9 +67,7 @@ def load(config: ImageFolderConfig, split: Split) -> ImageSet:
         content.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     images, unreadable = decode_all(f"folder-{content.hexdigest()[:32]}", len(paths), config.image_shape, decode)
     if unreadable:
-        shown = "\n".join(f"  {paths[index]}: {why}" for index, why in unreadable[:5])
-        rest = f"\n  and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
-        warnings.warn(f"skipped {len(unreadable)} of {len(paths)} {split} pictures:\n{shown}{rest}", stacklevel=2)
+        warn_skipped([f"{paths[index]}: {why}" for index, why in unreadable], len(paths), f"{split} images")
     if not len(images):
         raise ZooError(f"none of the {len(paths)} {split} pictures under {root} can be read")
     return ImageSet(images)
@@ -79,7 +79,7 @@ def find(root: Path, split: Split) -> list[Path]:
     Raises:
         ZooError: there is no such folder, or no picture in it for this split.
     """
-    paths = pictures_under(root)
+    paths = images_under(root)
     if (root / "train").is_dir() and (root / "test").is_dir():
         chosen = [path for path in paths if path.relative_to(root).parts[0] == split]
     else:

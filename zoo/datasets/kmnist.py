@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from zoo.data import ImageSet, Split
+from typing import Literal
+
+from zoo.datasets import ImageSet, Split
 from zoo.datasets._idx import IDXConfig, load_idx
 from zoo.registry import register_dataset
 
 
 class KMNISTConfig(IDXConfig):
-    """Cursive Japanese characters in ten classes; no settings of its own."""
+    """Cursive Japanese characters, 28x28 grey."""
+
+    name: Literal["kmnist"] = "kmnist"
 
 
 @register_dataset(
-    "kmnist",
     config=KMNISTConfig,
-    summary="cursive Japanese characters, 28x28 grey",
     paper="Clanuwat et al. 2018, Deep Learning for Classical Japanese Literature, arXiv:1812.01718",
 )
-def load(config: KMNISTConfig, split: Split) -> ImageSet:
+def kmnist(config: KMNISTConfig, split: Split) -> ImageSet:
     """60,000 training and 10,000 test images."""
     return load_idx("kmnist", "KMNIST", split)

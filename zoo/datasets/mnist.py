@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from zoo.data import ImageSet, Split
+from typing import Literal
+
+from zoo.datasets import ImageSet, Split
 from zoo.datasets._idx import IDXConfig, load_idx
 from zoo.registry import register_dataset
 
@@ -13,15 +15,15 @@ RELEASED: dict[Split, str] = {
 
 
 class MNISTConfig(IDXConfig):
-    """Handwritten digits; no settings of its own."""
+    """Handwritten digits, 28x28 grey."""
+
+    name: Literal["mnist"] = "mnist"
 
 
 @register_dataset(
-    "mnist",
     config=MNISTConfig,
-    summary="handwritten digits, 28x28 grey",
     paper="LeCun, Bottou, Bengio & Haffner 1998, Gradient-Based Learning Applied to Document Recognition",
 )
-def load(config: MNISTConfig, split: Split) -> ImageSet:
+def mnist(config: MNISTConfig, split: Split) -> ImageSet:
     """60,000 training and 10,000 test images."""
     return load_idx("mnist", "MNIST", split, RELEASED)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
-from zoo.data import ImageSet, Split, from_torchvision
+from zoo.datasets import ImageSet, Split, from_torchvision
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 
 
 class SVHNConfig(DatasetConfig):
-    """House numbers, one digit an image; no settings of its own."""
+    """Digits of house numbers, 32x32 colour."""
 
+    name: Literal["svhn"] = "svhn"
     SHAPE: ClassVar[ImageShape] = (3, 32, 32)
     SIZES: ClassVar[tuple[int, int] | None] = (73_257, 26_032)
 
 
 @register_dataset(
-    "svhn",
     config=SVHNConfig,
-    summary="digits of house numbers, 32x32 colour",
     paper="Netzer et al. 2011, Reading Digits in Natural Images with Unsupervised Feature Learning",
 )
-def load(config: SVHNConfig, split: Split) -> ImageSet:
+def svhn(config: SVHNConfig, split: Split) -> ImageSet:
     """73,257 training and 26,032 test images.
 
     Raises:

@@ -7,7 +7,7 @@
 
 from zoo.hub.download import Pulled, pull
 from zoo.hub.plan import Plan
-from zoo.hub.upload import Pushed, Upload, push
+from zoo.hub.upload import Pushed, push
 from zoo.schema.hub_address import Address
 
-__all__ = ["Address", "Plan", "Pulled", "Pushed", "Upload", "pull", "push"]
+__all__ = ["Address", "Plan", "Pulled", "Pushed", "pull", "push"]

@@ -15,46 +15,46 @@ from typing import Any
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-from zoo.artifacts import CONFIG_FILE, LARGEST_CONFIG, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.errors import ZooError
 from zoo.hub.client import Hub, Offline, Unreachable
+from zoo.runs.folder import CONFIG_FILE, MAX_CONFIG_BYTES, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.schema.hub_address import COMMIT, Address
-from zoo.system.files import LARGEST_RECORD, read_file, sha256, sha256_of_file
+from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256, sha256_of_file
 
 ESSENTIAL = frozenset({CONFIG_FILE, WEIGHTS_FILE})
 PICKLES = (".bin", ".ckpt", ".h5", ".joblib", ".keras", ".pickle", ".pkl", ".pt", ".pth")
 """Endings of weights that run code when they are opened, or may."""
 
 LIMIT = 2 * 2**30
-"""Bytes of the weights, unless more is allowed."""
+"""The most bytes of the weights, unless more is allowed."""
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """Files of one commit, in the cache."""
+class CachedRun:
+    """The files of one commit, in the cache."""
 
     folder: Path
     address: Address
-    """Pinned to the commit."""
+    """Its address, pinned to the commit."""
     downloaded: bool
-    """Whether the weights came now."""
+    """True if the weights were downloaded by this call; False if they came from the cache."""
 
 
 @dataclass(frozen=True)
-class Listing:
+class RepoListing:
     """What a repository holds at one commit."""
 
     commit: str
     private: bool
     sizes: dict[str, int]
-    """File → bytes."""
+    """The bytes of each file."""
     blobs: dict[str, str]
-    """File → git's identifier of its content, a sha1."""
+    """Git's identifier of each file's content, a sha1."""
     large: dict[str, str]
-    """Large file → sha256 of its content."""
+    """The sha256 of each large file's content."""
 
     def holds(self, name: str, content: bytes) -> bool:
-        """Whether a file has this content."""
+        """Return whether a file has this content."""
         if name in self.large:
             return self.large[name] == sha256(content)
         blob = b"blob %d\0%s" % (len(content), content)
@@ -62,26 +62,26 @@ class Listing:
 
 
 def fetch(
-    address: Address, hub: Hub, *, whole: bool = False, weights_sha256: str | None = None, limit: int = LIMIT
-) -> Snapshot:
-    """The files of a model, from the cache or the Hub; the weights are those that its config describes.
+    address: Address, hub: Hub, *, full: bool = False, weights_sha256: str | None = None, limit: int = LIMIT
+) -> CachedRun:
+    """Fetch the files of a model, from the cache or the Hub; the weights are those that its config describes.
 
     Weights at a commit that is in the cache cost no request. Without a network, a branch is what the cache last saw.
 
     Args:
-        address: where.
-        hub: whom to ask.
-        whole: fetch also what is not needed to load it: card, pictures, history, snapshots.
-        weights_sha256: what the weights must have.
-        limit: bytes of the weights.
+        address: the repository and revision.
+        hub: the endpoint to ask.
+        full: fetch also what is not needed to load it: card, drawn figures, history, snapshots.
+        weights_sha256: the sha256 that the weights must have.
+        limit: the most bytes of the weights.
 
     Raises:
         ZooError: there is no such model, it is too large, incomplete, holds pickles only, or is not what was expected.
     """
-    if address.pinned and (folder := cached(address, hub, RUN_FILES if whole else ESSENTIAL)):
-        return _verified(Snapshot(folder, address, downloaded=False), weights_sha256)
+    if address.pinned and (folder := cached(address, hub, RUN_FILES if full else ESSENTIAL)):
+        return _verified(CachedRun(folder, address, downloaded=False), weights_sha256)
     try:
-        listing = look(address, hub)
+        listing = list_repo(address, hub)
     except Unreachable as error:
         folder = cached(address, hub, ESSENTIAL)
         if not folder:
@@ -89,11 +89,11 @@ def fetch(
         found = address.at(folder.name)
         if not address.pinned and not isinstance(error, Offline):
             warnings.warn(f"{error}; meanwhile, {found} is taken from the cache", stacklevel=2)
-        if whole and not any((folder / name).exists() for name in RUN_FILES - ESSENTIAL):
+        if full and not any((folder / name).exists() for name in RUN_FILES - ESSENTIAL):
             warnings.warn(f"of {found}, the cache has only what is needed to load it", stacklevel=2)
-        return _verified(Snapshot(folder, found, downloaded=False), weights_sha256)
+        return _verified(CachedRun(folder, found, downloaded=False), weights_sha256)
     check_usable(listing, address, math.inf if cached(address.at(listing.commit), hub, ESSENTIAL) else limit)
-    names = listing.sizes.keys() & (RUN_FILES if whole else ESSENTIAL)
+    names = listing.sizes.keys() & (RUN_FILES if full else ESSENTIAL)
     found = address.at(listing.commit)
     downloaded = cached(found, hub, ESSENTIAL) is None
     folder = download(found, hub, CONFIG_FILE, listing).parent
@@ -102,14 +102,14 @@ def fetch(
         raise ZooError(f"the weights of {found} are not those that its {CONFIG_FILE} or the pin names")
     for name in sorted(names - {CONFIG_FILE}):
         download(found, hub, name, listing)
-    snapshot = _verified(Snapshot(folder, found, downloaded), weights_sha256)
+    snapshot = _verified(CachedRun(folder, found, downloaded), weights_sha256)
     if not address.pinned:  # once all is there, by the revision's own name: without a network the cache then knows it
         download(address, hub, CONFIG_FILE, listing)
     return snapshot
 
 
 def cached(address: Address, hub: Hub, names: Iterable[str]) -> Path | None:
-    """The folder in the cache that has all these files of a revision, as far as the cache knows what it is."""
+    """Return the folder in the cache that has all these files of a revision, as far as the cache knows it."""
     found = [try_to_load_from_cache(address.repository, name, hub.cache, address.revision) for name in names]
     folders = {Path(path).parent for path in found if isinstance(path, str)}
     if len(folders) != 1 or not all(isinstance(path, str) for path in found):
@@ -118,8 +118,8 @@ def cached(address: Address, hub: Hub, names: Iterable[str]) -> Path | None:
     return folder if folder.name == address.revision or not address.pinned else None
 
 
-def look(address: Address, hub: Hub) -> Listing:
-    """What is there, before anything is downloaded.
+def list_repo(address: Address, hub: Hub) -> RepoListing:
+    """List what is there, before anything is downloaded.
 
     Raises:
         ZooError: there is no such repository or revision, or no network.
@@ -131,7 +131,7 @@ def look(address: Address, hub: Hub) -> Listing:
         if address.pinned and info.sha != address.revision:
             raise ValueError("another commit than the one that was asked for")
         siblings = {str(file.rfilename): file for file in info.siblings or []}
-        return Listing(
+        return RepoListing(
             commit=str(info.sha),
             private=bool(info.private),
             sizes={name: int(file.size or 0) for name, file in siblings.items()},
@@ -140,8 +140,12 @@ def look(address: Address, hub: Hub) -> Listing:
         )
 
 
-def check_usable(listing: Listing, address: Address, limit: float) -> None:
-    """Raises: ZooError: this is no model of the zoo, or its files are too large."""
+def check_usable(listing: RepoListing, address: Address, limit: float) -> None:
+    """Refuse what is no model of the zoo, or too large.
+
+    Raises:
+        ZooError: a file is missing, is a pickle, or is too large.
+    """
     missing = sorted(ESSENTIAL - listing.sizes.keys())
     if missing:
         pickles = sorted(name for name in listing.sizes if name.endswith(PICKLES))
@@ -152,14 +156,14 @@ def check_usable(listing: Listing, address: Address, limit: float) -> None:
             )
         raise ZooError(f"{address} holds no model of the zoo: {' and '.join(missing)} missing")
     for name in RUN_FILES & listing.sizes.keys():
-        largest = {WEIGHTS_FILE: limit, CONFIG_FILE: LARGEST_CONFIG}.get(name, LARGEST_RECORD)
+        largest = {WEIGHTS_FILE: limit, CONFIG_FILE: MAX_CONFIG_BYTES}.get(name, MAX_RECORD_BYTES)
         if not 0 <= listing.sizes[name] <= largest:
-            more = f"; python -m zoo.pull {address} --max-bytes N allows more" if name == WEIGHTS_FILE else ""
+            more = f"; zoo pull {address} --max-bytes N allows more" if name == WEIGHTS_FILE else ""
             raise ZooError(f"{name} of {address} has {listing.sizes[name]:,} bytes, more than {largest:,}{more}")
 
 
-def download(address: Address, hub: Hub, name: str, listing: Listing) -> Path:
-    """One file, in the cache, if it is not there.
+def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Path:
+    """Download one file into the cache, if it is not there.
 
     Raises:
         ZooError: it cannot be had, or is not what the listing says.
@@ -191,21 +195,21 @@ def download(address: Address, hub: Hub, name: str, listing: Listing) -> Path:
     return path
 
 
-def _as_listed(path: Path, name: str, listing: Listing) -> bool:
-    """Whether a file has the digest that the listing states; that of the weights is checked against the config."""
+def _as_listed(path: Path, name: str, listing: RepoListing) -> bool:
+    """Return whether a file has the digest that the listing states; the weights are checked against the config."""
     if name in listing.large:
         return True
     return not path.exists() or listing.holds(name, read_file(path))
 
 
 def _no_more_than(size: int) -> type[Any]:
-    """A progress bar that stops a server from sending more than it has announced."""
+    """Make a progress bar that stops a server from sending more than it has announced."""
 
     class Bounded(tqdm):
         received = 0
 
         def update_transfer(self, n: float) -> None:
-            """What goes over the network may be more, with Xet."""
+            """Do nothing: with Xet, more may go over the network than the file holds."""
 
         def update(self, n: float | None = 1) -> Any:
             self.received += int(n or 0)
@@ -216,7 +220,7 @@ def _no_more_than(size: int) -> type[Any]:
     return Bounded
 
 
-def _verified(snapshot: Snapshot, weights_sha256: str | None) -> Snapshot:
+def _verified(snapshot: CachedRun, weights_sha256: str | None) -> CachedRun:
     """Refuse weights that are not what config and pin say, and drop them from the cache, so that they can be fetched
     again."""
     config = read_config(snapshot.folder)
@@ -246,5 +250,5 @@ def _drop(path: Path) -> None:
 
 @cache
 def warn_unpinned(address: Address, found: Address, caller: int) -> None:
-    """Once in a program, for each address; ``caller`` is how many calls away the user's own line is."""
+    """Warn once in a program for each address; ``caller`` is how many calls away the user's own line is."""
     warnings.warn(f"{address} is not pinned and can change; write {found} to have this one always", stacklevel=caller)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from zoo.artifacts import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.errors import ZooError, first_line
 from zoo.hub.cache import LIMIT, fetch, warn_unpinned
 from zoo.hub.client import Hub
+from zoo.runs.folder import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.schema.hub_address import Address
 from zoo.schema.sections import HubPin
 from zoo.system.files import new_folder, write_atomically
@@ -21,13 +21,13 @@ class Pulled:
     """A model that is here now."""
 
     folder: Path
-    """What ``zoo.load`` takes."""
+    """The run folder, which ``zoo.load`` takes."""
     address: Address
-    """Pinned to the commit that it is of."""
+    """Its address, pinned to the commit."""
     pin: HubPin
-    """For a recipe, or for the record: repository, commit, sha256 of the weights."""
+    """The value of a recipe's field ``hub``: repository, commit, sha256 of the weights."""
     downloaded: bool
-    """Or it was in the cache."""
+    """True if the weights were downloaded by this call; False if they came from the cache."""
 
 
 def pull(
@@ -43,11 +43,11 @@ def pull(
 
     Args:
         source: ``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``.
-        to: a new folder; None: leave it in the cache.
-        overwrite: whether ``to`` may hold a run folder, which is then replaced.
-        max_bytes: the largest weights to download.
-        endpoint: of the Hub; None: ``$HF_ENDPOINT``, or else the public one.
-        token: None: ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
+        to: a new run folder; by default the files stay in the cache.
+        overwrite: let ``to`` replace a run folder that is there.
+        max_bytes: the largest weights to download (default: 2 GiB).
+        endpoint: the Hub's web address; by default ``$HF_ENDPOINT``, or else the public one.
+        token: a token that may read it; by default ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
 
     Raises:
         ZooError: there is no such model, it is too large, incomplete, damaged or not safetensors, or ``to`` holds
@@ -56,7 +56,7 @@ def pull(
     address = Address.parse(source)
     if to is not None:
         check_free(Path(to), overwrite)
-    snapshot = fetch(address, Hub(endpoint, token), whole=True, limit=max_bytes)
+    snapshot = fetch(address, Hub(endpoint, token), full=True, limit=max_bytes)
     if not address.pinned:
         warn_unpinned(address, snapshot.address, 3)
     weights = snapshot.folder / WEIGHTS_FILE
@@ -75,7 +75,11 @@ def pull(
 
 
 def check_free(to: Path, overwrite: bool) -> None:
-    """Raises: ZooError: ``to`` holds something that a pull would destroy."""
+    """Refuse a folder that holds something that a pull would destroy.
+
+    Raises:
+        ZooError: it does, or its name cannot be that of a new folder.
+    """
     try:
         if not to.name or to.is_symlink() or (to.exists() and not to.is_dir()):
             raise ZooError(f"--to {to}: name a new folder")
@@ -89,7 +93,7 @@ def check_free(to: Path, overwrite: bool) -> None:
 
 
 def copy(snapshot: Path, to: Path, pin: HubPin) -> Path:
-    """The files of a snapshot as a folder of one's own, with the pin beside them; whole or not at all."""
+    """Copy the files of a snapshot into a folder of one's own, with the pin beside them; whole or not at all."""
     with new_folder(to, replace=True) as complete:
         for path in sorted(snapshot.iterdir()):
             if path.name in RUN_FILES:

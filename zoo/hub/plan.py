@@ -4,57 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo.artifacts import CARD_FILE, CONFIG_FILE, LARGEST_CONFIG, RUN_FILES, read_config
-from zoo.card import is_generated
 from zoo.errors import ZooError
-from zoo.hub.cache import Listing, download
+from zoo.hub.cache import RepoListing, download
 from zoo.hub.client import Hub
-from zoo.hub.outgoing import Outgoing
+from zoo.hub.contents import RunContents
+from zoo.runs.card import is_generated
+from zoo.runs.folder import CARD_FILE, CONFIG_FILE, MAX_CONFIG_BYTES, RUN_FILES, read_config
 from zoo.schema.hub_address import Address
-from zoo.system.files import LARGEST_RECORD, read_file
+from zoo.system.files import MAX_RECORD_BYTES, read_file
 
-BARE = frozenset({".gitattributes", "LICENSE", "LICENSE.md", "LICENSE.txt", CARD_FILE})
-"""What a repository may hold and still be free."""
+FREE_REPO_FILES = frozenset({".gitattributes", "LICENSE", "LICENSE.md", "LICENSE.txt", CARD_FILE})
+"""The files that a repository may hold and still be free."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a push does."""
+    """What a push would do."""
 
     address: Address
     endpoint: str
     files: dict[str, int]
-    """What is sent: file → bytes."""
+    """The bytes of each file that is sent."""
     unchanged: tuple[str, ...]
-    """What is there already."""
+    """The files that are there already."""
     removed: tuple[str, ...]
     """Files of an earlier run that this one does not have."""
     new: bool
-    """Whether the repository is made."""
+    """Whether the repository would be made."""
     private: bool | None
     """None: as its owner's new repositories are."""
     notes: tuple[str, ...]
-    """What its author may want to know before."""
+    """Remarks that its author may want to know before."""
 
 
 def make_plan(
-    run: Outgoing,
+    run: RunContents,
     address: Address,
     hub: Hub,
-    base: Listing | None,
+    base: RepoListing | None,
     *,
     private: bool = False,
     replace: bool = False,
     replace_card: bool = False,
 ) -> Plan:
-    """From what is to go and what is there.
+    """Plan a push from what is to go and what is there.
 
     Args:
         run: what is to go.
         address: the repository and the branch.
-        hub: where it is.
+        hub: the endpoint.
         base: what is there; None: there is no repository.
-        private: as in :func:`zoo.hub.push`, and the others alike.
+        private, replace, replace_card: as in :func:`zoo.hub.push`.
 
     Raises:
         ZooError: the name is taken, or private things would be made public.
@@ -87,16 +87,16 @@ def make_plan(
     )
 
 
-def holds_same_model(run: Outgoing, address: Address, hub: Hub, base: Listing, replace: bool) -> bool:
-    """Whether it does, or is free; False: another model, which may be replaced.
+def holds_same_model(run: RunContents, address: Address, hub: Hub, base: RepoListing, replace: bool) -> bool:
+    """Return whether it does, or is free; False: another model, which may be replaced.
 
     Raises:
         ZooError: the repository holds something else.
     """
-    if not base.sizes.keys() - BARE:
+    if not base.sizes.keys() - FREE_REPO_FILES:
         return True
     taken = f"the name {address.repository} is taken by something else than a model of the zoo; choose another"
-    if base.sizes.get(CONFIG_FILE, LARGEST_CONFIG + 1) > LARGEST_CONFIG:
+    if base.sizes.get(CONFIG_FILE, MAX_CONFIG_BYTES + 1) > MAX_CONFIG_BYTES:
         raise ZooError(taken)
     path = download(address.at(base.commit), hub, CONFIG_FILE, base)
     try:
@@ -111,11 +111,11 @@ def holds_same_model(run: Outgoing, address: Address, hub: Hub, base: Listing, r
     return other == run.config.name
 
 
-def edited_card(run: Outgoing, address: Address, hub: Hub, base: Listing) -> str | None:
-    """The card there, if it was edited by hand and differs from the one that is to go."""
+def edited_card(run: RunContents, address: Address, hub: Hub, base: RepoListing) -> str | None:
+    """Return the card there, if it was edited by hand and differs from the one that is to go."""
     if CARD_FILE not in base.sizes or base.holds(CARD_FILE, run.files[CARD_FILE]):
         return None
-    if base.sizes[CARD_FILE] > LARGEST_RECORD:
+    if base.sizes[CARD_FILE] > MAX_RECORD_BYTES:
         return ""
     card = read_file(download(address.at(base.commit), hub, CARD_FILE, base)).decode("utf-8", errors="replace")
     return None if is_generated(card) else card

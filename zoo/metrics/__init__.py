@@ -1,1 +1,21 @@
 """One file per family of metrics: what each is, in which unit, by whom, and how it is measured."""
+
+from zoo.metrics._base import REFERENCE_IMAGES, EvalContext
+from zoo.metrics._classifier import train_classifier
+from zoo.metrics._evaluate import (
+    Evaluation,
+    after_training,
+    evaluate,
+    in_order,
+    measure,
+    measure_on_glyphs,
+    summary_cells,
+)
+from zoo.registry import MetricFamily, register_metrics
+from zoo.schema.metric import TOPICS, Metric, all_metrics, families, family_of, metric_of, summary_metrics
+
+__all__ = [
+    "REFERENCE_IMAGES", "TOPICS", "EvalContext", "Evaluation", "Metric", "MetricFamily", "after_training",
+    "all_metrics", "evaluate", "families", "family_of", "in_order", "measure", "measure_on_glyphs", "metric_of",
+    "register_metrics", "summary_cells", "summary_metrics", "train_classifier",
+]  # fmt: skip

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.distributions import ACTIVE
-from zoo.errors import Lacking
-from zoo.metric import Case, Metric, register_metrics
+from zoo.errors import NotApplicable
+from zoo.metrics import EvalContext, Metric, register_metrics
+from zoo.models.posteriors import ACTIVE_VARIANCE
 
 Array = NDArray[Any]
 Factors = dict[str, Array]
@@ -34,23 +34,24 @@ CUT = "Fitted to one half of the images, measured on the other."
         "Mutual information gap: of the two dimensions that tell most of a factor, the difference of what they tell, "
         "as a share of the factor's entropy; mean over factors.",
         "Chen, Li, Grosse & Duvenaud 2018, arXiv:1802.04942", digits=3, better="higher", tolerance=0.02,
+        topic="Disentanglement",
     ),
     Metric(
         "dci_disentanglement", "DCI disentanglement", "",
         "1 - entropy of the factors that a dimension matters for, weighted by how much it matters, in random "
         f"forests. {CUT}",
-        "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03,
+        "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
     Metric(
         "dci_completeness", "DCI completeness", "",
         f"1 - entropy of the dimensions that matter for a factor, mean over factors, in the same forests. {CUT}",
-        "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03,
+        "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
     Metric(
         "dci_informativeness", "DCI informativeness", "",
         "How well the same forests tell the factors: accuracy, or R^2 (at least 0) of continuous ones; mean over "
         f"factors. {CUT}",
-        "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03,
+        "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
     Metric(
         "sap", "SAP", "",
@@ -58,38 +59,39 @@ CUT = "Fitted to one half of the images, measured on the other."
         "of their scores (R^2 of a line; for classes, balanced accuracy of thresholds fitted to one half of the images "
         "and measured on the other), mean over factors.",
         "Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848", digits=3, better="higher", tolerance=0.02,
+        topic="Disentanglement",
     ),
     Metric(
         "factor_vae_score", "FactorVAE score", "",
         "How often the dimension that varies least among images that share one factor tells which factor it is, by "
         f"majority vote over {VOTES:,} groups of {PER_VOTE}. {CUT}",
-        "Kim & Mnih 2018, arXiv:1802.05983", digits=3, better="higher", tolerance=0.03,
+        "Kim & Mnih 2018, arXiv:1802.05983", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def disentanglement(context: EvalContext) -> dict[str, float]:
     """Needs the generating factors of the images: glyphs have them."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
-        raise Lacking("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
-    if not case.images.factors:
-        raise Lacking("the factors of the images are not known")
-    order = case.order(len(case.images))  # the images may be sorted by a factor
-    codes = case.codes.cpu().double()[order].numpy()
-    factors = {name: values[order].numpy() for name, values in case.images.factors.items()}
+        raise NotApplicable("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
+    if not context.images.factors:
+        raise NotApplicable("the factors of the images are not known")
+    order = context.order(len(context.images))  # the images may be sorted by a factor
+    codes = context.codes.cpu().double()[order].numpy()
+    factors = {name: values[order].numpy() for name, values in context.images.factors.items()}
     factors = {name: values for name, values in factors.items() if len(np.unique(values)) > 1}
     if len(codes) < LEAST or codes.shape[1] < 2 or len(factors) < 2:
-        raise Lacking(f"it needs {LEAST} images, two factors that vary and a code of two dimensions")
+        raise NotApplicable(f"it needs {LEAST} images, two factors that vary and a code of two dimensions")
     if not np.isfinite(codes).all() or not codes.var(axis=0).max():
-        raise Lacking("its codes are not finite, or all the same")
-    disentanglement, completeness, informativeness = dci(codes, factors, case.seed)
+        raise NotApplicable("its codes are not finite, or all the same")
+    disentanglement, completeness, informativeness = dci(codes, factors, context.seed)
     return {
         "mig": mutual_information_gap(codes, factors),
         "dci_disentanglement": disentanglement,
         "dci_completeness": completeness,
         "dci_informativeness": informativeness,
-        "sap": separated_attribute_predictability(codes, factors, case.seed),
-        "factor_vae_score": factor_vae_score(codes, factors, case.seed),
+        "sap": separated_attribute_predictability(codes, factors, context.seed),
+        "factor_vae_score": factor_vae_score(codes, factors, context.seed),
     }
 
 
@@ -153,7 +155,7 @@ def factor_vae_score(codes: Array, factors: Factors, seed: int = 0) -> float:
     """Accuracy of the majority vote; dimensions that hardly vary have no vote."""
     random = np.random.RandomState(seed)
     spread = codes.var(axis=0)
-    used = codes[:, spread > ACTIVE * spread.max()]
+    used = codes[:, spread > ACTIVE_VARIANCE * spread.max()]
     spread = used.var(axis=0)
     groups = [
         [np.flatnonzero(values == value) for value in np.unique(values)] for values in map(classes, factors.values())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.errors import Lacking
-from zoo.metric import Case, Metric, register_metrics
-from zoo.objective import Terms
+from zoo.errors import NotApplicable
+from zoo.metrics import EvalContext, Metric, register_metrics
+from zoo.models.autoencoder import Model
+from zoo.models.bounds import elbo_terms
+from zoo.objectives import Terms
 
 SOURCE = "Kingma & Welling 2014, arXiv:1312.6114, equation 3"
 
@@ -17,25 +18,28 @@ SOURCE = "Kingma & Welling 2014, arXiv:1312.6114, equation 3"
     Metric(
         "negative_elbo", "\N{MINUS SIGN}ELBO, nats", "nats per image",
         "Reconstruction + KL: an upper bound on -log p(x).", SOURCE, better="lower", relative=2e-3,
+        topic="Likelihood", summary=True,
     ),
     Metric(
         "reconstruction", "reconstruction", "nats per image",
         "-log p(x|z) for one z from q(z|x) per image.", SOURCE, better="lower", relative=3e-3,
+        topic="Likelihood", summary=True,
     ),
     Metric(
         "kl", "KL", "nats per image",
-        "KL(q(z|x) || p(z)), in closed form.", SOURCE,
+        "KL(q(z|x) || p(z)), in closed form.", SOURCE, topic="Likelihood", summary=True, noise_free=True,
     ),
+    after_training=True,
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
-    """One sample of z per image."""
+def elbo(context: EvalContext) -> dict[str, float]:
+    """Measure the bound with one sample of z per image."""
 
     def terms(model: Model, x: Tensor) -> Terms:
         posterior = model.encode(x)
         if not posterior.stochastic:
-            raise Lacking("a deterministic code has no KL divergence and no ELBO")
-        reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()
-        kl = posterior.kl().mean()
+            raise NotApplicable("a deterministic code has no KL divergence and no ELBO")
+        reconstructions, kls = elbo_terms(model, x, posterior)
+        reconstruction, kl = reconstructions.mean(), kls.mean()
         return {"negative_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
-    return case.mean(terms)
+    return context.mean(terms)

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from zoo.errors import Lacking, first_line
-from zoo.metric import Case, Metric, register_metrics
+from zoo.errors import NotApplicable, first_line
+from zoo.metrics import EvalContext, Metric, register_metrics
 
 
 @register_metrics(
@@ -16,17 +16,17 @@ from zoo.metric import Case, Metric, register_metrics
         "fid", "FID", "",
         "Fréchet Inception distance (2048 features) of as many samples as images; grey images in three channels.",
         "Heusel et al. 2017, arXiv:1706.08500; torchmetrics with torch-fidelity's network",
-        better="lower", relative=0.02,
+        better="lower", relative=0.02, topic="Samples",
     ),
     on_request=True,
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def fid(context: EvalContext) -> dict[str, float]:
     """Downloads 91 MB at first use."""
-    if len(case.images) < 2:
-        raise Lacking("it needs at least two images")
-    device = torch.device("cpu") if case.model.device.type == "mps" else case.model.device  # MPS has no float64
+    if len(context.images) < 2:
+        raise NotApplicable("it needs at least two images")
+    device = torch.device("cpu") if context.model.device.type == "mps" else context.model.device  # MPS has no float64
     network = inception().to(device)
-    for real, images in ((True, case.images.images), (False, case.samples_drawn)):
+    for real, images in ((True, context.images.images), (False, context.samples_drawn)):
         for part in images.split(100):
             network.update(part.expand(-1, 3, -1, -1).to(device), real=real)
     return {"fid": float(network.compute())}
@@ -36,13 +36,13 @@ def inception() -> Any:
     """torchmetrics' metric with its network.
 
     Raises:
-        Lacking: it is not installed, or the network cannot be downloaded.
+        NotApplicable: it is not installed, or the network cannot be downloaded.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
 
         return FrechetInceptionDistance()
     except ImportError as error:  # also raised by torchmetrics where torch-fidelity is missing
-        raise Lacking("it needs torchmetrics with its network: pip install 'autoencoder-zoo[fid]'") from error
+        raise NotApplicable("it needs torchmetrics with its network: pip install 'autoencoder-zoo[fid]'") from error
     except Exception as error:  # whatever a download can end in
-        raise Lacking(f"torch-fidelity's Inception network cannot be had ({first_line(error)})") from error
+        raise NotApplicable(f"torch-fidelity's Inception network cannot be had ({first_line(error)})") from error

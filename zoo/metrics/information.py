@@ -11,12 +11,11 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.codebook import Quantized
-from zoo.distributions import Posterior
-from zoo.errors import Lacking
-from zoo.metric import Case, Metric, register_metrics
-from zoo.objective import Terms
+from zoo.errors import NotApplicable
+from zoo.metrics import EvalContext, Metric, register_metrics
+from zoo.models.autoencoder import Model
+from zoo.models.posteriors import Posterior
+from zoo.objectives import Terms
 
 POINTS = 2000
 """Codes, each of another image, that the expectations are taken over."""
@@ -33,36 +32,36 @@ SOURCE = "Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on Advances in App
         "mutual_information", "mutual information", "nats per image",
         f"E[log q(z|x) - log q(z)] over one code of each of {POINTS:,} images; q(z) is the mixture of the posteriors "
         "of all N measured images, so that it is at most log N (9.21 for 10,000).",
-        SOURCE, tolerance=0.1,
+        SOURCE, tolerance=0.1, topic="Likelihood",
     ),
     Metric(
         "aggregate_kl", "aggregate KL", "nats",
         "KL(q(z) || p(z)) = E[log q(z) - log p(z)], with the same codes and the same mixture.",
-        SOURCE, better="lower", tolerance=0.3,
+        SOURCE, better="lower", tolerance=0.3, topic="Likelihood",
     ),
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def information(context: EvalContext) -> dict[str, float]:
     """Sampled, with the mixture in full."""
     posteriors: list[Posterior] = []
     drawn: list[Tensor] = []
 
     def terms(model: Model, x: Tensor) -> Terms:
         posterior = model.encode(x)
-        if not posterior.stochastic or isinstance(posterior, Quantized):
-            raise Lacking("its posterior is a point mass and has no density")
+        if not posterior.stochastic or model.prior.num_codes:
+            raise NotApplicable("its posterior is a point mass and has no density")
         posteriors.append(posterior)
         drawn.append(posterior.rsample())
         return {}
 
-    case.mean(terms)
-    chosen = case.order(len(case.images))[:POINTS].to(case.model.device)  # the images may be sorted
+    context.mean(terms)
+    chosen = context.order(len(context.images))[:POINTS].to(context.model.device)  # the images may be sorted
     z = torch.cat(drawn)[chosen]  # (P, D)
     inside = torch.cat([posterior.log_prob(codes) for posterior, codes in zip(posteriors, drawn, strict=True)])[chosen]
     mixture = torch.cat([_log_mixture(posteriors, part) for part in z.split(max(1, CHUNK // drawn[0].numel()))])
-    mixture -= math.log(len(case.images))
+    mixture -= math.log(len(context.images))
     return {
         "mutual_information": float((inside - mixture).mean()),
-        "aggregate_kl": float((mixture - case.model.prior.log_prob(z)).mean()),
+        "aggregate_kl": float((mixture - context.model.prior.log_prob(z)).mean()),
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.metric import Case, Metric, register_metrics
-from zoo.objective import Terms
+from zoo.metrics import EvalContext, Metric, register_metrics
+from zoo.models.autoencoder import Model
+from zoo.objectives import Terms
 
 LEAST = 1e-12
 """Squared error that a perfect image counts as: 120 dB."""
@@ -19,18 +19,21 @@ LEAST = 1e-12
         "Squared error of the reconstruction from the posterior's mean, mean over pixels, channels and images; "
         "intensities in [0, 1].",
         "Hinton & Salakhutdinov 2006, Science 313", digits=5, better="lower", relative=3e-3,
+        topic="Reconstruction", summary=True, noise_free=True,
     ),
     Metric(
         "psnr", "PSNR, dB", "dB",
         "10 log10(1 / MSE of an image), mean over images.",
         "Horé & Ziou 2010, Image Quality Metrics: PSNR vs. SSIM, ICPR", better="higher",
+        topic="Reconstruction", noise_free=True,
     ),
+    after_training=True,
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def pixels(context: EvalContext) -> dict[str, float]:
     """From the posterior's mean: no noise."""
 
     def terms(model: Model, x: Tensor) -> Terms:
         each = (x - model.decode(model.encode(x).mean).mean).square().flatten(1).mean(dim=1)  # (B,)
         return {"mse": each.mean(), "psnr": -10 * each.clamp(min=LEAST).log10().mean()}
 
-    return case.mean(terms)
+    return context.mean(terms)

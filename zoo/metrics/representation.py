@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from zoo.errors import Lacking
-from zoo.metric import REFERENCE, Case, Metric, register_metrics
-from zoo.passes import codes
+from zoo.errors import NotApplicable
+from zoo.inference.loops import codes
+from zoo.metrics import REFERENCE_IMAGES, EvalContext, Metric, register_metrics
 
 NEIGHBOURS = 5
-FITTED = f"fitted to the posterior means of {REFERENCE:,} training images"
+FITTED = f"fitted to the posterior means of {REFERENCE_IMAGES:,} training images"
 
 
 @register_metrics(
@@ -18,15 +18,16 @@ FITTED = f"fitted to the posterior means of {REFERENCE:,} training images"
     Metric(
         "knn_accuracy", "k-NN", "share",
         f"Share of images whose class is that of most of the {NEIGHBOURS} nearest codes; {FITTED}.",
-        "Cover & Hart 1967; scikit-learn", digits=4, better="higher", tolerance=0.003,
+        "Cover & Hart 1967; scikit-learn", digits=4, better="higher", tolerance=0.003, topic="Codes",
     ),
     Metric(
         "probe_accuracy", "linear probe", "share",
         f"Share of images that a logistic regression on standardised codes classifies rightly; {FITTED}.",
         "Alain & Bengio 2016, arXiv:1610.01644; scikit-learn", digits=4, better="higher", tolerance=0.003,
+        topic="Codes",
     ),
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def representation(context: EvalContext) -> dict[str, float]:
     """Needs labels, and the training images."""
     try:
         from sklearn.linear_model import LogisticRegression
@@ -34,18 +35,18 @@ def measure(case: Case) -> dict[str, float]:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
-        raise Lacking("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
-    if case.model.classes:
-        raise Lacking("its codes are given the class, and need not tell it")
-    if case.images.labels is None:
-        raise Lacking("the images have no classes")
-    training = case.training
+        raise NotApplicable("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
+    if context.model.classes:
+        raise NotApplicable("its codes are given the class, and need not tell it")
+    if context.images.labels is None:
+        raise NotApplicable("the images have no classes")
+    training = context.training
     if training.labels is None or len(training) < NEIGHBOURS or len(training.labels.unique()) < 2:
-        raise Lacking(f"it needs {NEIGHBOURS} training images of two classes")
-    if not case.codes.isfinite().all():
-        raise Lacking("its codes are not finite")
-    fit = codes(case.model, training, case.data).cpu().numpy(), training.labels.numpy()
-    test = case.codes.cpu().numpy(), case.images.labels.numpy()
+        raise NotApplicable(f"it needs {NEIGHBOURS} training images of two classes")
+    if not context.codes.isfinite().all():
+        raise NotApplicable("its codes are not finite")
+    fit = codes(context.model, training, context.data).cpu().numpy(), training.labels.numpy()
+    test = context.codes.cpu().numpy(), context.images.labels.numpy()
 
     def accuracy(classifier: Any) -> float:
         with warnings.catch_warnings():

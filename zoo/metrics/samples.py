@@ -7,9 +7,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from zoo.errors import Lacking
-from zoo.features import classifier_of, features_of
-from zoo.metric import Case, Metric, register_metrics
+from zoo.errors import NotApplicable
+from zoo.metrics import EvalContext, Metric, register_metrics
+from zoo.metrics._classifier import classifier_of, features_of
 
 LEAST = 50
 
@@ -17,7 +17,8 @@ K = 3
 """The neighbour whose distance is the radius around a feature."""
 
 WHERE = (
-    "in the 64 features of the zoo's own classifier of the dataset (`zoo/features.py`), on as many samples as images"
+    "in the 64 features of the zoo's own classifier of the dataset (`zoo/metrics/_classifier.py`), on as many samples "
+    "as images"
 )
 
 
@@ -28,30 +29,31 @@ WHERE = (
         f"|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) between Gaussians fitted to samples and images {WHERE}. "
         "Not FID, and not to be compared with one.",
         "Dowson & Landau 1982; after Heusel et al. 2017, arXiv:1706.08500", better="lower", relative=0.03,
+        topic="Samples",
     ),
     Metric(
         "precision", "precision", "share",
         f"Share of samples within the distance of an image's {K}rd nearest image from it, {WHERE}.",
-        "Kynkäänniemi et al. 2019, arXiv:1904.06991", digits=3, better="higher", tolerance=0.02,
+        "Kynkäänniemi et al. 2019, arXiv:1904.06991", digits=3, better="higher", tolerance=0.02, topic="Samples",
     ),
     Metric(
         "recall", "recall", "share",
         f"Share of images within the distance of a sample's {K}rd nearest sample from it, {WHERE}.",
-        "Kynkäänniemi et al. 2019, arXiv:1904.06991", digits=3, better="higher", tolerance=0.02,
+        "Kynkäänniemi et al. 2019, arXiv:1904.06991", digits=3, better="higher", tolerance=0.02, topic="Samples",
     ),
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def samples(context: EvalContext) -> dict[str, float]:
     """Samples are the means of p(x|z), as the images are grey levels; both are binary where the images are."""
-    if len(case.images) < LEAST:
-        raise Lacking(f"it needs at least {LEAST} images")
-    device = case.model.device
-    classifier = deepcopy(classifier_of(case.data)).to(device)
-    real = features_of(classifier, case.images.images, device)
-    drawn = features_of(classifier, case.samples_drawn, device)
+    if len(context.images) < LEAST:
+        raise NotApplicable(f"it needs at least {LEAST} images")
+    device = context.model.device
+    classifier = deepcopy(classifier_of(context.data)).to(device)
+    real = features_of(classifier, context.images.images, device)
+    drawn = features_of(classifier, context.samples_drawn, device)
     return {
         "frechet_distance": frechet_distance(*gaussian(real), *gaussian(drawn)),
-        "precision": covered(drawn, real),
-        "recall": covered(real, drawn),
+        "precision": share_covered(drawn, real),
+        "recall": share_covered(real, drawn),
     }
 
 
@@ -76,7 +78,7 @@ def _root(matrix: Tensor) -> Tensor:
     return root
 
 
-def covered(points: Tensor, manifold: Tensor, k: int = K) -> float:
+def share_covered(points: Tensor, manifold: Tensor, k: int = K) -> float:
     """Share of points (N, F) inside a ball around one of the others (M, F) up to its k-th neighbour among those."""
     radii = torch.cat(
         [torch.cdist(part, manifold).kthvalue(k + 1).values for part in manifold.split(1000)]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import torch
 
-from zoo.data import as_float
-from zoo.metric import Case, Metric, register_metrics
-from zoo.passes import fitting, measuring
+from zoo.datasets import as_float
+from zoo.inference.loops import eval_batch_size, eval_mode
+from zoo.metrics import EvalContext, Metric, register_metrics
 
 SECONDS = 0.3
 """Each is repeated for so long."""
@@ -23,32 +23,32 @@ def _metrics(what: str) -> tuple[Metric, Metric]:
         Metric(
             f"{what}_throughput", f"{what}, images/s", "images per second",
             f"Images to {what} per second in batches of 1,000 (fewer of large images), median.",
-            SOURCE, digits=0, better="higher", repeatable=False,
+            SOURCE, digits=0, topic="Speed", better="higher", repeatable=False,
         ),
         Metric(
             f"{what}_latency", f"{what}, ms", "milliseconds",
             f"Time to {what} one image by itself, median.",
-            SOURCE, better="lower", repeatable=False,
+            SOURCE, topic="Speed", better="lower", repeatable=False,
         ),
     )  # fmt: skip
 
 
 @register_metrics("speed", *_metrics("encode"), *_metrics("decode"))
-def measure(case: Case) -> dict[str, float]:
+def speed(context: EvalContext) -> dict[str, float]:
     """In eval mode, without gradients, images and codes already on the device."""
     found: dict[str, float] = {}
-    with measuring(case.model):
-        many, one = (seconds_to_code(case, size) for size in (fitting(case.images), 1))
+    with eval_mode(context.model):
+        many, one = (seconds_to_code(context, size) for size in (eval_batch_size(context.model.image_shape), 1))
     for what in ("encode", "decode"):
         found[f"{what}_throughput"] = 1 / many[what]
         found[f"{what}_latency"] = 1000 * one[what]
     return found
 
 
-def seconds_to_code(case: Case, size: int) -> dict[str, float]:
+def seconds_to_code(context: EvalContext, size: int) -> dict[str, float]:
     """Seconds per image to encode and to decode so many at once."""
-    batch = case.images.first(size).to(case.model.device)
-    model, x = case.model.given(batch.labels), as_float(batch.images, case.data)
+    batch = context.images.first(size).to(context.model.device)
+    model, x = context.model.given(batch.labels), as_float(batch.images, context.data)
     z = model.encode(x).mean
     return {
         "encode": typical_seconds(lambda: model.encode(x).mean, x.device) / len(x),

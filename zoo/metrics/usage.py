@@ -5,38 +5,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.distributions import ACTIVE, Counted
-from zoo.errors import Lacking
-from zoo.metric import Case, Metric, register_metrics
-from zoo.objective import Terms
+from zoo.errors import NotApplicable
+from zoo.metrics import EvalContext, Metric, register_metrics
+from zoo.models.autoencoder import Model
+from zoo.models.posteriors import ACTIVE_VARIANCE, HasCodeUsage
+from zoo.objectives import Terms
 
 
 @register_metrics(
     "usage",
     Metric(
         "active_units", "active units", "dimensions",
-        f"Dimensions of a Gaussian code whose mean varies over the images by more than {ACTIVE} (variance).",
+        f"Dimensions of a Gaussian code whose mean varies over the images by more than {ACTIVE_VARIANCE} (variance).",
         "Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, section 5.1", digits=0, tolerance=1, relative=0.0,
+        topic="Likelihood", summary=True, noise_free=True,
     ),
     Metric(
         "perplexity", "perplexity", "vectors",
         "exp(entropy) of how often each vector of a codebook is used: how many are in use, in effect.",
         "van den Oord, Vinyals & Kavukcuoglu 2017, arXiv:1711.00937", digits=0,
+        topic="Reconstruction", summary=True, noise_free=True,
     ),
+    after_training=True,
 )  # fmt: skip
-def measure(case: Case) -> dict[str, float]:
+def usage(context: EvalContext) -> dict[str, float]:
     """Active units of a Gaussian code, the perplexity of a codebook."""
-    kept: list[Counted] = []
+    kept: list[HasCodeUsage] = []
     codes: list[Tensor] = []
 
     def terms(model: Model, x: Tensor) -> Terms:
         posterior = model.encode(x)
-        if not isinstance(posterior, Counted):
-            raise Lacking("its code has no measure of how much of it is used")
+        if not isinstance(posterior, HasCodeUsage):
+            raise NotApplicable("its code has no measure of how much of it is used")
         kept[:] = [posterior]
         codes.append(posterior.code)
         return {}
 
-    case.mean(terms)
+    context.mean(terms)
     return kept[0].usage(torch.cat(codes))

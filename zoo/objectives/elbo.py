@@ -11,8 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.objective import Objective, Terms
+from zoo.models.autoencoder import Model
+from zoo.models.bounds import elbo_terms
+from zoo.objectives import Objective, Terms
 from zoo.registry import register_objective
 from zoo.schema.base import NonNegative, ObjectiveConfig, Positive, Section
 
@@ -23,7 +24,7 @@ class Constant(Section):
     name: Literal["constant"] = "constant"
 
     def factor(self, epoch: Tensor) -> Tensor:
-        """1."""
+        """Return 1."""
         return torch.ones_like(epoch)
 
 
@@ -34,7 +35,7 @@ class Linear(Section):
     epochs: Positive = Field(description="How long the rise takes.")
 
     def factor(self, epoch: Tensor) -> Tensor:
-        """min(1, epoch / epochs)."""
+        """Return min(1, epoch / epochs)."""
         return torch.clamp(epoch / self.epochs, max=1.0)
 
 
@@ -48,13 +49,14 @@ class Cyclical(Section):
     )
 
     def factor(self, epoch: Tensor) -> Tensor:
-        """min(1, position in the period / rise)."""
+        """Return min(1, position in the period / rise)."""
         return torch.clamp((epoch / self.period).frac() / self.rise, max=1.0)
 
 
 class ELBOConfig(ObjectiveConfig):
-    """The weight of the KL term and how it changes."""
+    """Negative evidence lower bound, beta on the KL term, constant or annealed."""
 
+    name: Literal["elbo"] = "elbo"
     beta: NonNegative = Field(1.0, description="1 is the evidence lower bound; more asks for a simpler code.")
     annealing: Annotated[Constant | Linear | Cyclical, Field(discriminator="name")] = Field(
         Constant(), description="What beta is multiplied by as training goes on."
@@ -62,23 +64,20 @@ class ELBOConfig(ObjectiveConfig):
 
 
 @register_objective(
-    "elbo",
     config=ELBOConfig,
-    summary="negative evidence lower bound, beta on the KL term, constant or annealed",
     paper="Kingma & Welling 2014, arXiv:1312.6114; Higgins et al. 2017, beta-VAE, ICLR",
 )
 class ELBO(Objective):
-    """reconstruction + beta * kl, in nats per image."""
+    """The loss is reconstruction + beta * kl, in nats per image."""
 
     def __init__(self, config: ELBOConfig) -> None:
         super().__init__()
         self.beta, self.annealing = config.beta, config.annealing
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
-        """``loss``, ``reconstruction`` (-log p(x|z)) and the unweighted ``kl``."""
-        posterior = model.encode(x)
-        reconstruction = -model.decode(posterior.rsample()).log_prob(x).mean()
-        kl = posterior.kl().mean()
+        """Return ``loss``, ``reconstruction`` (-log p(x|z)) and the unweighted ``kl``."""
+        reconstructions, kls = elbo_terms(model, x)
+        reconstruction, kl = reconstructions.mean(), kls.mean()
         return {
             "loss": reconstruction + self.beta * self.annealing.factor(epoch) * kl,
             "reconstruction": reconstruction,

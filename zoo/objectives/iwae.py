@@ -7,56 +7,42 @@ lower bound with a sampled KL term. The bound rises with K towards log p(x).
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.distributions import Posterior
-from zoo.objective import Objective, Terms
+from zoo.models.autoencoder import Model
+from zoo.models.bounds import importance_terms
+from zoo.objectives import Objective, Terms
 from zoo.registry import register_objective
 from zoo.schema.base import ObjectiveConfig
 
 
 class IWAEConfig(ObjectiveConfig):
-    """How many samples."""
+    """The importance-weighted bound with k samples of z for each image."""
 
+    name: Literal["iwae"] = "iwae"
     k: Annotated[int, Field(ge=1, le=10_000)] = Field(50, description="Samples of z for each image.")
 
 
 @register_objective(
-    "iwae",
     config=IWAEConfig,
-    summary="the importance-weighted bound with k samples of z for each image",
     paper="Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, arXiv:1509.00519, equation 8",
 )
 class IWAE(Objective):
-    """-log 1/K sum_k w_k, w_k = p(x|z_k) p(z_k) / q(z_k|x), in nats per image."""
+    """The loss is -log 1/K sum_k w_k with w_k = p(x|z_k) p(z_k) / q(z_k|x), in nats per image."""
 
     def __init__(self, config: IWAEConfig) -> None:
         super().__init__()
         self.k = config.k
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
-        """``loss``, and as means over the samples ``reconstruction`` (-log p(x|z)) and ``kl`` (log q(z|x) - log p(z)).
+        """Return ``loss``, and as means over samples ``reconstruction``, -log p(x|z), and ``kl``, log q(z|x) / p(z).
 
         For K > 1 the loss is less than the sum of the two.
         """
         reconstruction, kl = importance_terms(model, x, model.encode(x), self.k)
         loss = -(torch.logsumexp(-reconstruction - kl, dim=0) - math.log(self.k)).mean()
         return {"loss": loss, "reconstruction": reconstruction.mean(), "kl": kl.mean()}
-
-
-def importance_terms(
-    model: Model, x: Tensor, posterior: Posterior, k: int, epsilon: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """-log p(x|z) and log q(z|x) - log p(z) for k samples of z of each of B images: twice (k, B) nats.
-
-    The samples are drawn with torch's default generator, or made of standard normal numbers ``epsilon`` (k, B, D).
-    """
-    z = posterior.rsample(k, epsilon=epsilon)  # (k, B, D)
-    repeated = x.expand(k, *x.shape).flatten(0, 1)  # (k*B, C, H, W)
-    reconstruction = -model.decode(z.flatten(0, 1)).log_prob(repeated).unflatten(0, (k, len(x)))
-    return reconstruction, posterior.log_prob(z) - model.prior.log_prob(z)

@@ -5,44 +5,47 @@ The codebook's own term of that equation is left out: the codebook follows by mo
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from torch import Tensor
 
-from zoo.autoencoder import Model
-from zoo.codebook import Quantized
 from zoo.errors import ZooError
-from zoo.objective import DistanceConfig, Objective, Terms
+from zoo.models.autoencoder import Model
+from zoo.models.codebook import HasCommitment
+from zoo.objectives import DistanceConfig, Objective, Terms
 from zoo.registry import register_objective
 from zoo.schema.base import NonNegative
 
 
 class VQConfig(DistanceConfig):
-    """How far a reconstruction is from its image, and how much the encoder has to keep to the codebook."""
+    """Reconstruction and commitment to a codebook."""
 
-    beta: NonNegative = Field(0.25, description="Weight of the commitment, the features' distance from the codebook.")
+    name: Literal["vq"] = "vq"
+    beta: NonNegative = Field(
+        0.25, description="The weight of the commitment, the features' distance from the codebook."
+    )
 
 
 @register_objective(
-    "vq",
     config=VQConfig,
-    summary="reconstruction and commitment to a codebook",
     paper="van den Oord et al. 2017, Neural Discrete Representation Learning, arXiv:1711.00937",
 )
 class VectorQuantization(Objective):
-    """reconstruction + beta * commitment, per image."""
+    """The loss is reconstruction + beta * commitment, per image."""
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__()
         self.config, self.unit = config, config.unit
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
-        """``loss``, ``reconstruction`` and the unweighted ``commitment``.
+        """Return ``loss``, ``reconstruction`` and the unweighted ``commitment``.
 
         Raises:
             ZooError: the model has no codebook.
         """
         posterior = model.encode(x)
-        if not isinstance(posterior, Quantized):
+        if not isinstance(posterior, HasCommitment):
             raise ZooError("the objective 'vq' needs a variant with a codebook, such as 'vq_vae'")
         reconstruction = self.config.between(x, model.decode(posterior.mean))
         commitment = posterior.commitment().mean()

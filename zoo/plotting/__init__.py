@@ -1,17 +1,17 @@
-"""Drawing: functions of images, codes and numbers that return matplotlib figures, and ``python -m zoo.figures``.
+"""Drawing: functions of images, codes and numbers that return matplotlib figures; they know no model.
 
-Images are float (N, C, H, W) in [0, 1]. What to draw of a model, and how it is computed, is in :mod:`zoo.gallery`.
+Images are float (N, C, H, W) in [0, 1]. What to draw of a model, and how it is computed, is in :mod:`zoo.figures`.
 """
 
 from zoo.plotting.canvas import side_by_side, to_png
-from zoo.plotting.comparison import Row, comparison
+from zoo.plotting.comparison import ComparisonRow, comparison
 from zoo.plotting.curves import loss_curves
 from zoo.plotting.grids import labelled_rows, pairs, reconstruction_grid, sample_grid, titled
 from zoo.plotting.latent_space import codebook_use, manifold_map, scatter
 from zoo.plotting.progress import progress_gif, progress_strip
 
 __all__ = [
-    "Row",
+    "ComparisonRow",
     "codebook_use",
     "comparison",
     "labelled_rows",

@@ -16,7 +16,7 @@ ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One model in a comparison."""
 
     label: str
@@ -24,7 +24,7 @@ class Row:
     samples: Tensor
 
 
-def comparison(originals: Tensor | None, rows: Sequence[Row], note: str = "") -> Figure:
+def comparison(originals: Tensor | None, rows: Sequence[ComparisonRow], note: str = "") -> Figure:
     """The test images, and below them each model's reconstructions, with its prior samples beside.
 
     Args:

@@ -1,7 +1,8 @@
-"""What a registered name brings into a recipe: its settings, strict pydantic models with bounded fields.
+"""The base classes of settings, strict pydantic models with bounded fields, and the types of their fields.
 
-A dataset, a variant or an objective extends :class:`DatasetConfig`, :class:`VariantConfig` or :class:`ObjectiveConfig`
-with settings of its own. The sections that every recipe has alike are in :mod:`zoo.schema.sections`.
+Everything that is registered under a name brings settings into a recipe: it extends :class:`DatasetConfig`,
+:class:`VariantConfig`, :class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`OptimizerConfig` or
+:class:`ScheduleConfig`. The sections that every recipe has alike are in :mod:`zoo.schema.sections`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from zoo.registry import SCHEDULES
+
+Split = Literal["train", "test"]
+
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
 
 
-def spell(shape: ImageShape) -> str:
-    """(1, 28, 28) → ``1x28x28``."""
+def format_shape(shape: ImageShape) -> str:
+    """Write an image shape for people: (1, 28, 28) → ``1x28x28``."""
     return "x".join(map(str, shape))
 
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
-"""What an entry, and each loss term, is called."""
+"""The pattern of names of entries and of loss terms."""
+
+SHA256 = r"^[0-9a-f]{64}$"
+"""The pattern of a sha256 in hexadecimal."""
 
 Size = Annotated[int, Field(gt=0, le=2**20)]
 """A number of units, channels or dimensions."""
@@ -28,6 +36,7 @@ Size = Annotated[int, Field(gt=0, le=2**20)]
 Count = Annotated[int, Field(gt=0, le=2**31)]
 """A number of images."""
 
+Epochs = Annotated[int, Field(gt=0, le=2**20)]
 Sizes = Annotated[tuple[Size, ...], Field(max_length=64)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -59,6 +68,8 @@ class DatasetConfig(Section):
     SIZES: ClassVar[tuple[int, int] | None] = None
     CLASSES: ClassVar[tuple[str, ...]] = ()
     """Names of the labels 0, 1, …, where the numbers do not say it."""
+    PRIVATE: ClassVar[bool] = False
+    """Whether the images are the user's own: no public name stands for them, and their folder tells about its owner."""
 
     @property
     def image_shape(self) -> ImageShape:
@@ -67,12 +78,12 @@ class DatasetConfig(Section):
 
     @property
     def released(self) -> tuple[int, int] | None:
-        """Training and test images there are, where that is known without the data: ``SIZES``."""
+        """The numbers of training and test images, where they are known without the data."""
         return self.sizes if self.only_classes is None else None
 
     @property
     def sizes(self) -> tuple[int, int] | None:
-        """Of all classes together: ``SIZES``, or as the settings say."""
+        """The numbers of training and test images of all classes: ``SIZES``, or as the settings say."""
         return self.SIZES
 
 
@@ -81,6 +92,11 @@ class BernoulliConfig(Section):
 
     family: Literal["bernoulli"] = "bernoulli"
 
+    @property
+    def label(self) -> str:
+        """The words that tell its values from those of other likelihoods; none for the usual one."""
+        return ""
+
 
 class GaussianConfig(Section):
     """Independent Gaussian pixels of one fixed variance around a mean in [0, 1] (a sigmoid of the decoder's output)."""
@@ -88,8 +104,14 @@ class GaussianConfig(Section):
     family: Literal["gaussian"] = "gaussian"
     variance: Positive = Field(
         1.0,
-        description="Of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a constant.",
+        description="The variance of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a "
+        "constant.",
     )
+
+    @property
+    def label(self) -> str:
+        """The words that tell its values from those of other likelihoods."""
+        return f"{self.family} {self.variance:g}"
 
 
 LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminator="family")]
@@ -103,23 +125,44 @@ class VariantConfig(Section):
         BernoulliConfig(), description="p(x|z), the distribution of an image given its code."
     )
 
+    @property
+    def num_classes(self) -> int:
+        """The number of labels that a conditional model is given; 0 for every other."""
+        return int(getattr(self, "classes", 0))
 
-Activation = Literal["relu", "leaky_relu", "tanh"]
-"""Between layers; `leaky_relu` has a slope of 0.2 below zero."""
 
+class NetworkConfig(Section):
+    """The layers between images and codes. Each network adds its sizes."""
 
-class FullyConnectedConfig(VariantConfig):
-    """Sizes of a variant made of fully connected layers."""
-
-    hidden: Sizes = Field((400,), description="Units of the encoder's hidden layers.")
-    decoder_hidden: Sizes | None = Field(
-        None, description="Units of the decoder's hidden layers; `null`: the encoder's in reverse."
-    )
-    activation: Activation = Field("relu", description="After each hidden layer; `leaky_relu` has slope 0.2.")
-    latent_dim: Size = Field(20, description="Dimensions of the code.")
+    name: str = Field(description="The registered network.")
 
 
 class ObjectiveConfig(Section):
     """What is minimised. Each objective adds its own settings."""
 
     name: str = Field(description="The registered objective.")
+
+
+class ScheduleConfig(Section):
+    """How the learning rate changes from epoch to epoch. Each schedule adds its own settings."""
+
+    name: str = Field(description="The registered schedule.")
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """Return what the learning rate is multiplied by in 0-based ``epoch`` of ``epochs``."""
+        raise NotImplementedError
+
+
+class OptimizerConfig(Section):
+    """How parameters are updated. Each optimizer adds its own settings."""
+
+    name: str = Field(description="The registered optimizer.")
+    learning_rate: Positive = Field(1e-3, description="The learning rate in the first epoch.")
+    weight_decay: NonNegative = Field(
+        0.0,
+        description="The factor of the squared norm of the weights (L2), or of the decoupled decay in AdamW.",
+    )
+    schedule: Annotated[ScheduleConfig, SCHEDULES] = Field(
+        default_factory=lambda: SCHEDULES.get("constant").config(),
+        description="How the learning rate changes from epoch to epoch.",
+    )

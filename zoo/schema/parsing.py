@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from zoo.errors import MOST_LINES, ZooError, suggest
+from zoo.errors import MAX_LINES, ZooError, suggest
 
 
 def parse_json(text: str, where: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
     """One line per mistake of a validation."""
-    for mistake in error.errors(include_url=False)[:MOST_LINES]:
+    for mistake in error.errors(include_url=False)[:MAX_LINES]:
         place, candidates = _follow(schema, mistake["loc"])
         if mistake["type"] == "extra_forbidden":
             _, parents = _follow(schema, mistake["loc"][:-1])

@@ -1,44 +1,37 @@
 """One recipe: everything that determines a trained model, as JSON.
 
-A recipe is checked against the settings of the dataset, the variant and the objective that it names. Mistakes come back
-as one :class:`~zoo.errors.ZooError` that lists every wrong field with its place and the close match.
+A recipe is checked against the settings of everything that it names: the dataset, the variant, the objective, the
+optimizer. Mistakes come back as one :class:`~zoo.errors.ZooError` that lists every wrong field with its place and the
+close match.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from zoo.errors import ZooError
-from zoo.registry import DATASETS, OBJECTIVES, VARIANTS, Registry
-from zoo.schema.base import NAME, DatasetConfig, ObjectiveConfig, Section, VariantConfig
+from zoo.registry import DATASETS, OBJECTIVES, OPTIMIZERS, VARIANTS
+from zoo.schema.axes import narrowed, with_every_choice
+from zoo.schema.base import NAME, DatasetConfig, ObjectiveConfig, OptimizerConfig, Section, VariantConfig
 from zoo.schema.digest import digest
 from zoo.schema.parsing import override, parse_json, validate
-from zoo.schema.sections import Claim, Execution, HubPin, Optimizer, Source, Training
-
-DataT = TypeVar("DataT", bound=DatasetConfig)
-ModelT = TypeVar("ModelT", bound=VariantConfig)
-ObjectiveT = TypeVar("ObjectiveT", bound=ObjectiveConfig)
-
-AXES: dict[str, Registry[Any]] = {"data": DATASETS, "model": VARIANTS, "objective": OBJECTIVES}
-"""The sections whose settings depend on a registered name."""
+from zoo.schema.sections import Claim, Execution, HubPin, Source, Training
 
 
-class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
-    """A recipe whose data, model and objective sections have these settings."""
+class Recipe(Section):
+    """Everything that determines a trained model, and where it comes from."""
 
     schema_uri: str = Field("", alias="$schema", description="Where editors find the JSON Schema.")
     name: str = Field(pattern=NAME, description="The entry: what `zoo.load` takes.")
     summary: str = Field("", description="One line for listings and the card.")
-    data: DataT
-    model: ModelT
-    objective: ObjectiveT
-    optimizer: Optimizer
+    data: Annotated[DatasetConfig, DATASETS]
+    model: Annotated[VariantConfig, VARIANTS]
+    objective: Annotated[ObjectiveConfig, OBJECTIVES]
+    optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
     training: Training
     execution: Execution = Execution()
     source: Source = Source()
@@ -46,15 +39,12 @@ class RecipeOf(Section, Generic[DataT, ModelT, ObjectiveT]):
     hub: HubPin | None = Field(None, description="Where the weights are, if the package has no room for them.")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, every default written out."""
+        """Return the fields as JSON holds them, every default written out."""
         return self.model_dump(mode="json", by_alias=True, exclude={"schema_uri", "hub"})
 
     def digest(self) -> str:
-        """sha256 over the sections that determine the weights; words and claims may change without changing it."""
+        """Return a sha256 over the sections that determine the weights; words and claims are no part of it."""
         return digest(self.to_dict())
-
-
-Recipe = RecipeOf[DatasetConfig, VariantConfig, ObjectiveConfig]
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -83,8 +73,7 @@ def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
     """
     if "weights_sha256" in fields:
         raise ZooError(f"{where}: this is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
-    configs = [registry.config_of(section, fields, where) for section, registry in AXES.items()]
-    recipe: Recipe = validate(_recipe_of(configs), fields, where)
+    recipe: Recipe = validate(narrowed(Recipe, fields, where), fields, where)
     return recipe
 
 
@@ -94,22 +83,16 @@ def parse_data(fields: dict[str, Any], where: str) -> DatasetConfig:
     Raises:
         ZooError: as :func:`parse_recipe`.
     """
-    data: DatasetConfig = validate(DATASETS.config_of("data", {"data": fields}, where), fields, where)
+    config: Any = narrowed(_OnlyData, {"data": fields}, where).model_fields["data"].annotation
+    data: DatasetConfig = validate(config, fields, where)
     return data
 
 
-def _recipe_of(configs: list[Any]) -> Any:
-    """The recipe's model with these settings for data, model and objective."""
-    return RecipeOf.__class_getitem__(tuple(configs))
+class _OnlyData(Section):
+    data: Annotated[DatasetConfig, DATASETS]
 
 
 def recipe_schema() -> dict[str, Any]:
-    """The JSON Schema of every recipe that the registered datasets, variants and objectives allow."""
-    unions = [
-        Annotated[
-            reduce(or_, (registry.get(name).config for name in registry.names())), Field(discriminator=registry.tag)
-        ]
-        for registry in AXES.values()
-    ]
-    schema = _recipe_of(unions).model_json_schema(by_alias=True)
+    """Return the JSON Schema of every recipe that the registered names allow."""
+    schema = with_every_choice(Recipe).model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Autoencoder zoo recipe"}

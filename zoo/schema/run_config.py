@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+import json
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
-from zoo.schema.base import NAME, Size
+from zoo.schema.axes import narrowed
+from zoo.schema.base import NAME, Section, Size, Split, VariantConfig
 from zoo.schema.digest import digest
 from zoo.schema.parsing import validate
-
-if TYPE_CHECKING:
-    from zoo.schema.base import VariantConfig
-    from zoo.schema.recipe import Recipe
+from zoo.schema.recipe import Recipe, parse_recipe
 
 T = TypeVar("T")
-OfSplits = Annotated[dict[Literal["train", "test"], T], Field(min_length=2)]
-"""Something for both splits."""
+OfSplits = Annotated[dict[Split, T], Field(min_length=2)]
+"""A value for each of the two splits."""
 
 Figures = dict[str, float]
-"""Metric → value, in the units of :mod:`zoo.metrics`."""
+"""The values of metrics by name, in the units of :mod:`zoo.metrics`."""
 
 
 class Strict(BaseModel):
@@ -37,8 +37,8 @@ class DatasetRecord(Strict):
     sha256: str
 
 
-class Evaluation(Strict):
-    """Where and with what metrics of a card were measured after training."""
+class EvaluationRecord(Strict):
+    """The hardware and versions that metrics of a card were measured with after training."""
 
     hardware: str
     versions: dict[str, str]
@@ -83,7 +83,7 @@ class RunConfig(Strict):
     """Of the epochs, with the test images measured after each."""
     hardware: str
     versions: dict[str, str]
-    evaluation: dict[str, Evaluation] = {}
+    evaluation: dict[str, EvaluationRecord] = {}
     """Family of metrics → where it was measured; of one that is not here, where the model was trained."""
     repetitions: Annotated[list[Repetition], FailFast()] = []
     glyphs: Figures = {}
@@ -101,9 +101,7 @@ class RunConfig(Strict):
         Raises:
             ZooError: it is no recipe, or names a variant, objective or dataset that is not registered.
         """
-        from zoo.schema.recipe import parse_recipe  # here, because loading a model needs only its own section
-
-        return parse_recipe(self.recipe, f"the recipe of {self.name}")
+        return _checked(json.dumps(self.recipe), f"the recipe of {self.name}")
 
     def model_section(self) -> VariantConfig:
         """The recipe's model section, checked: all of the recipe that the weights need.
@@ -113,9 +111,20 @@ class RunConfig(Strict):
                 from.
         """
         where = f"the recipe of {self.name}"
-        model: VariantConfig = validate(VARIANTS.config_of("model", self.recipe, where), self.recipe["model"], where)
+        config: Any = narrowed(_OnlyModel, self.recipe, where).model_fields["model"].annotation
+        model: VariantConfig = validate(config, self.recipe["model"], where)
         if digest(self.recipe) != self.recipe_sha256:
             raise ZooError(
                 f"the recipe of {self.name} is not the one that its weights were trained from: its sha256 differs"
             )
         return model
+
+
+class _OnlyModel(Section):
+    model: Annotated[VariantConfig, VARIANTS]
+
+
+@lru_cache(maxsize=256)
+def _checked(recipe: str, where: str) -> Recipe:
+    """Check a recipe once, however often its record is asked for it."""
+    return parse_recipe(json.loads(recipe), where)

@@ -1,130 +1,19 @@
-"""The sections that every recipe has alike: optimizer and its schedule, training, source, claims."""
+"""The sections that every recipe has alike: training, execution, source, claims, the place on the Hub."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from zoo.errors import UnknownNameError, ZooError
-from zoo.schema.base import NonNegative, Positive, Probability, Section, Size
+from zoo.schema.base import SHA256, NonNegative, Positive, Section, Size, Split
 from zoo.schema.hub_address import Address
-
-
-class ConstantSchedule(Section):
-    """The learning rate stays as it is."""
-
-    name: Literal["constant"] = "constant"
-
-    def factor(self, epoch: int, epochs: int) -> float:
-        """What the learning rate is multiplied by in 0-based ``epoch`` of ``epochs``."""
-        return 1.0
-
-
-class StepSchedule(Section):
-    """The learning rate is multiplied by `gamma` after every `every` epochs."""
-
-    name: Literal["step"] = "step"
-    every: Size = Field(description="Epochs.")
-    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
-
-    def factor(self, epoch: int, epochs: int) -> float:
-        """gamma^floor(epoch / every)."""
-        return self.gamma ** (epoch // self.every)
-
-
-class CosineSchedule(Section):
-    """Half a cosine from the full learning rate to `floor` times it (Loshchilov & Hutter 2017, without restarts)."""
-
-    name: Literal["cosine"] = "cosine"
-    floor: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="What the factor falls towards.")
-
-    def factor(self, epoch: int, epochs: int) -> float:
-        """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2."""
-        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-
-class ExponentialSchedule(Section):
-    """The learning rate is multiplied by `gamma` after every epoch."""
-
-    name: Literal["exponential"] = "exponential"
-    gamma: Annotated[float, Field(gt=0, le=1)]
-
-    def factor(self, epoch: int, epochs: int) -> float:
-        """gamma^epoch."""
-        return self.gamma**epoch
-
-
-class StaircaseSchedule(Section):
-    """Ever longer stages at ever smaller learning rates, all of the epochs (Burda et al. 2016, section 5)."""
-
-    name: Literal["staircase"] = "staircase"
-    stages: Annotated[int, Field(ge=2, le=64)] = Field(8, description="How many.")
-    growth: Annotated[float, Field(ge=1, le=100)] = Field(3.0, description="Each stage is so many times as long.")
-    floor: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="What the factor falls to, evenly in its log.")
-
-    def factor(self, epoch: int, epochs: int) -> float:
-        """floor^(i / (stages - 1)) in stage i. With 3280 epochs the stages are the paper's: 1, 3, 9, …, 2187 epochs."""
-        lengths = [self.growth**i for i in range(self.stages)]
-        ends = [epochs * sum(lengths[: i + 1]) / sum(lengths) for i in range(self.stages - 1)]
-        return float(self.floor ** (bisect_right(ends, epoch) / (self.stages - 1)))
-
-
-Schedule = Annotated[
-    ConstantSchedule | StepSchedule | CosineSchedule | ExponentialSchedule | StaircaseSchedule,
-    Field(discriminator="name"),
-]
-
-
-class OptimizerConfig(Section):
-    """What every optimizer has."""
-
-    name: str
-    learning_rate: Positive = Field(1e-3, description="In the first epoch.")
-    weight_decay: NonNegative = Field(
-        0.0, description="Factor of the squared norm of the weights (L2), or of the decoupled decay in AdamW."
-    )
-    schedule: Schedule = Field(ConstantSchedule(), description="How the learning rate changes from epoch to epoch.")
-
-
-class Adam(OptimizerConfig):
-    """Adam (Kingma & Ba 2015)."""
-
-    name: Literal["adam"] = "adam"
-    betas: tuple[Probability, Probability] = (0.9, 0.999)
-    eps: Positive = 1e-8
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-
-    name: Literal["adamw"] = "adamw"  # type: ignore[assignment]
-    weight_decay: NonNegative = 0.01
-
-
-class SGD(OptimizerConfig):
-    """Stochastic gradient descent with momentum."""
-
-    name: Literal["sgd"] = "sgd"
-    momentum: Probability = 0.0
-
-
-class RMSprop(OptimizerConfig):
-    """RMSprop (Tieleman & Hinton 2012)."""
-
-    name: Literal["rmsprop"] = "rmsprop"
-    alpha: Probability = 0.99
-    eps: Positive = 1e-8
-    momentum: Probability = 0.0
-
-
-Optimizer = Annotated[Adam | AdamW | SGD | RMSprop, Field(discriminator="name")]
+from zoo.schema.metric import all_metrics, metric_of
 
 
 class Training(Section):
-    """How long, in what portions, from which seed."""
+    """How long, in what equal_batches, from which seed."""
 
     epochs: Size = Field(description="Passes over the training images.")
     batch_size: Size = Field(128, description="Images; the last batch of an epoch holds what is left.")
@@ -164,8 +53,6 @@ class Execution(Section):
 
 def known_metric(name: str) -> str:
     """Refuse what is no metric, with the close match."""
-    from zoo.metric import metric_of  # here, because a recipe that claims nothing needs no metrics
-
     try:
         return metric_of(name).name
     except UnknownNameError as error:
@@ -173,9 +60,7 @@ def known_metric(name: str) -> str:
 
 
 def _pattern(schema: dict[str, Any]) -> None:
-    """For editors: the names of all metrics."""
-    from zoo.metric import all_metrics
-
+    """Add the names of all metrics to the JSON Schema, for editors."""
     names = [rf"{name}_[1-9]\d{{0,5}}" if metric.numbered else name for name, metric in all_metrics().items()]
     schema["pattern"] = f"^({'|'.join(names)})$"
 
@@ -191,7 +76,7 @@ class Published(Section):
     metric: MetricName | None = Field(
         None, description="What it is as one of the metrics (`python -m zoo.evaluate --list`), where it is that."
     )
-    split: Literal["train", "test"] = "test"
+    split: Split = "test"
     value: float | None = Field(None, description="The figure in that unit.")
 
 
@@ -219,7 +104,7 @@ class HubPin(Section):
 
     repo: Annotated[str, AfterValidator(_known_repository)] = Field(description="`owner/name`.")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The commit.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of `model.safetensors`.")
+    sha256: str = Field(pattern=SHA256, description="Of `model.safetensors`.")
 
 
 class Claim(Section):
@@ -228,6 +113,6 @@ class Claim(Section):
     metric: MetricName = Field(
         description="One of those that `python -m zoo.evaluate --list` names, with the number of samples: `nll_5000`."
     )
-    split: Literal["train", "test"] = "test"
+    split: Split = "test"
     value: float
     tolerance: NonNegative = Field(description="How far a new measurement may lie from `value`.")

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from zoo.errors import ZooError
 
-LARGEST_RECORD = 256 * 2**20
+MAX_RECORD_BYTES = 256 * 2**20
 """The most bytes that a file may have which is read whole, unless its reader says otherwise."""
 
 
@@ -140,7 +140,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_file(path: Path, largest: int = LARGEST_RECORD) -> bytes:
+def read_file(path: Path, largest: int = MAX_RECORD_BYTES) -> bytes:
     """A file's content.
 
     Raises:

@@ -1,28 +1,34 @@
-"""Picture files: finding them under a folder, and one of them as pixels."""
+"""Image files: finding them under a folder, and one of them as pixels."""
 
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Pixels and nothing else. Pillow opens more, by their content, and starts another program for some: Ghostscript for
-EPS."""
+"""The formats that hold pixels and nothing else. Pillow opens more, by their content, and starts another program for
+some: Ghostscript for EPS."""
+
+SKIPPED_SHOWN = 5
+"""The number of unreadable files that a warning names."""
 
 
-def pictures_under(root: Path) -> list[Path]:
-    """Every picture in a folder and its subfolders, sorted by name.
+def images_under(root: Path) -> list[Path]:
+    """List every image file in a folder and its subfolders, sorted by name.
 
     Raises:
-        ZooError: there is no such folder, or no picture in it.
+        ZooError: there is no such folder, or no image in it.
     """
     if not root.is_dir():
         hint = "; name the folder that it is in" if root.exists() else ""
@@ -30,15 +36,15 @@ def pictures_under(root: Path) -> list[Path]:
     known = {ending for ending, format in Image.registered_extensions().items() if format in FORMATS}
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
     if not paths:
-        raise ZooError(f"there are no pictures under {root} (looked for {', '.join(sorted(known))})")
+        raise ZooError(f"there are no images under {root} (looked for {', '.join(sorted(known))})")
     return paths
 
 
-def read_picture(path: Path, shape: ImageShape) -> Image.Image:
-    """A picture, upright, its central part in the shape's proportions, resized, grey or RGB.
+def read_image(path: Path, shape: ImageShape) -> Image.Image:
+    """Read an image, upright, its central part in the shape's proportions, resized, grey or RGB.
 
     Raises:
-        Exception: it cannot be read; Pillow has a dozen kinds for damaged pictures.
+        Exception: it cannot be read; Pillow has a dozen kinds for damaged files.
     """
     channels, height, width = shape
     Image.init()  # so that it knows which of the formats it was built with
@@ -46,8 +52,32 @@ def read_picture(path: Path, shape: ImageShape) -> Image.Image:
         return ImageOps.fit(flatten(image, channels), (width, height), Image.Resampling.BICUBIC)
 
 
+def decode_or_reason(path: Path, shape: ImageShape) -> NDArray[np.uint8] | str:
+    """Decode an image file to uint8 (C, H, W), or return why it cannot be read."""
+    try:
+        return to_array(read_image(path, shape), shape)
+    except Exception as error:  # Pillow raises a dozen kinds for damaged files
+        return first_line(error)
+
+
+def to_array(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:
+    """Return the pixels of an image that has this shape already, uint8 (C, H, W)."""
+    channels, height, width = shape
+    return np.asarray(image, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1).copy()
+
+
+def warn_skipped(unreadable: Sequence[str], total: int, what: str) -> None:
+    """Warn of files that could not be read, each ``name: reason``; the first few are named."""
+    if not unreadable:
+        return
+    listed = "".join(f"\n  {line}" for line in unreadable[:SKIPPED_SHOWN])
+    more = len(unreadable) - SKIPPED_SHOWN
+    rest = f"\n  and {more} more" if more > 0 else ""
+    warnings.warn(f"skipped {len(unreadable)} of {total} {what}:{listed}{rest}", stacklevel=3)
+
+
 def flatten(image: Image.Image, channels: int) -> Image.Image:
-    """Upright, 8 bits, without transparency, grey (1) or RGB (3)."""
+    """Return an image upright, with 8 bits, without transparency, grey (1) or RGB (3)."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would clip them to white
         values = np.asarray(image, dtype=np.float64)
@@ -59,7 +89,7 @@ def flatten(image: Image.Image, channels: int) -> Image.Image:
 
 
 def to_png(image: Tensor) -> bytes:
-    """An image (C, H, W) in [0, 1] as the content of a PNG file."""
+    """Encode an image (C, H, W) in [0, 1] as the content of a PNG file."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png")

@@ -16,7 +16,7 @@ Columns = Mapping[str, Sequence[object]]
 
 
 @contextmanager
-def rows_to(path: Path) -> Iterator[Callable[[Columns], None]]:
+def table_writer(path: Path) -> Iterator[Callable[[Columns], None]]:
     """Inside, each call adds rows; memory does not grow with them.
 
     Raises:

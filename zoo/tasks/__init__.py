@@ -1,17 +1,17 @@
 """What people use an autoencoder for, as functions: anomaly scores, imputation, compression, features, export.
 
-Each goes through pictures in a stream (:mod:`zoo.pictures`) and has a command of its own.
+Each goes through images in a stream (:mod:`zoo.inference.image_stream`) and has a verb of the command line.
 """
 
-from zoo.pictures import open_pictures
-from zoo.tasks.anomaly import Strangest, detection, score
+from zoo.inference.image_stream import open_images
+from zoo.tasks.anomaly import HighestScores, RankedImages, Scored, detection, score
 from zoo.tasks.code_file import read, unpack
 from zoo.tasks.compression import compress, decompress
-from zoo.tasks.encoding import encode, write_codes
 from zoo.tasks.exporting import export
+from zoo.tasks.features import Codes, encode, write_codes
 from zoo.tasks.imputation import boxed, dropped, impute
 
 __all__ = [
-    "Strangest", "boxed", "compress", "decompress", "detection", "dropped", "encode", "export", "impute",
-    "open_pictures", "read", "score", "unpack", "write_codes",
+    "Codes", "HighestScores", "RankedImages", "Scored", "boxed", "compress", "decompress", "detection", "dropped",
+    "encode", "export", "impute", "open_images", "read", "score", "unpack", "write_codes",
 ]  # fmt: skip

@@ -20,11 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder
-from zoo.codebook import Codebook, Quantized
-from zoo.errors import Lacking, ZooError, first_line
-from zoo.passes import measuring
-from zoo.pictures import Pictures, Seen, through
+from zoo.errors import NotApplicable, ZooError, first_line
+from zoo.inference.image_stream import ImageStream, PreparedBatch, map_images
+from zoo.inference.loops import eval_mode
+from zoo.models import Autoencoder
 from zoo.tasks.code_file import LARGEST_CODE, CodeFile, Header, Indices, Numbers, pack
 
 
@@ -34,29 +33,29 @@ class Compressed:
 
     content: bytes
     names: list[str]
-    """Of the pictures, in order; the file does not hold them."""
+    """The names of the images, in order; the file does not hold them."""
     bits_per_image: float
-    """Of the whole file, header and all."""
+    """The bits of the whole file, header and all, per image."""
     mse: float
-    """Per pixel, between the pictures as the model gets them and what is decoded again."""
+    """The squared error per pixel between the images as the model gets them and what is decoded again."""
 
     @property
     def images(self) -> int:
-        """How many there are."""
+        """The number of images."""
         return len(self.names)
 
 
-def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compressed:
-    """Pictures → the content of a file.
+def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Compressed:
+    """Compress images to the content of a file.
 
     Args:
         model: loaded by ``zoo.load``.
-        pictures: what to compress; only their codes are held in memory.
-        step: of the rounding, in units of the code; VQ codes need none.
+        images: the images to compress; only their codes are held in memory.
+        step: codes are rounded to multiples of this, in units of the code; discrete codes need none.
 
     Raises:
-        ZooError: the model is conditional and the pictures have no labels; or the step is too small for the codes.
-        Lacking: constriction is missing.
+        ZooError: the model is conditional and the images have no labels; or the step is too small for the codes.
+        NotApplicable: constriction is missing.
     """
     constriction = _constriction()
     if model.config is None:
@@ -68,31 +67,31 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
     names: list[str] = []
     squared = 0.0
 
-    def coded(seen: Seen) -> tuple[NDArray[np.int32], float]:
-        posterior = seen.model.encode(seen.x)
-        if isinstance(posterior, Quantized):
-            code, z = posterior.indices, posterior.vectors.flatten(1)
+    def coded(prepared: PreparedBatch) -> tuple[NDArray[np.int32], float]:
+        posterior: Any = prepared.model.encode(prepared.x)
+        if model.prior.num_codes:
+            code, z = posterior.indices, model.prior.decode_indices(posterior.indices)
         else:
             code = (posterior.mean / step).round()
             if not code.isfinite().all() or float(code.abs().max()) >= LARGEST_CODE:
                 raise ZooError(f"a step of {step:g} is too small for these codes; take a larger one")
             z = code * step
-        errors = (seen.model.decode(z).mean - seen.x).square().flatten(1).mean(dim=1)
+        errors = (prepared.model.decode(z).mean - prepared.x).square().flatten(1).mean(dim=1)
         return code.flatten(1).cpu().numpy().astype(np.int32), float(errors.double().sum())
 
-    for batch, (found, error) in through(model, pictures, coded):
-        codes.append(found)
+    for batch, (code, error) in map_images(model, images, coded):
+        codes.append(code)
         names += batch.names
         if model.classes and batch.labels is not None:
             labels.append(batch.labels.numpy().astype(np.int32))
         squared += error
     symbols = np.concatenate(codes)  # (N, D), or (N, h*w)
-    images = len(names)
+    count = len(names)
     header = Header(
         entry=model.config.name,
         weights_sha256=model.config.weights_sha256,
         image_shape=model.image_shape,
-        images=images,
+        images=count,
         labels=np.bincount(np.concatenate(labels), minlength=model.classes).tolist() if model.classes else [],
         code=_fit(model, symbols, step),
     )
@@ -105,14 +104,15 @@ def compress(model: Autoencoder, pictures: Pictures, step: float = 0.5) -> Compr
         blocks.append(encoder.get_compressed())
         start += size
     content = pack(CodeFile(header, blocks))
-    return Compressed(content, names, 8 * len(content) / images, squared / images)
+    return Compressed(content, names, 8 * len(content) / count, squared / count)
 
 
 def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> Numbers | Indices:
-    """How likely each symbol is."""
-    if isinstance(model.prior, Codebook):
-        counts = np.bincount(symbols.flatten(), minlength=model.prior.size).tolist()
-        return Indices(grid=model.prior.grid, counts=counts)
+    """Fit how likely each symbol is."""
+    if model.prior.num_codes:
+        counts = np.bincount(symbols.flatten(), minlength=model.prior.num_codes).tolist()
+        h, w = model.prior.index_shape
+        return Indices(grid=(h, w), counts=counts)
     return Numbers(
         step=step,
         means=[round(float(value), 3) for value in symbols.mean(axis=0)],
@@ -123,7 +123,7 @@ def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> Numbers
 
 
 def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """What the file holds of some images, and how each is coded; the same for writing and reading."""
+    """Yield what the file holds of some images, and how each is coded; the same for writing and reading."""
     models = constriction.stream.model
     if header.labels:
         yield "labels", models.Categorical(_shares(header.labels), perfect=False), ()
@@ -136,17 +136,17 @@ def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[s
 
 
 def _shares(counts: list[int]) -> NDArray[np.float64]:
-    """Of each symbol; two of them at least, as the coder wants it."""
+    """Return the share of each symbol; of two at least, as the coder wants it."""
     total = max(1, sum(counts))
     return np.array([count / total for count in (*counts, *[0] * (2 - len(counts)))])
 
 
 def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
-    """What :func:`zoo.tasks.code_file.read` found in a file → images (B, C, H, W) in [0, 1], some at a time.
+    """Yield the images (B, C, H, W) in [0, 1] of a file that :func:`zoo.tasks.read` has read, some at a time.
 
     Raises:
         ZooError: it is damaged, or made with other weights.
-        Lacking: constriction is missing.
+        NotApplicable: constriction is missing.
     """
     constriction = _constriction()
     header = file.header
@@ -162,36 +162,36 @@ def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
     places = code.grid[0] * code.grid[1] if isinstance(code, Indices) else len(code.means)
     for size, words in zip(header.block_sizes(), file.blocks, strict=True):
         decoder = constriction.stream.queue.RangeDecoder(words)
-        found: dict[str, Tensor] = {}
+        decoded: dict[str, Tensor] = {}
         try:
             for part, coder, parameters in _streams(constriction, header, size):
                 count = () if parameters else (size * (1 if part == "labels" else places),)
-                found[part] = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
+                decoded[part] = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
         except (ValueError, OverflowError, RuntimeError, AssertionError) as error:
             raise ZooError(f"the file does not hold what its header says ({first_line(error)})") from error
         if not decoder.maybe_exhausted():
             raise ZooError("the file does not hold what its header says (a block is longer than its codes)")
-        symbols = found["codes"].reshape(size, places)
-        if isinstance(code, Indices) and isinstance(model.prior, Codebook):
-            z = model.prior.look_up(symbols.clamp(max=model.prior.size - 1).reshape(size, *code.grid))
+        symbols = decoded["codes"].reshape(size, places)
+        if isinstance(code, Indices):
+            z = model.prior.decode_indices(symbols.clamp(max=model.prior.num_codes - 1).reshape(size, *code.grid))
         else:
-            z = symbols.float() * (code.step if isinstance(code, Numbers) else 1)
-        labels = found["labels"].clamp(max=model.classes - 1) if "labels" in found else None
-        with measuring(model):
-            decoded = model.given(labels).decode(z).mean
-        yield decoded
+            z = symbols.float() * code.step
+        labels = decoded["labels"].clamp(max=model.classes - 1) if "labels" in decoded else None
+        with eval_mode(model):
+            x = model.given(labels).decode(z).mean
+        yield x
 
 
 def _fits(header: Header, model: Autoencoder) -> bool:
-    """Whether these can be codes of the model."""
-    code, book = header.code, model.prior if isinstance(model.prior, Codebook) else None
+    """Return whether these can be codes of the model."""
+    code, prior = header.code, model.prior
     if isinstance(code, Indices):
         places = code.grid[0] * code.grid[1] * header.images
-        right = book is not None and (book.grid, book.size) == (code.grid, len(code.counts))
+        right = (prior.index_shape, prior.num_codes) == (code.grid, len(code.counts))
         right = right and sum(code.counts) == places
     else:
-        sizes = {len(code.means), len(code.deviations), model.prior.latent_dim}
-        right = book is None and len(sizes) == 1 and code.lowest < code.highest
+        sizes = {len(code.means), len(code.deviations), prior.latent_dim}
+        right = not prior.num_codes and len(sizes) == 1 and code.lowest < code.highest
     labelled = sum(header.labels) == (header.images if model.classes else 0) and len(header.labels) == model.classes
     return right and labelled and header.image_shape == model.image_shape
 
@@ -200,5 +200,5 @@ def _constriction() -> Any:
     try:
         import constriction
     except ImportError as error:
-        raise Lacking("compression needs constriction: pip install 'autoencoder-zoo[compression]'") from error
+        raise NotApplicable("compression needs constriction: pip install 'autoencoder-zoo[compression]'") from error
     return constriction

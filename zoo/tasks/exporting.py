@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.autoencoder import Autoencoder
-from zoo.errors import Lacking, ZooError, first_line
+from zoo.errors import NotApplicable, ZooError, first_line
+from zoo.models.autoencoder import Autoencoder
 from zoo.system.files import new_folder
 
 Format = Literal["onnx", "torch"]
@@ -87,7 +87,7 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
 
     Raises:
         ZooError: the model has an operation that cannot be exported, or a file cannot be written.
-        Lacking: onnx or onnxscript is missing.
+        NotApplicable: onnx or onnxscript is missing.
     """
     contents = {}
     model = copy.deepcopy(model).cpu()
@@ -148,7 +148,9 @@ def _as_onnx(part: Part, inputs: tuple[Tensor, ...], facts: dict[str, str]) -> b
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise Lacking("export to ONNX needs onnx and onnxscript: pip install 'autoencoder-zoo[export]'") from error
+        raise NotApplicable(
+            "export to ONNX needs onnx and onnxscript: pip install 'autoencoder-zoo[export]'"
+        ) from error
     log = logging.getLogger("torch.onnx")
     level, buffer = log.level, io.BytesIO()
     log.setLevel(logging.ERROR)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Model
 from zoo.errors import ZooError
+from zoo.models.autoencoder import Model
 
 STEPS = 30
 """At most; after some ten, most images hardly change any more."""

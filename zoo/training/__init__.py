@@ -1,1 +1,10 @@
-"""The generic trainer: knows the contracts of :mod:`zoo.autoencoder` and :mod:`zoo.objective`, no variant by name."""
+"""The generic trainer: knows the contracts of :mod:`zoo.models` and :mod:`zoo.objectives`, no variant by name.
+
+>>> import zoo
+>>> from zoo.training import train
+>>> train(zoo.recipe("quickstart"), "runs/quickstart")  # doctest: +SKIP
+"""
+
+from zoo.training.run import train
+
+__all__ = ["train"]

@@ -10,15 +10,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from zoo.system.collectives import all_reduce
+from zoo.system.seeds import mixed_seed
 
 
-class World:
+class ProcessGroup:
     """The processes of a run; with one process, every method returns what it was given.
 
     Raises:
@@ -30,11 +30,11 @@ class World:
         self.size = size
 
     def share(self, images: int) -> int:
-        """How many images of a batch are this process's."""
+        """Return how many images of a batch are this process's."""
         return len(range(self.rank, images, self.size))
 
     def summed(self, tensors: Sequence[Tensor], weight: float = 1.0) -> list[Tensor]:
-        """The sums over the processes of tensors times ``weight``; the tensors, of one dtype, stay as they are."""
+        """Return the sums over the processes of tensors, all of one dtype, times ``weight``."""
         if self.size == 1:
             return list(tensors)
         flat = torch.cat([tensor.flatten() for tensor in tensors]) * weight
@@ -43,7 +43,7 @@ class World:
         return [part.view(tensor.shape) for tensor, part in zip(tensors, parts, strict=True)]
 
     def largest(self, value: int, device: torch.device) -> int:
-        """The largest value that a process has."""
+        """Return the largest value that a process has."""
         if self.size == 1:
             return value
         found = torch.tensor(value, device=device)
@@ -51,7 +51,7 @@ class World:
         return int(found)
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """The tensors of all processes, by rank."""
+        """Return the tensors of all processes, by rank."""
         if self.size == 1:
             return [tensor]
         found = tensor.new_zeros(self.size, *tensor.shape)
@@ -60,37 +60,37 @@ class World:
         return [part.clone() for part in found]
 
 
-SOLO = World()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def noise_seed(seed: int, rank: int) -> int:
-    """The seed of the noise in one process, from the recipe's. torch's CPU generator uses 32 bits of it."""
-    return int(np.random.SeedSequence((seed, rank)).generate_state(1)[0])
+    """Return the seed of the noise in one process, from the recipe's; torch's CPU generator uses 32 bits of it."""
+    return mixed_seed(seed, rank)
 
 
 def launched() -> bool:
-    """Whether ``torchrun`` has started several processes."""
+    """Return whether ``torchrun`` has started several processes."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def local_device(name: str) -> str:
-    """Each process's own GPU, where the user asked for any."""
+    """Name each process's own GPU, where the user asked for any."""
     if launched() and name in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
     return name
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
-    """The world that ``torchrun`` has described in the environment, or a single process."""
+def joined(device: torch.device) -> Iterator[ProcessGroup]:
+    """Join the processes that ``torchrun`` has described in the environment, or yield a single one."""
     if not launched():
-        yield SOLO
+        yield SINGLE_PROCESS
         return
     if device.type == "cuda" and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count():
         dist.init_process_group("nccl", device_id=device)
     else:  # NCCL wants a GPU for each process
         dist.init_process_group("gloo")
     try:
-        yield World(dist.get_rank(), dist.get_world_size())
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()

@@ -7,12 +7,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.builder import build, build_objective
-from zoo.data import load_images
+from zoo.datasets import load_images
+from zoo.models.build import build
+from zoo.objectives import build_objective
 from zoo.schema.base import DatasetConfig
 from zoo.schema.recipe import Recipe
 from zoo.training.batches import batch_sizes
-from zoo.training.optimizers import Optimizer
+from zoo.training.optimizer import Optimizer
 
 PROBE = 2
 """Images in the batch that sizes are read off."""

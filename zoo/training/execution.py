@@ -20,77 +20,79 @@ from zoo.schema.sections import Execution
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24
-"""As in prototypes on an H200, which were fastest with 20 to 26."""
+"""The steps in a graph: prototypes on an H200 were fastest with 20 to 26."""
 
 COMPILE_SECONDS = 20.0
-"""Of one compilation, in prototypes on an H200's host: 4 to 30."""
+"""The seconds that one compilation is taken to cost; in prototypes on an H200's host it took 4 to 30."""
 
 COMPILED_SPEEDUP = 1.6
-"""Of a captured step, in prototypes on an H200: 1.6 for the convolutional VAE, 2.6 for the fully connected one."""
+"""How much compiling is taken to speed up a captured step; in prototypes on an H200 it was 1.6 for the convolutional
+VAE, 2.6 for the fully connected one."""
 
-TakeStep = Callable[[int], None]
-"""Enqueues one step on a batch of so many images."""
+StepFn = Callable[[int], None]
+"""A function that enqueues one step on a batch of so many images."""
 
 
-class StepByStep:
+class EagerRunner:
     """Steps that the host enqueues one after another.
 
     Args:
         step: what is run.
-        take: the step, compiled or not, for batches of the usual size; the others are run as written.
-        sizes: of an epoch's batches.
+        step_fn: the step, compiled or not, for batches of the usual size; the others are run as written.
+        sizes: the sizes of an epoch's batches.
     """
 
-    def __init__(self, step: Step, take: TakeStep, sizes: list[int]) -> None:
+    def __init__(self, step: Step, step_fn: StepFn, sizes: list[int]) -> None:
         self.step = step
-        self.take = take
-        self.usual = sizes[0]
-        self.most = 1 if step.world.size == 1 else 16
-        """Steps to be run at a time: after each portion the processes agree whether to go on."""
-        self.words = "step by step"
-        """What this is, for people."""
+        self.step_fn = step_fn
+        self.batch_size = sizes[0]
+        self.max_steps = 1 if step.group.size == 1 else 16
+        """The steps run at a time: after each portion the processes agree whether to go on."""
+        self.description = "step by step"
+        """How the steps are run, for people."""
 
     @property
     def compiled(self) -> bool:
-        """Whether the usual steps are."""
-        return self.take is not self.step
+        """Whether the steps of the usual size are compiled."""
+        return self.step_fn is not self.step
 
     def run(self, steps: int, images: int) -> None:
         """Enqueue ``steps`` steps on batches of ``images`` images."""
         for _ in range(steps):
-            self.step.feed.next()
-            (self.take if images == self.usual else self.step)(images)
+            self.step.loader.next()
+            (self.step_fn if images == self.batch_size else self.step)(images)
 
 
-class Replayed(StepByStep):
+class GraphRunner(EagerRunner):
     """Steps that were captured as CUDA graphs: one of a single step for each batch size, one of many for the usual."""
 
-    def __init__(self, step: Step, take: TakeStep, sizes: list[int]) -> None:
-        super().__init__(step, take, sizes)
+    def __init__(self, step: Step, step_fn: StepFn, sizes: list[int]) -> None:
+        super().__init__(step, step_fn, sizes)
         pool = torch.cuda.graph_pool_handle()  # one for all: they never run at the same time
         self.graphs = {
-            (size, 1): captured(take if size == self.usual else step, size, 1, pool) for size in dict.fromkeys(sizes)
+            (size, 1): captured(step_fn if size == self.batch_size else step, size, 1, pool)
+            for size in dict.fromkeys(sizes)
         }
-        if step.feed.steps_at_once and sizes.count(self.usual) >= STEPS_PER_GRAPH:
-            self.most = STEPS_PER_GRAPH
-            self.graphs[self.usual, self.most] = captured(take, self.usual, self.most, pool)
-        self.words = f"in CUDA graphs of {self.most} step{'s' * (self.most > 1)}"
+        if step.loader.steps_at_once and sizes.count(self.batch_size) >= STEPS_PER_GRAPH:
+            self.max_steps = STEPS_PER_GRAPH
+            self.graphs[self.batch_size, self.max_steps] = captured(step_fn, self.batch_size, self.max_steps, pool)
+        self.description = f"in CUDA graphs of {self.max_steps} step{'s' * (self.max_steps > 1)}"
 
     def run(self, steps: int, images: int) -> None:
         """Enqueue ``steps`` steps on batches of ``images`` images."""
         while steps:
-            portion = self.most if steps >= self.most and (images, self.most) in self.graphs else 1
-            self.step.feed.next()
+            portion = self.max_steps if steps >= self.max_steps and (images, self.max_steps) in self.graphs else 1
+            self.step.loader.next()
             self.graphs[images, portion].replay()
             steps -= portion
 
 
-def captured(take: TakeStep, images: int, steps: int, pool: Any) -> torch.cuda.CUDAGraph:
-    """A CUDA graph of so many steps, captured on the current stream, which must not be the default one."""
-    take(images)  # what libraries set up on first use must not fall into the capture
+def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.CUDAGraph:
+    """Capture a CUDA graph of so many steps on the current stream, which must not be the default one."""
+    step_fn(images)  # what libraries set up on first use must not fall into the capture
     torch.cuda.set_sync_debug_mode("error")  # names what waits for the host; a failed capture only says that it failed
     try:
-        take(images)
+        step_fn(images)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     graph = torch.cuda.CUDAGraph()
@@ -99,7 +101,7 @@ def captured(take: TakeStep, images: int, steps: int, pool: Any) -> torch.cuda.C
     try:
         with torch.cuda.graph(graph, pool, torch.cuda.current_stream(), "thread_local"):
             for _ in range(steps):
-                take(images)
+                step_fn(images)
     except Exception:
         with suppress(RuntimeError):  # torch 2.11 leaves the pool open after a failed capture
             torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
@@ -109,8 +111,8 @@ def captured(take: TakeStep, images: int, steps: int, pool: Any) -> torch.cuda.C
     return graph
 
 
-def compiled(step: Step) -> TakeStep:
-    """The whole step as one compiled function. Compilation happens at the first call."""
+def compiled(step: Step) -> StepFn:
+    """Make the whole step one compiled function; compilation happens at the first call."""
     options: dict[str, Any] = {
         "deterministic": True,  # the same kernels in the next process: a resumed run keeps its bits
         "fallback_random": True,  # the random numbers of the step as written, so that both give the same loss curve
@@ -118,74 +120,74 @@ def compiled(step: Step) -> TakeStep:
     }
     compiled_step = torch.compile(step.__call__, fullgraph=True, dynamic=False, options=options)
 
-    def take(images: int) -> None:
+    def step_fn(images: int) -> None:
         with tracing():
             compiled_step(images)
 
-    return take
+    return step_fn
 
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """What the compiler has to be told: to trace autograd, and that every run compiles a step of its own."""
+    """Tell the compiler to trace autograd, and that every run compiles a step of its own."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU it misses CUDA
     with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=2**16, accumulated_recompile_limit=2**16):
         yield
 
 
-def choose(
+def choose_runner(
     step: Step,
     settings: Execution,
     sizes: list[int],
     steps_left: int,
     was_compiled: bool | None = None,
     recover: Callable[[], None] = lambda: None,
-) -> StepByStep:
-    """How to run the steps. Takes steps to warm up: the caller puts back every state afterwards.
+) -> EagerRunner:
+    """Choose how to run the steps. This takes steps to warm up: the caller puts back every state afterwards.
 
     Args:
         step: the step.
         settings: what the recipe asks for.
-        sizes: of an epoch's batches.
-        steps_left: in the whole run, which says whether compiling pays.
+        sizes: the sizes of an epoch's batches.
+        steps_left: the steps left in the whole run, which say whether compiling pays.
         was_compiled: what an earlier part of the same run has done, which decides where the settings do not.
         recover: called after a capture that failed, whose generator can no longer be used.
     """
-    way = as_written(step, settings, sizes, recover)
+    runner = eager_runner(step, settings, sizes, recover)
     may_compile = settings.compile
     if may_compile == "auto" and was_compiled is not None:
         may_compile = "on" if was_compiled else "off"
-    if may_compile == "off" or step.world.size > 1 or (may_compile == "auto" and not step.on_cuda):
-        return way
-    seconds = seconds_per_step(way)
+    if may_compile == "off" or step.group.size > 1 or (may_compile == "auto" and not step.on_cuda):
+        return runner
+    seconds = seconds_per_step(runner)
     if may_compile == "auto" and steps_left * seconds * (1 - 1 / COMPILED_SPEEDUP) < COMPILE_SECONDS:
-        way.words += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
-        return way
+        runner.description += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
+        return runner
     try:
-        other = type(way)(step, compiled(step), sizes)
+        other = type(runner)(step, compiled(step), sizes)
         faster = seconds_per_step(other)
     except ZooError:
         raise
     except Exception as error:  # also when memory does not suffice for both
         warn("the step cannot be compiled and runs as written", error)
         recover()
-        return as_written(step, settings, sizes, recover)
+        return eager_runner(step, settings, sizes, recover)
     times = f"{faster * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"
     if may_compile == "auto" and seconds < faster:
-        way.words += f", not compiled: {times}"
-        return way
-    other.words += f", compiled: {times}"
+        runner.description += f", not compiled: {times}"
+        return runner
+    other.description += f", compiled: {times}"
     return other
 
 
-def as_written(step: Step, settings: Execution, sizes: list[int], recover: Callable[[], None]) -> StepByStep:
-    """The steps uncompiled, captured if that can be done."""
-    one_by_one = StepByStep(step, step, sizes)
-    if step.world.size > 1:
-        one_by_one.words += f", in {step.world.size} processes"
+def eager_runner(step: Step, settings: Execution, sizes: list[int], recover: Callable[[], None]) -> EagerRunner:
+    """Run the steps uncompiled, captured if that can be done."""
+    one_by_one = EagerRunner(step, step, sizes)
+    if step.group.size > 1:
+        one_by_one.description += f", in {step.group.size} processes"
     elif step.on_cuda and settings.graph == "on":
         try:
-            return Replayed(step, step, sizes)
+            return GraphRunner(step, step, sizes)
         except (ZooError, torch.OutOfMemoryError):
             raise
         except Exception as error:
@@ -195,16 +197,16 @@ def as_written(step: Step, settings: Execution, sizes: list[int], recover: Calla
 
 
 def warn(consequence: str, error: BaseException) -> None:
-    """One line for a failure of compiler or capture."""
+    """Warn of a failure of compiler or capture, in one line."""
     cause = error.__context__ or error  # a capture that fails reports that it failed, on top of the reason
     warnings.warn(f"{consequence} ({type(cause).__name__}: {first_line(cause)})", stacklevel=3)
 
 
-def seconds_per_step(way: StepByStep) -> float:
-    """Measured over a few steps of the usual size, after as many that are not counted."""
-    steps = max(way.most, 3)
+def seconds_per_step(runner: EagerRunner) -> float:
+    """Measure a few steps of the usual size, after as many that are not counted."""
+    steps = max(runner.max_steps, 3)
     for _ in range(2):
         started = time.perf_counter()
-        way.run(steps, way.usual)
-        way.step.done.item()  # waits for the device
+        runner.run(steps, runner.batch_size)
+        runner.step.done.item()  # waits for the device
     return (time.perf_counter() - started) / steps

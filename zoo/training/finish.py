@@ -9,19 +9,19 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from zoo import plotting
-from zoo.artifacts import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE
-from zoo.card import write_card
-from zoo.data import ImageSet, pictured
-from zoo.evaluation import measure
-from zoo.passes import codes
-from zoo.provenance import versions
+from zoo.datasets import ImageSet, display_images
+from zoo.inference.loops import codes
+from zoo.metrics import measure
+from zoo.runs.card import write_card
+from zoo.runs.folder import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE
+from zoo.runs.provenance import versions
 from zoo.schema.run_config import DatasetRecord, RunConfig
 from zoo.system.devices import describe
 from zoo.system.files import sha256, write_atomically
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
-PICTURED = 50
+RECONSTRUCTIONS_SHOWN = 50
 """Images in the reconstruction grid; twice as many in the grid of samples."""
 
 
@@ -58,20 +58,20 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
-    for name, picture in pictures(trainer).items():
-        write_atomically(folder / name, plotting.to_png(picture))
+    for name, figure in figures_of(trainer).items():
+        write_atomically(folder / name, plotting.to_png(figure))
     write_atomically(folder / "README.md", write_card(config))
     write_atomically(folder / CONFIG_FILE, config.to_json())
 
 
-def pictures(trainer: Trainer) -> dict[str, Figure]:
-    """File name → figure."""
+def figures_of(trainer: Trainer) -> dict[str, Figure]:
+    """Draw the figures of a run folder, by file name."""
     model = trainer.model
-    first = trainer.test_set.first(PICTURED).to(trainer.device)
-    images = pictured(first.images, trainer.recipe.data)
+    first = trainer.test_set.first(RECONSTRUCTIONS_SHOWN).to(trainer.device)
+    images = display_images(first.images, trainer.recipe.data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     return {
         "loss_curves.png": plotting.loss_curves(trainer.history, trainer.objective.unit),
         "reconstructions.png": plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
-        "samples.png": plotting.sample_grid(model.sample(2 * PICTURED, generator)),
+        "samples.png": plotting.sample_grid(model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)),
     }

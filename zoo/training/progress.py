@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from zoo.schema.recipe import Recipe
-from zoo.training.trainer import Row, Trainer
+from zoo.training.trainer import EpochRecord, Trainer
 
 
 class Progress:
@@ -86,7 +86,7 @@ class RunProgress:
         self.seen += images
         self.progress.bars.advance(self.task, images)
 
-    def epoch_done(self, row: Row) -> None:
+    def epoch_done(self, row: EpochRecord) -> None:
         """Print the epoch's line: loss terms on both splits, speed, time left."""
         now = time.perf_counter()
         speed = (self.seen - self.mark[1]) / (now - self.mark[0])

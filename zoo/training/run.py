@@ -11,17 +11,18 @@ from types import FrameType
 
 import torch
 
-from zoo.artifacts import METRICS_FILE
-from zoo.builder import build
-from zoo.data import load_images
+from zoo.datasets import load_images
 from zoo.errors import ZooError
+from zoo.models.build import build
+from zoo.runs.folder import METRICS_FILE
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
+from zoo.system.devices import choose_device
 from zoo.system.files import write_atomically
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
-from zoo.training.distributed import SOLO, World
+from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.finish import finish
-from zoo.training.folders import CHECKPOINT_FILE, finished, partial_folder, publish, reserved
+from zoo.training.output_folder import CHECKPOINT_FILE, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
 from zoo.training.trainer import Divergence, Trainer
 
@@ -39,25 +40,30 @@ class OutOfMemory(ZooError):
 
 def train(
     recipe: Recipe,
-    out: Path,
-    device: torch.device,
+    out: str | os.PathLike[str],
+    device: str | torch.device = "auto",
     *,
     resume: bool = False,
     overwrite: bool = False,
-    world: World = SOLO,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Path:
     """Train a recipe and write its run folder.
 
+    >>> import zoo
+    >>> from zoo.training import train
+    >>> folder = train(zoo.recipe("quickstart"), "runs/quickstart")  # doctest: +SKIP
+    >>> model = zoo.load(folder)  # doctest: +SKIP
+
     Args:
-        recipe: what to train.
+        recipe: what to train, as :func:`zoo.recipe` or :func:`zoo.schema.recipe.parse_recipe` gives it.
         out: the run folder to write.
-        device: where to train.
+        device: where to train; ``"auto"`` takes the best there is.
         resume: go on from the last checkpoint of an unfinished run, if there is one.
         overwrite: replace a finished or unfinished run.
-        world: the processes that train it together.
+        group: the processes that train it together.
 
     Returns:
-        ``out``.
+        The run folder, which :func:`zoo.load` takes.
 
     Raises:
         ZooError: a run is there already, the data cannot be had, the folder cannot be written.
@@ -65,8 +71,9 @@ def train(
         LostProcess: another process of the run has died.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    with stop_signals() as signals, Progress(silent=world.rank > 0) as progress:
-        for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, world=world):
+    out, device = Path(out), choose_device(str(device))
+    with stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
+        for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group):
             pass
     return out
 
@@ -80,7 +87,7 @@ def run(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    world: World = SOLO,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Iterator[None]:
     """As :func:`train`, one portion of steps at a time, so that several runs can take turns.
 
@@ -91,15 +98,15 @@ def run(
     place = Path(os.path.abspath(os.path.expanduser(out)))
     partial = partial_folder(place)
     checkpoint = partial / CHECKPOINT_FILE
-    if resume and not checkpoint.exists() and finished(place, recipe):
+    if resume and not checkpoint.exists() and is_finished(place, recipe):
         progress.say(f"{out} is finished already")
         return
     build(recipe)  # what cannot be built is refused before anything is written or downloaded
-    with reserved(place, partial, resume=resume, overwrite=overwrite, writes=world.rank == 0):
+    with reserved(place, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
         try:
-            trainer = Trainer(recipe, train_set, test_set, device, world)
-            if world.largest(int(world.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
+            trainer = Trainer(recipe, train_set, test_set, device, group)
+            if group.largest(int(group.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
                 trainer.restore(read_checkpoint(checkpoint))
             elif resume:
                 progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
@@ -109,31 +116,31 @@ def run(
                 Checkpoints(checkpoint, recipe.execution) as checkpoints,
             ):
                 shown.say(chosen)
-                yield from epochs(trainer, checkpoints, shown, signals)
-            if world.rank == 0:
+                yield from train_epochs(trainer, checkpoints, shown, signals)
+            if group.rank == 0:
                 progress.say("measuring both splits, drawing the pictures")
-                trainer.lane.measure_exactly()
-                with trainer.lane.entered():
+                trainer.context.disable_tf32()
+                with trainer.context.active():
                     finish(trainer, train_set, test_set, partial)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory("the device's memory is full; lower training.batch_size or the model's sizes") from error
-        if world.rank == 0:
+        if group.rank == 0:
             publish(partial, place)
 
 
-def epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signals: list[int]) -> Iterator[None]:
+def train_epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signals: list[int]) -> Iterator[None]:
     """Train to the last epoch; checkpoints at the beginning, as often as the recipe says, at the end and on signals."""
 
     def save(wait: bool = False) -> None:
-        with trainer.lane.entered():
+        with trainer.context.active():
             state = trainer.state()  # of all processes
-            if trainer.world.rank == 0:
+            if trainer.group.rank == 0:
                 checkpoints.write(state, wait)
 
     def save_or_stop(epoch_ended: bool) -> None:
-        due = trainer.world.rank == 0 and checkpoints.due(trainer.epoch if epoch_ended else None)
+        due = trainer.group.rank == 0 and checkpoints.due(trainer.epoch if epoch_ended else None)
         wish = STOP if signals else SAVE if due else GO_ON
-        wish = SAVE if trainer.done else trainer.world.largest(wish, trainer.device)
+        wish = SAVE if trainer.done else trainer.group.largest(wish, trainer.device)
         if wish == GO_ON:
             return
         trainer.check_finite()
@@ -147,14 +154,14 @@ def epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signa
     try:
         save()  # so that a run that dies early can be resumed
         while not trainer.done:
-            for images in trainer.segments():
+            for images in trainer.train_steps():
                 shown.advance(images)
                 if trainer.step % trainer.steps_per_epoch:
                     save_or_stop(epoch_ended=False)
                 yield
             row = trainer.end_epoch()
             shown.epoch_done(row)
-            if trainer.world.rank == 0:
+            if trainer.group.rank == 0:
                 write_atomically(checkpoints.path.parent / METRICS_FILE, trainer.log())
             save_or_stop(epoch_ended=True)
     except Divergence as error:

@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder
-from zoo.data import ImageSet, pictured
+from zoo.datasets import ImageSet, display_images
+from zoo.models.autoencoder import Autoencoder
 from zoo.schema.base import DatasetConfig
 
 IMAGES = 10
 """In a snapshot."""
 
-ABOUT = 10
+SNAPSHOTS_PER_RUN = 10
 """Snapshots of a run whose recipe does not say how often to take one."""
 
 
@@ -31,8 +31,8 @@ class SnapshotRecorder:
 
     def __init__(self, test: ImageSet, data: DatasetConfig, epochs: int, every: int | None) -> None:
         first = test.first(IMAGES)
-        self.x, self.labels = pictured(first.images, data), first.labels
-        self.every = every or -(-epochs // ABOUT)
+        self.x, self.labels = display_images(first.images, data), first.labels
+        self.every = every or -(-epochs // SNAPSHOTS_PER_RUN)
         self.last = epochs
         self.epochs: list[int] = []
         self.reconstructions = as_bytes(self.x)[None][:0]  # (S, N, C, H, W)

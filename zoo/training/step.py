@@ -12,14 +12,14 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from zoo.autoencoder import Autoencoder
-from zoo.data import as_float
-from zoo.objective import Objective
+from zoo.datasets import as_float
+from zoo.inference.running_means import RunningMeans
+from zoo.models.autoencoder import Autoencoder
+from zoo.objectives import Objective
 from zoo.schema.base import DatasetConfig
-from zoo.totals import Totals
-from zoo.training.batches import Resident, Streamed
-from zoo.training.distributed import SOLO, World
-from zoo.training.optimizers import Optimizer
+from zoo.training.batches import DeviceLoader, StreamingLoader
+from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
+from zoo.training.optimizer import Optimizer
 
 
 class Step:
@@ -27,11 +27,11 @@ class Step:
 
     Args:
         model, objective, optimizer: what is trained and how.
-        feed: where the batches come from.
+        loader: where the batches come from.
         data: how images become numbers.
         steps_per_epoch: for annealing, which counts in epochs.
         half: whether matrix products and convolutions run in bfloat16.
-        world: the processes that share each batch.
+        group: the processes that share each batch.
     """
 
     def __init__(
@@ -39,36 +39,36 @@ class Step:
         model: Autoencoder,
         objective: Objective,
         optimizer: Optimizer,
-        feed: Resident | Streamed,
+        loader: DeviceLoader | StreamingLoader,
         data: DatasetConfig,
         steps_per_epoch: int,
         *,
         half: bool = False,
-        world: World = SOLO,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.model = model
         self.objective = objective
         self.optimizer = optimizer
-        self.feed = feed
+        self.loader = loader
         self.data = data
         self.steps_per_epoch = steps_per_epoch
         self.half = half
-        self.world = world
-        self.totals = Totals(model.device)
+        self.group = group
+        self.means = RunningMeans(model.device)
         self.done = torch.zeros((), dtype=torch.int64, device=model.device)
         """Steps so far."""
 
     def __call__(self, images: int) -> None:
         """Take the step whose batch has this many ``images``, over all processes."""
-        share = self.world.share(images)
-        batch, labels = self.feed.batch(self.done % self.steps_per_epoch, share)
+        share = self.group.share(images)
+        batch, labels = self.loader.batch(self.done % self.steps_per_epoch, share)
         x = as_float(batch, self.data)
         with self.precision():
             terms = self.objective(self.model.given(labels), x, self.done / self.steps_per_epoch)
         gradients = torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
         self.optimizer.update(self.over_processes(gradients, share / images))
         self.done.add_(1)
-        self.totals.add(terms, share)
+        self.means.add(terms, share)
 
     @property
     def on_cuda(self) -> bool:
@@ -81,7 +81,7 @@ class Step:
 
     def over_processes(self, gradients: Sequence[Tensor | None], weight: float) -> Sequence[Tensor | None]:
         """From the gradients of the mean over this process's share to those of the mean over the whole batch."""
-        if self.world.size == 1:
+        if self.group.size == 1:
             return gradients
-        sums = iter(self.world.summed([gradient for gradient in gradients if gradient is not None], weight))
+        sums = iter(self.group.summed([gradient for gradient in gradients if gradient is not None], weight))
         return [None if gradient is None else next(sums) for gradient in gradients]

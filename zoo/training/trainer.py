@@ -16,29 +16,30 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from zoo.builder import build, build_objective
-from zoo.data import ImageSet
+from zoo.datasets import ImageSet
 from zoo.errors import ZooError
-from zoo.passes import mean_over
+from zoo.inference.loops import epoch_permutation, mean_terms
+from zoo.models.build import build
+from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 from zoo.system.devices import random_state, set_random_state
-from zoo.training.batches import Resident, Streamed, batch_sizes, epoch_order, place, portions
+from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equal_batches, to_device_if_it_fits
 from zoo.training.checkpoint import check_same_run, copied
-from zoo.training.distributed import SOLO, World, noise_seed
-from zoo.training.execution import StepByStep, choose
-from zoo.training.lane import Lane
-from zoo.training.layout import laid_out
-from zoo.training.optimizers import Optimizer
+from zoo.training.conv_backend import with_conv_backend
+from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
+from zoo.training.execution import EagerRunner, choose_runner
+from zoo.training.optimizer import Optimizer
+from zoo.training.run_context import RunContext
 from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.step import Step
 
-Row = dict[str, Any]
+EpochRecord = dict[str, Any]
 """One epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over the epoch's
 batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""
 
 
-NEVER = 2**62
-"""Later than any batch."""
+NO_BATCH = 2**62
+"""Stands for "no batch diverged" when processes compare the first batch that did; larger than any batch number."""
 
 
 class Divergence(ZooError):
@@ -52,46 +53,53 @@ class Trainer:
         recipe: what to train.
         train, test: the images; the test images are only measured.
         device: where.
-        world: the processes that train it together.
+        group: the processes that train it together.
 
     Raises:
         ZooError: the variant cannot take the images, or a batch is too small.
     """
 
     def __init__(
-        self, recipe: Recipe, train: ImageSet, test: ImageSet, device: torch.device, world: World = SOLO
+        self,
+        recipe: Recipe,
+        train: ImageSet,
+        test: ImageSet,
+        device: torch.device,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.recipe = recipe
-        self.world = world
+        self.group = group
         self.device = device = torch.empty(0, device=device).device  # with its index
         self.data_digests = [train.digest, test.digest]
-        self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * world.size)
-        self.lane = Lane(device, recipe.execution.precision)
-        with self.lane.entered():
+        self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * group.size)
+        self.context = RunContext(device, recipe.execution.precision)
+        with self.context.active():
             torch.manual_seed(recipe.training.seed)
-            self.model = laid_out(build(recipe).to(device), recipe.execution.convolutions)
+            self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
             self.objective = build_objective(recipe).to(device)
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
-            self.train_set = place(train, device)
-            self.test_set = place(test, device)
+            self.train_set = to_device_if_it_fits(train, device)
+            self.test_set = to_device_if_it_fits(test, device)
             self.check_batches()
             size = recipe.training.batch_size
-            fed = self.train_set if self.model.classes else replace(self.train_set, labels=None)
-            self.feed = (
-                Resident(fed, size, world) if fed.images.device == device else Streamed(fed, size, device, world)
+            images = self.train_set if self.model.classes else replace(self.train_set, labels=None)
+            self.loader = (
+                DeviceLoader(images, size, group)
+                if images.images.device == device
+                else StreamingLoader(images, size, device, group)
             )
             self.take_step = Step(
-                self.model, self.objective, self.optimizer, self.feed, recipe.data, self.steps_per_epoch,
-                half=recipe.execution.precision == "bf16", world=world,
+                self.model, self.objective, self.optimizer, self.loader, recipe.data, self.steps_per_epoch,
+                half=recipe.execution.precision == "bf16", group=group,
             )  # fmt: skip
-            if world.rank:  # each share of a batch has noise of its own
-                torch.manual_seed(noise_seed(recipe.training.seed, world.rank))
-        self.totals = self.take_step.totals
-        self.way: StepByStep | None = None
+            if group.rank:  # each share of a batch has noise of its own
+                torch.manual_seed(noise_seed(recipe.training.seed, group.rank))
+        self.means = self.take_step.means
+        self.runner: EagerRunner | None = None
         self.was_compiled: bool | None = None
         self.step = 0
-        self.history: list[Row] = []
-        with self.lane.entered():
+        self.history: list[EpochRecord] = []
+        with self.context.active():
             every = recipe.execution.snapshot_epochs
             self.snapshots = SnapshotRecorder(test, recipe.data, recipe.training.epochs, every)
             self.snapshots.take(self.model, 0)
@@ -105,11 +113,11 @@ class Trainer:
                 names = self.recipe.data.name, self.recipe.model.variant
                 raise ZooError("the dataset {!r} has no labels; {} needs one that has".format(*names))
             self.model.check_labels(images.labels)
-        share = self.world.share(min(self.sizes))
+        share = self.group.share(min(self.sizes))
         if share < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):
             raise ZooError("BatchNorm needs at least two images in a batch; raise training.batch_size")
         if share < 1:
-            raise ZooError(f"a batch of {min(self.sizes)} has no image for some of {self.world.size} processes")
+            raise ZooError(f"a batch of {min(self.sizes)} has no image for some of {self.group.size} processes")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -128,45 +136,50 @@ class Trainer:
 
     def prepare(self) -> str:
         """Choose how to run the steps, which warms up and may compile; says what was chosen. No state changes."""
-        with self.lane.entered():
+        with self.context.active():
             before = copied(self.state())
             self.model.train()
-            self.feed.start(self.order(), 0)
+            self.loader.start(self.order(), 0)
             steps_left = self.recipe.training.epochs * self.steps_per_epoch - self.step
-            self.way = choose(
-                self.take_step, self.recipe.execution, self.sizes, steps_left, self.was_compiled, self.lane.renew
+            self.runner = choose_runner(
+                self.take_step,
+                self.recipe.execution,
+                self.sizes,
+                steps_left,
+                self.was_compiled,
+                self.context.reset_generator,
             )
-            self.was_compiled = self.way.compiled
+            self.was_compiled = self.runner.compiled
             self.restore(before | {"compiled": self.was_compiled})
             if self.device.type == "cuda":
-                torch.cuda.empty_cache()  # of the way that was not chosen
-        return self.way.words
+                torch.cuda.empty_cache()  # of the runner that was not chosen
+        return self.runner.description
 
     def order(self) -> torch.Tensor:
         """The order of the images in the current epoch."""
-        return epoch_order(len(self.train_set), self.recipe.training.seed, self.epoch)
+        return epoch_permutation(len(self.train_set), self.recipe.training.seed, self.epoch)
 
-    def segments(self) -> Iterator[int]:
+    def train_steps(self) -> Iterator[int]:
         """Enqueue the rest of the epoch's steps on the device, and say after each portion how many images it had.
 
         The steps may still be running when this ends. It may be left at any point; the next call goes on from there.
         """
-        if not self.way:
+        if not self.runner:
             self.prepare()
-        assert self.way
+        assert self.runner
         self._count_time(from_now=True)
-        with self.lane.entered():
+        with self.context.active():
             self.optimizer.set_rate(self.epoch, self.recipe.training.epochs)
-            self.feed.start(self.order(), self.step % self.steps_per_epoch)
+            self.loader.start(self.order(), self.step % self.steps_per_epoch)
         self.model.train()
-        for steps, images in portions(self.sizes[self.step % self.steps_per_epoch :], self.way.most):
-            with self.lane.entered():
-                self.way.run(steps, images)
+        for steps, images in equal_batches(self.sizes[self.step % self.steps_per_epoch :], self.runner.max_steps):
+            with self.context.active():
+                self.runner.run(steps, images)
             self.step += steps
             self._count_time()
             yield steps * images
 
-    def end_epoch(self) -> Row:
+    def end_epoch(self) -> EpochRecord:
         """Wait for the epoch's steps and measure the test images.
 
         Raises:
@@ -175,24 +188,24 @@ class Trainer:
         epoch = self.epoch - 1
         # Annealing stands where it stood in the last step, so that both curves show the same loss.
         now = (self.step - 1) / self.steps_per_epoch
-        with self.lane.entered():
-            (sums,) = self.world.summed([self.totals.sums])
-            self.totals.sums.copy_(sums)
+        with self.context.active():
+            (sums,) = self.group.summed([self.means.sums])
+            self.means.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
             test = self.test_terms(now)
-            row: Row = {
+            row: EpochRecord = {
                 "epoch": epoch + 1,
                 "step": self.step,
                 "learning_rate": rate,
-                "train": self.totals.means(),
+                "train": self.means.means(),
                 "test": test,
             }
         self.check_finite()
         broken = [name for name, value in test.items() if not math.isfinite(value)]
-        if self.world.largest(len(broken), self.device):  # BatchNorm's averages, say, which only the test images use
+        if self.group.largest(len(broken), self.device):  # BatchNorm's averages, say, which only the test images use
             self._diverged(f"the term {(broken or ['loss'])[-1]!r} of the test images was", self.step)
-        with self.lane.entered():
-            self.totals.clear()
+        with self.context.active():
+            self.means.clear()
             self.snapshots.take(self.model, self.epoch)
         self._count_time()
         row["seconds"] = round(self.seconds, 3)
@@ -202,9 +215,9 @@ class Trainer:
     def test_terms(self, epoch: float) -> dict[str, float]:
         """The objective's own terms on the test images, as they are after so many epochs."""
         now = torch.tensor(epoch, device=self.device)
-        return mean_over(self.test_set, self.recipe.data, self.model, lambda model, x: self.objective(model, x, now))
+        return mean_terms(self.test_set, self.recipe.data, self.model, lambda model, x: self.objective(model, x, now))
 
-    def run_epoch(self, on_step: Callable[[int], bool] = lambda images: False) -> Row | None:
+    def run_epoch(self, on_step: Callable[[int], bool] = lambda images: False) -> EpochRecord | None:
         """Train to the end of the epoch and measure the test images.
 
         Args:
@@ -216,21 +229,21 @@ class Trainer:
         Raises:
             Divergence: as :meth:`end_epoch`.
         """
-        for images in self.segments():
+        for images in self.train_steps():
             if on_step(images) and self.step % self.steps_per_epoch:
                 return None
         return self.end_epoch()
 
     def check_finite(self) -> None:
         """Raise Divergence if a term of this epoch's steps, or a weight, is not finite; waits for the device."""
-        with self.lane.entered():
-            mine = self.totals.divergence()
+        with self.context.active():
+            mine = self.means.divergence()
             # Each process has only its own shares: the first batch that broke in any of them.
-            batch = -self.world.largest(-mine[0] if mine else -NEVER, self.device)
+            batch = -self.group.largest(-mine[0] if mine else -NO_BATCH, self.device)
             weights = torch.stack([parameter.isfinite().all() for parameter in self.optimizer.parameters])
-            weights_broke = self.world.largest(int(not weights.all()), self.device)
+            weights_broke = self.group.largest(int(not weights.all()), self.device)
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
-        if batch < NEVER:
+        if batch < NO_BATCH:
             term = mine[1] if mine and mine[0] == batch else "loss"
             self._diverged(f"the term {term!r} was", self.step - done + batch + 1)
         if weights_broke:  # in the last step, whose loss was still finite
@@ -255,8 +268,8 @@ class Trainer:
 
         Every process of the run has to call it.
         """
-        with self.lane.entered():
-            random = {name: self.world.gather(part.to(self.device)) for name, part in random_state(self.device).items()}
+        with self.context.active():
+            random = {name: self.group.gather(part.to(self.device)) for name, part in random_state(self.device).items()}
         return {
             "recipe": self.recipe.to_dict(),
             "data": self.data_digests,
@@ -270,7 +283,7 @@ class Trainer:
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": random,
-            "totals": self.totals.state(),
+            "totals": self.means.state(),
             "snapshots": self.snapshots.state(),
         }
 
@@ -280,15 +293,15 @@ class Trainer:
         Raises:
             ZooError: the state is of a run with another recipe, other data, or another kind or number of devices.
         """
-        check_same_run(state, self.recipe, self.data_digests, self.device, self.world.size)
+        check_same_run(state, self.recipe, self.data_digests, self.device, self.group.size)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
         self.was_compiled = state["compiled"]
-        with self.lane.entered():
+        with self.context.active():
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.totals.restore(state["totals"])
+            self.means.restore(state["totals"])
             self.snapshots.restore(state.get("snapshots"))
             self.take_step.done.fill_(self.step)
-            mine = {name: parts[self.world.rank].cpu() for name, parts in state["random"].items()}
+            mine = {name: parts[self.group.rank].cpu() for name, parts in state["random"].items()}
             set_random_state(self.device, mine)

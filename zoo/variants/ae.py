@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from math import prod
+from typing import Literal
 
 from pydantic import Field
 from torch import nn
 
-from zoo.autoencoder import Autoencoder
-from zoo.distributions import FittedGaussian
-from zoo.layers import DeterministicCode, mlp_decoder, mlp_encoder
+from zoo.models import Autoencoder, DeterministicHead, FittedGaussian
+from zoo.networks.mlp import MLPSizes, mlp
 from zoo.registry import register_variant
-from zoo.schema.base import FullyConnectedConfig, ImageShape, Size, Sizes
+from zoo.schema.base import ImageShape, Size, Sizes, VariantConfig
 
 
-class AEConfig(FullyConnectedConfig):
-    """Sizes of the plain autoencoder."""
+class AEConfig(MLPSizes, VariantConfig):
+    """Fully connected autoencoder with a linear code."""
 
+    variant: Literal["ae"] = "ae"
     hidden: Sizes = Field((512,), description="Units of the encoder's hidden layers.")
     latent_dim: Size = Field(32, description="Dimensions of the code.")
 
 
 @register_variant(
-    "ae",
     config=AEConfig,
-    summary="fully connected autoencoder with a linear code",
     paper="Hinton & Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, Science 313",
+    objective="reconstruction",
+    tiny={"hidden": [32], "latent_dim": 4},
 )
-def build(config: AEConfig, shape: ImageShape) -> Autoencoder:
+def ae(config: AEConfig, shape: ImageShape) -> Autoencoder:
     """C*H*W - hidden - latent_dim - decoder's hidden - C*H*W."""
-    encoder = nn.Sequential(nn.Flatten(), *mlp_encoder(config, prod(shape), DeterministicCode))
-    decoder = nn.Sequential(*mlp_decoder(config, config.latent_dim, shape))
+    network = mlp(config, shape)
+    encoder = nn.Sequential(*network.encoder, DeterministicHead(network.features[0], config.latent_dim))
+    decoder = nn.Sequential(*network.decoder(config.latent_dim))
     return Autoencoder(shape, encoder, decoder, FittedGaussian(config.latent_dim), config.likelihood)

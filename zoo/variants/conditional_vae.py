@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from math import prod
+from typing import Literal
 
 from pydantic import Field
 
-from zoo.autoencoder import Autoencoder
-from zoo.distributions import StandardNormal
-from zoo.layers import Conditioned, GaussianCode, mlp_decoder, mlp_encoder
+from zoo.models import Autoencoder, Conditioned, GaussianHead, StandardNormal
+from zoo.networks.mlp import MLPSizes, mlp
 from zoo.registry import register_variant
-from zoo.schema.base import FullyConnectedConfig, ImageShape, Size
+from zoo.schema.base import ImageShape, Size, VariantConfig
 
 
-class ConditionalVAEConfig(FullyConnectedConfig):
-    """Sizes of the conditional VAE."""
+class ConditionalVAEConfig(MLPSizes, VariantConfig):
+    """Fully connected VAE that is given the image's label at encoder and decoder."""
 
-    classes: Size = Field(10, description="Labels are whole numbers below this.")
+    variant: Literal["conditional_vae"] = "conditional_vae"
+    latent_dim: Size = Field(20, description="Dimensions of the code.")
+    classes: Size = Field(10, description="The number of labels, which are whole numbers below it.")
 
 
 @register_variant(
-    "conditional_vae",
     config=ConditionalVAEConfig,
-    summary="fully connected VAE that is given the image's label at encoder and decoder",
     paper="Sohn et al. 2015, Learning Structured Output Representation Using Deep Conditional Generative Models, NIPS",
+    tiny={"hidden": [32], "latent_dim": 4},
 )
-def build(config: ConditionalVAEConfig, shape: ImageShape) -> Autoencoder:
+def conditional_vae(config: ConditionalVAEConfig, shape: ImageShape) -> Autoencoder:
     """(C*H*W + classes) - hidden - (mu, logvar), (latent_dim + classes) - decoder's hidden - C*H*W."""
-    encoder = Conditioned(*mlp_encoder(config, prod(shape) + config.classes, GaussianCode))
-    decoder = Conditioned(*mlp_decoder(config, config.latent_dim + config.classes, shape))
+    network = mlp(config, shape, condition=config.classes)
+    encoder = Conditioned(*network.encoder, GaussianHead(network.features[0], config.latent_dim))
+    decoder = Conditioned(*network.decoder(config.latent_dim))
     prior = StandardNormal(config.latent_dim)
     return Autoencoder(shape, encoder, decoder, prior, config.likelihood, classes=config.classes)

@@ -1,30 +1,30 @@
-"""The variational autoencoder with fully connected layers (Kingma & Welling 2014)."""
+"""The variational autoencoder with fully connected layers (Kingma & Welling 2014): ``vae`` on the network ``mlp``."""
 
 from __future__ import annotations
 
-from math import prod
+from typing import Literal
 
-from torch import nn
+from pydantic import Field
 
-from zoo.autoencoder import Autoencoder
-from zoo.distributions import StandardNormal
-from zoo.layers import GaussianCode, mlp_decoder, mlp_encoder
+from zoo.models import Autoencoder
+from zoo.networks.mlp import MLPSizes, mlp
 from zoo.registry import register_variant
-from zoo.schema.base import FullyConnectedConfig, ImageShape
+from zoo.schema.base import ImageShape, Size, VariantConfig
+from zoo.variants._gaussian import gaussian_vae
 
 
-class LinearVAEConfig(FullyConnectedConfig):
-    """Sizes of the fully connected VAE."""
+class LinearVAEConfig(MLPSizes, VariantConfig):
+    """Fully connected VAE with a Gaussian code."""
+
+    variant: Literal["linear_vae"] = "linear_vae"
+    latent_dim: Size = Field(20, description="Dimensions of the code.")
 
 
 @register_variant(
-    "linear_vae",
     config=LinearVAEConfig,
-    summary="fully connected VAE with a Gaussian code",
     paper="Kingma & Welling 2014, Auto-Encoding Variational Bayes, arXiv:1312.6114",
+    tiny={"hidden": [32], "latent_dim": 4},
 )
-def build(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
+def linear_vae(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
     """C*H*W - hidden - (mu, logvar), latent_dim - decoder's hidden - C*H*W."""
-    encoder = nn.Sequential(nn.Flatten(), *mlp_encoder(config, prod(shape), GaussianCode))
-    decoder = nn.Sequential(*mlp_decoder(config, config.latent_dim, shape))
-    return Autoencoder(shape, encoder, decoder, StandardNormal(config.latent_dim), config.likelihood)
+    return gaussian_vae(config, shape, mlp(config, shape), config.latent_dim)

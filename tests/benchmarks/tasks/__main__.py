@@ -20,7 +20,7 @@ from tests.benchmarks.tasks.detection import held_out_classes, other_datasets
 from tests.benchmarks.tasks.filling import imputation
 from tests.benchmarks.tasks.tables import page, rate_distortion
 from tests.benchmarks.tasks.throughput import memory, speed
-from zoo.provenance import LIBRARIES, versions
+from zoo.runs.provenance import LIBRARIES, versions
 from zoo.system.devices import describe
 from zoo.system.files import write_atomically
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from zoo.data import load_images
-from zoo.pictures import open_pictures, trained_on
+from zoo.datasets import load_images
+from zoo.inference.image_stream import open_images, trained_on
 from zoo.tasks.compression import compress
 
 GAUSSIAN = ("ae_mnist", "linear_vae_mnist", "conv_vae_mnist")
@@ -32,7 +32,7 @@ def compression() -> Iterator[Row]:
         own = trained_on(model)
         datasets[own.name] = own
         for step in STEPS if name in GAUSSIAN else (None,):
-            found = compress(model, open_pictures(own.name, model), step or 1.0)
+            found = compress(model, open_images(own.name, model), step or 1.0)
             yield {"images": own.name, "coder": name, "step": step, "bits": found.bits_per_image, "mse": found.mse}
     for dataset, config in datasets.items():
         images = load_images(config, "test").images

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 import zoo
-from zoo.autoencoder import Autoencoder
-from zoo.catalog import list_models
-from zoo.pictures import Batch, Pictures, open_pictures, trained_on
+from zoo.entries.catalog import list_models
+from zoo.inference.image_stream import Batch, ImageStream, open_images, trained_on
+from zoo.models.autoencoder import Autoencoder
 from zoo.tasks.anomaly import detection, score
 
 OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist", "glyphs": "mnist"}
@@ -27,7 +27,7 @@ def other_datasets() -> Iterator[Row]:
     for name in list_models(weights=True):
         model = zoo.load(name)
         own = trained_on(model).name
-        normal, other = scores(model, open_pictures(own, model)), scores(model, open_pictures(OTHER[own], model))
+        normal, other = scores(model, open_images(own, model)), scores(model, open_images(OTHER[own], model))
         black = scores(model, blank(model))
         for kind, found in normal.items():
             yield {
@@ -44,7 +44,7 @@ def held_out_classes(runs: Path) -> Iterator[Row]:
         recipe = model.config.checked_recipe
         left_out = sorted(set(range(10)) - set(recipe.data.only_classes or ()))
         seen, unseen = (f"{recipe.data.name}:{spelled(classes)}" for classes in (recipe.data.only_classes, left_out))
-        normal, other = scores(model, open_pictures(seen, model)), scores(model, open_pictures(unseen, model))
+        normal, other = scores(model, open_images(seen, model)), scores(model, open_images(unseen, model))
         for kind, found in normal.items():
             yield {
                 "entry": model.config.name, "dataset": recipe.data.name, "left_out": left_out, "score": kind,
@@ -58,7 +58,7 @@ def spelled(classes: Iterable[int] | None) -> str:
     return ",".join(map(str, classes or ()))
 
 
-def scores(model: Autoencoder, pictures: Pictures) -> dict[str, list[float]]:
+def scores(model: Autoencoder, pictures: ImageStream) -> dict[str, list[float]]:
     """Score → its value for every picture."""
     x = torch.zeros(1, *model.image_shape)
     labels = torch.zeros(1, dtype=torch.int64)
@@ -70,10 +70,10 @@ def scores(model: Autoencoder, pictures: Pictures) -> dict[str, list[float]]:
     return found
 
 
-def blank(model: Autoencoder) -> Pictures:
+def blank(model: Autoencoder) -> ImageStream:
     """One black picture; for a conditional model, of the first class."""
 
     def batches(size: int) -> Iterator[Batch]:
         yield Batch(["blank"], torch.zeros(1, *model.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
 
-    return Pictures("blank", 1, batches)
+    return ImageStream("blank", 1, batches)

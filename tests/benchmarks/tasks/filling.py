@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.data import load_images
+from zoo.datasets import load_images
 from zoo.tasks.imputation import dropped, impute
 
 MODELS = ("ae_mnist", "linear_vae_mnist", "vae_200_mnist", "conv_vae_mnist")

@@ -15,11 +15,11 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from zoo.data import load_images
-from zoo.pictures import open_pictures, trained_on
+from zoo.datasets import load_images
+from zoo.inference.image_stream import open_images, trained_on
 from zoo.tasks.anomaly import score
 from zoo.tasks.compression import compress
-from zoo.tasks.encoding import encode
+from zoo.tasks.features import encode
 from zoo.tasks.imputation import dropped, impute
 
 REPETITIONS = 5
@@ -27,10 +27,10 @@ PICTURES = 5000
 
 SCORING = """
 import re, sys, zoo
-from zoo.pictures import open_pictures
+from zoo.pictures import open_images
 from zoo.tasks.anomaly import score
 model = zoo.load("linear_vae_mnist")
-n = sum(len(part.batch.names) for part in score(model, open_pictures(sys.argv[1], model)))
+n = sum(len(part.batch.names) for part in score(model, open_images(sys.argv[1], model)))
 print(n, re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 
@@ -42,7 +42,7 @@ def speed() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as temporary:
         for number, image in enumerate(images):
             to_pil_image(image).save(Path(temporary) / f"{number:06}.png")
-        pictures = open_pictures(Path(temporary), model)
+        pictures = open_images(Path(temporary), model)
 
         def fill() -> None:
             for batch in pictures.batches(1000):

@@ -1,0 +1,172 @@
+"""Models side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+from PIL import Image
+
+from tests.helpers import CPU, PLUGIN, command, tiny_recipe
+from zoo.cli.compare import main, shipped_entries
+from zoo.datasets import load_images
+from zoo.entries.loading import load
+from zoo.errors import ZooError
+from zoo.evaluation.comparison import compare
+from zoo.metrics import measure
+from zoo.training.run import train
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = tiny_recipe(name="tiny_ae", model={"variant": "ae"}, objective={"name": "reconstruction"})
+    return train(recipe, tmp_path_factory.mktemp("runs") / "tiny_ae", CPU)
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = tiny_recipe(name="tiny_rgb", data={"name": "tiny", "channels": 3, "side": 32})
+    return train(recipe, tmp_path_factory.mktemp("runs") / "tiny_rgb", CPU)
+
+
+def test_the_table_is_measured_on_the_test_split(trained: Path, plain: Path) -> None:
+    found = compare([trained, plain])
+    assert [result.name for result in found.results] == ["tiny_vae", "tiny_ae"]
+    model = load(trained)
+    assert found.results[0].metrics == measure(model, load_images(tiny_recipe().data, "test"), tiny_recipe().data)
+    assert set(found.results[1].metrics) == {"mse", "psnr"}
+    assert all(result.measured for result in found.results)
+
+
+def test_the_picture_has_originals_above_reconstructions_beside_samples(trained: Path, plain: Path) -> None:
+    figure = compare([trained, plain], count=5).figure
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 1 + 2 * 2  # the test images, and for each model reconstructions and samples
+    figure.canvas.draw()
+    place = {axes.get_ylabel().split("\n")[0]: axes.get_position() for axes in drawn if axes.get_ylabel()}
+    originals, first, second = (place[name] for name in ("test images", "tiny_vae", "tiny_ae"))
+    assert originals.y0 > first.y0 > second.y0
+    assert originals.x0 == pytest.approx(first.x0, abs=1e-6)
+    samples = [axes.get_position() for axes in drawn if not axes.get_ylabel()]
+    assert [box.y0 for box in samples] == [first.y0, second.y0]
+    assert all(box.x0 > first.x1 for box in samples)
+    labels = {axes.get_ylabel().split("\n")[0]: axes.get_ylabel() for axes in drawn}
+    assert "ELBO" in labels["tiny_vae"]
+    assert "MSE" in labels["tiny_ae"]
+    assert "ELBO" not in labels["tiny_ae"]
+    sizes = {axes.images[0].get_array().shape for axes in drawn}
+    assert len(sizes) == 1  # the same number of images of the same size in every row
+
+
+def test_models_of_different_shapes_are_refused(trained: Path, coloured: Path) -> None:
+    with pytest.raises(ZooError, match="different shapes .*tiny_vae: 1x28x28, .*tiny_rgb: 3x32x32"):
+        compare([trained, coloured])
+
+
+def test_data_of_another_shape_is_refused(trained: Path) -> None:
+    with pytest.raises(ZooError, match="its images are 3x32x32, the models take 1x28x28"):
+        compare([trained], data="cifar10")
+    with pytest.raises(ZooError, match="unknown dataset 'mnits'"):
+        compare([trained], data="mnits")
+
+
+def test_without_data_it_shows_samples_and_says_why(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(config: object, split: str) -> None:
+        raise ZooError("the dataset 'tiny' is gone\nremedies")
+
+    monkeypatch.setattr("zoo.evaluation.comparison.load_images", nothing)
+    with pytest.warns(UserWarning, match="the dataset 'tiny' is gone\nremedies"):
+        found = compare([trained])
+    assert found.data == "no reconstructions, for want of the dataset 'tiny'; the figures are those of each card"
+    assert len([axes for axes in found.figure.axes if axes.images]) == 1
+    assert not found.results[0].measured
+    assert found.results[0].metrics["mse"] > 0
+    with pytest.raises(ZooError, match="gone"):
+        compare([trained], data="tiny")
+
+
+def test_ones_own_pictures(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
+    (tmp_path / "pictures").mkdir()
+    for index in range(12):
+        Image.new("RGB", (50, 40), (index * 20, 30, 99)).save(tmp_path / "pictures" / f"{index}.png")
+    found = compare([coloured], data=str(tmp_path / "pictures"), count=2)
+    assert found.results[0].measured
+
+
+def test_the_command_writes_a_picture_and_a_table(trained: Path, plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.png"
+    done = command("compare", trained, plain, "--out", out, "--import", PLUGIN, "--count", 3)
+    assert done.returncode == 0, done.stderr
+    assert "tiny_vae" in done.stdout
+    assert imread(out).ndim in (2, 3)  # grey or in colour
+    table = command("compare", trained, "--import", PLUGIN, "--json", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["c.png"]
+    assert json.loads(table.stdout)["models"][0]["variant"] == "linear_vae"
+
+
+def test_runs_of_the_same_name_are_told_apart(trained: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    names = [result.name for result in compare([trained, other]).results]
+    assert names == [str(trained), str(other)]
+
+
+def test_data_that_needs_settings_says_so(trained: Path) -> None:
+    with pytest.raises(ZooError, match="--data image_folder: path: field required"):
+        compare([trained], data="image_folder")
+
+
+@pytest.mark.parametrize("out", [".", "x.jpg", "nowhere/x.png"])
+def test_a_place_for_the_picture_that_cannot_be(out: str) -> None:
+    with pytest.raises(ZooError, match="expected the name of a .png file"):
+        main(["--out", out])
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "1000"])
+def test_a_count_out_of_range(count: str) -> None:
+    with pytest.raises(ZooError, match="between 1 and 100"):
+        main(["--count", count])
+
+
+def test_a_picture_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.png").mkdir()
+    done = command("compare", trained, "--import", PLUGIN, "--out", tmp_path / "c.png")
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_names_it_takes_the_entries_of_one_dataset() -> None:
+    digits, clothes = shipped_entries("mnist"), shipped_entries("fashion_mnist")
+    assert {"linear_vae_mnist", "conv_vae_mnist", "ae_mnist", "bn_vae_mnist"} <= set(digits)
+    assert "ae_fashion_mnist" in clothes and not set(digits) & set(clothes)
+    with pytest.raises(ZooError, match="no entry with weights is of the dataset 'svhn'"):
+        main(["--data", "svhn"])
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--data", "mnist"]])
+def test_options_that_a_kind_does_not_have_are_refused(options: list[str]) -> None:
+    with pytest.raises(ZooError, match="leave --data and --json away"):
+        main(["linear_vae_mnist", "--kind", "samples", *options])
+
+
+@pytest.mark.parametrize("options", [["--seed", "3"], ["--at", "0,1"], ["--between", "1,2"], ["--path", "spherical"]])
+def test_options_of_a_kind_are_refused_without_one(options: list[str]) -> None:
+    with pytest.raises(ZooError, match="are for --kind"):
+        main(["linear_vae_mnist", *options])
+
+
+def test_the_model_that_lacks_a_kind_is_named() -> None:
+    with pytest.raises(ZooError, match="linear_vae_mnist: a map needs"):
+        main(["linear_vae_mnist", "--kind", "manifold"])
+
+
+def test_a_conditional_model_is_compared_with_its_labels(tmp_path: Path) -> None:
+    recipe = tiny_recipe(model={"variant": "conditional_vae", "hidden": [16]})
+    folder = train(recipe, tmp_path / "run", CPU)
+    model = load(folder)
+    assert model.config
+    assert compare([folder]).results[0].metrics == pytest.approx(model.config.metrics["test"], rel=1e-5)

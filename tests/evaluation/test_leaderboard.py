@@ -1,0 +1,129 @@
+"""The leaderboard: what the cards say, sorted by any figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from tests.helpers import ROOT, command
+from zoo.cli import list as models
+from zoo.entries.catalog import list_models, record_folder
+from zoo.evaluation.leaderboard import TOPICS, best_first, kind_of_data, leaderboard_entries, show
+from zoo.metrics import all_metrics
+from zoo.plotting import to_png
+from zoo.plotting.tradeoff import Point, tradeoff
+from zoo.runs.card import seed_mean_and_sd
+from zoo.runs.folder import read_config
+from zoo.schema.run_config import Repetition
+
+TRAINED = [name for name in list_models() if record_folder(name)]
+
+
+def table(*arguments: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    models.main([*arguments, "--json"])
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_every_trained_entry_stands_in_it_with_the_figures_of_its_card(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {row["entry"]: row for row in table(capsys=capsys)}
+    assert sorted(found) == sorted(TRAINED)
+    for name in TRAINED:
+        folder = record_folder(name)
+        assert folder is not None
+        config = read_config(folder)
+        for metric, value in config.metrics["test"].items():
+            assert found[name][metric] == value
+        assert found[name]["parameters"] == config.parameters
+
+
+@pytest.mark.parametrize(("column", "best"), [("mse", min), ("psnr", max), ("training_seconds", min)])
+def test_the_best_comes_first_and_those_without_the_figure_last(
+    column: str, best: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = [row[column] for row in table("--sort", column, capsys=capsys)]
+    known = [value for value in values if value is not None]
+    assert known[0] == best(known)
+    assert known == sorted(known, reverse=best is max)
+    assert values == known + [None] * (len(values) - len(known))
+
+
+def test_one_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {row["entry"] for row in table("--data", "fashion_mnist", capsys=capsys)}
+    assert names == {name for name in TRAINED if name.endswith("fashion_mnist")}
+
+
+def test_as_a_table_and_as_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    models.main(["--sort", "mse", "--metrics", "kl,negative_elbo"])
+    out = capsys.readouterr().out
+    assert "MSE per pixel" in out
+    assert "conv_vae_mnist" in out
+    models.main(["--csv"])
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["entry"] for row in rows} == set(TRAINED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--sort", "msee"], "'mse'"), (["--data", "mnst"], "mnist"), (["--metrics", "elboo"], "unknown metric")],
+)
+def test_mistakes_end_with_a_word_and_code_2(arguments: list[str], words: str) -> None:
+    done = command("zoo.models", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_likelihoods_that_cannot_be_compared_are_told_apart() -> None:
+    kinds = {row.name: row.data for row in leaderboard_entries()}
+    assert kinds["linear_vae_mnist"] == "mnist"
+    assert kinds["vae_gaussian_mnist"] == "mnist, gaussian 1"
+    assert kinds["vae_fashion_mnist"] == "fashion_mnist, gaussian 0.5"
+    assert all(kind_of_data(row.config) == row.data for row in leaderboard_entries())
+
+
+def test_every_metric_has_its_place_in_a_table() -> None:
+    placed = {name for metrics in TOPICS.values() for name in metrics}
+    assert placed == set(all_metrics())
+
+
+def test_the_page_lists_every_trained_entry_and_every_metric() -> None:
+    page = (ROOT / "docs" / "models.md").read_text()
+    for name in TRAINED:
+        assert f"`{name}`" in page
+    for metric in all_metrics().values():
+        assert metric.definition.replace("|", "\\|") in page
+
+
+def test_the_spread_over_seeds_is_mean_and_standard_deviation() -> None:
+    row = next(row for row in leaderboard_entries() if row.name == "linear_vae_mnist")
+    value = row.config.metrics["test"]["kl"]
+    others = [
+        Repetition(
+            seed=seed, metrics={"test": {"kl": value + shift}, "train": {}}, weights_sha256="", training_seconds=1,
+            hardware="", versions={},
+        )
+        for seed, shift in ((1, 0.5), (2, -0.5))
+    ]  # fmt: skip
+    config = row.config.model_copy(update={"repetitions": others})
+    assert seed_mean_and_sd(config, "kl") == f"{value:.2f} ± 0.50"
+    assert seed_mean_and_sd(config, "mse") == ""  # not every run has it
+    assert seed_mean_and_sd(config.model_copy(update={"repetitions": []}), "kl") == ""
+
+
+def test_a_cell_of_what_is_not_there_is_empty() -> None:
+    row = next(row for row in leaderboard_entries() if row.name == "ae_mnist")
+    assert show(row, "kl") == ""
+    assert best_first([row], "kl") == [row]
+
+
+@pytest.mark.parametrize("settings", [{"sums": True}, {"logarithmic": True}])
+def test_a_plot_has_a_panel_a_group_and_a_name_a_point(settings: dict[str, bool]) -> None:
+    groups = {"one": [Point("a", 1, 100), Point("b", 20, 80), Point("c", 21, 80.1)], "two": [Point("d", 1, 2)]}
+    figure = tradeoff(groups, "x", "y", **settings)
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    assert {"a", "b", "c"} <= {text.get_text() for text in figure.axes[0].texts}
+    assert to_png(figure).startswith(b"\x89PNG")

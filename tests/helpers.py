@@ -1,0 +1,124 @@
+"""Functions that the tests share: tiny recipes, commands in this process or another, real data where it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+
+from tests import plugin  # registers the dataset "tiny"  # noqa: F401
+from zoo.cli.app import main
+from zoo.datasets import data_folder, load_images
+from zoo.registry import DATASETS, VARIANTS, list_variants
+from zoo.schema.base import DatasetConfig
+from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.training.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = torch.device("cpu")
+PLUGIN = ROOT / "tests" / "plugin.py"
+
+
+def dataset(name: str, **settings: Any) -> DatasetConfig:
+    """Return a dataset's settings."""
+    config: DatasetConfig = DATASETS.get(name).config(**settings)
+    return config
+
+
+def tiny_fields(**sections: Any) -> dict[str, Any]:
+    """Return the fields of a recipe that trains in a second; keyword arguments replace whole sections."""
+    fields: dict[str, Any] = {
+        "name": "tiny_vae",
+        "summary": "A small VAE on striped images",
+        "data": {"name": "tiny"},
+        "model": {"variant": "linear_vae", "hidden": [32], "latent_dim": 4},
+        "objective": {"name": "elbo"},
+        "optimizer": {"name": "adam"},
+        "training": {"epochs": 2, "batch_size": 50},
+    }
+    return fields | sections
+
+
+def tiny_recipe(**sections: Any) -> Recipe:
+    return parse_recipe(tiny_fields(**sections))
+
+
+SHIPPED_VARIANTS = [name for name in list_variants() if VARIANTS.get(name).build.__module__.startswith("zoo.")]
+
+
+def tiny_model(variant: str) -> dict[str, Any]:
+    """Return the model section of a variant in the size that it states for tests."""
+    return {"variant": variant, **VARIANTS.get(variant).tiny}
+
+
+def usual_objective(variant: str) -> dict[str, Any]:
+    """Return the objective section that a variant is usually trained with."""
+    return {"name": VARIANTS.get(variant).objective}
+
+
+def tiny_recipe_of(variant: str, **sections: Any) -> Recipe:
+    """Return a recipe that trains a variant, in its tiny size and with its usual objective, in a second."""
+    return tiny_recipe(**{"model": tiny_model(variant), "objective": usual_objective(variant)} | sections)
+
+
+def trainer(recipe: Recipe) -> Trainer:
+    return Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), CPU)
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def command(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``zoo VERB ...`` in this process: what it prints and its exit code, as from a process of its own."""
+    words = list(map(str, arguments))
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd or ROOT),
+        mock.patch.dict(os.environ, environment),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("always")
+        try:
+            main(words)
+        except SystemExit as exit:
+            code = exit.code if isinstance(exit.code, int) else 0 if exit.code is None else 1
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def process(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m zoo VERB ...`` as a user would, where a process of its own proves something more."""
+    return python("-m", "zoo", *arguments, cwd=cwd, **environment)
+
+
+def python(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python ...`` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd or ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+needs_mnist = pytest.mark.skipif(
+    not (data_folder() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
+    reason=f"needs real data: no MNIST under {data_folder()} (set ZOO_DATA)",
+)
+needs_fashion_mnist = pytest.mark.skipif(
+    not (data_folder() / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
+    reason=f"needs real data: no Fashion-MNIST under {data_folder()} (set ZOO_DATA)",
+)

@@ -1,0 +1,169 @@
+"""Recipes: strictness, the messages, overrides, the committed JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.helpers import ROOT, tiny_fields, tiny_recipe
+from zoo.entries.catalog import recipe_paths
+from zoo.errors import ZooError
+from zoo.schema.parsing import override, parse_json
+from zoo.schema.recipe import parse_recipe, read_recipe
+
+
+def message(fields: dict[str, Any]) -> str:
+    with pytest.raises(ZooError) as caught:
+        parse_recipe(fields, "r.json")
+    return str(caught.value)
+
+
+def test_malformed_json_names_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text('{\n  "name": "a",\n  "data": {,}\n}')
+    with pytest.raises(ZooError, match=r"r\.json: line 3, column 12"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"name"', "null"])
+def test_json_that_is_no_object(text: str) -> None:
+    with pytest.raises(ZooError, match="expected a JSON object"):
+        parse_json(text, "r.json")
+
+
+def test_nesting_without_end() -> None:
+    with pytest.raises(ZooError):
+        parse_json('{"a":' * 100_000, "r.json")
+
+
+def test_a_number_without_end() -> None:
+    with pytest.raises(ZooError, match="r.json"):
+        parse_json('{"a": ' + "9" * 5000 + "}", "r.json")
+    assert override({}, ["a=" + "9" * 5000])["a"] == "9" * 5000
+
+
+def test_a_field_given_twice() -> None:
+    with pytest.raises(ZooError, match="'name' appears twice"):
+        parse_json('{"name": "a", "name": "b"}', "r.json")
+
+
+def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match="cannot read the recipe"):
+        read_recipe(tmp_path / "none.json")
+    (tmp_path / "r.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ZooError, match="cannot read the recipe"):
+        read_recipe(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (tiny_fields(trainig={}), "trainig: unknown field; did you mean 'training'"),
+        (
+            tiny_fields(optimizer={"name": "adam", "learning_rat": 1.0}),
+            "optimizer.learning_rat: unknown field; did you mean 'learning_rate'",
+        ),
+        (
+            tiny_fields(model={"variant": "linear_vae", "latent_dims": 3}),
+            "model.latent_dims: unknown field; did you mean 'latent_dim'",
+        ),
+        (
+            tiny_fields(optimizer={"name": "sgd", "schedule": {"name": "step", "every": 2, "gama": 0.5}}),
+            "did you mean 'gamma'",
+        ),
+        (tiny_fields(model={"variant": "linear_vea"}), "model.variant: unknown variant 'linear_vea'; did you mean"),
+        (tiny_fields(objective={"name": "elbow"}), "objective.name: unknown objective 'elbow'; did you mean 'elbo'"),
+        (tiny_fields(data={"name": "mnits"}), "data.name: unknown dataset 'mnits'; did you mean"),
+        (tiny_fields(optimizer={"name": "adem"}), "optimizer: unknown name 'adem'; did you mean 'adam'"),
+        (tiny_fields(epochs=3), "epochs: unknown field; did you mean 'training.epochs'?"),
+        (tiny_fields(data={}), "data.name: required"),
+        (
+            {"dat" if k == "data" else k: v for k, v in tiny_fields().items()},
+            "data: the section is missing (there is 'dat')",
+        ),
+        ({"weights_sha256": "", **tiny_fields()}, "this is the config.json of a run"),
+        (tiny_fields(summary="\ud800"), "invalid JSON"),
+        (tiny_fields(model={"variant": "linear_vae", "likelihood": {"family": "gausian"}}), "did you mean 'gaussian'"),
+        (tiny_fields(data="mnist"), "data.name: required"),
+        (tiny_fields(name="../evil"), "name: string should match pattern"),
+        (tiny_fields(model={"variant": "linear_vae", "latent_dim": -3}), "model.latent_dim: input should be greater"),
+        (tiny_fields(model={"variant": "linear_vae", "hidden": [0]}), "model.hidden.0: input should be greater than 0"),
+        (tiny_fields(model={"variant": "linear_vae", "latent_dim": 10**9}), "model.latent_dim: input should be less"),
+        (tiny_fields(model={"variant": "linear_vae", "latent_dim": "20"}), "model.latent_dim: input should be a valid"),
+        (tiny_fields(training={"epochs": 0}), "training.epochs: input should be greater than 0 (found 0)"),
+        (tiny_fields(training={"epochs": 1.5}), "training.epochs"),
+        (tiny_fields(training={"epochs": True}), "training.epochs"),
+        (tiny_fields(training={}), "training.epochs: field required"),
+        (tiny_fields(optimizer={"name": "adam", "learning_rate": float("inf")}), "learning_rate"),
+        (tiny_fields(objective={"name": "elbo", "beta": float("nan")}), "objective.beta"),
+        (tiny_fields(objective={"name": "elbo", "beta": -1}), "objective.beta"),
+    ],
+)
+def test_mistakes_are_placed_and_explained(fields: dict[str, Any], expected: str) -> None:
+    text = message(fields)
+    assert text.startswith("r.json: ")
+    assert expected in text
+
+
+def test_a_changed_recipe_makes_no_claims(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(tiny_fields(claims=[{"metric": "mse", "value": 0.1, "tolerance": 0.01}])))
+    assert len(read_recipe(path).claims) == 1
+    assert read_recipe(path, ["training.epochs=1"]).claims == ()
+
+
+def test_every_mistake_is_listed() -> None:
+    text = message(tiny_fields(training={"epochs": -1, "batch": 3}, name="A b"))
+    assert len(text.splitlines()) == 3
+
+
+def test_overrides() -> None:
+    fields = override(
+        tiny_fields(), ["training.epochs=3", "optimizer.schedule.name=cosine", "model.hidden=[7,8]", "name=other"]
+    )
+    recipe = parse_recipe(fields)
+    assert (recipe.training.epochs, recipe.name, recipe.model.hidden) == (3, "other", (7, 8))  # type: ignore[attr-defined]
+    assert recipe.optimizer.schedule.name == "cosine"
+
+
+@pytest.mark.parametrize("assignment", ["training.epochs", "=3", "training..epochs=3", "name.first=3"])
+def test_overrides_that_make_no_sense(assignment: str) -> None:
+    with pytest.raises(ZooError, match="--set"):
+        override(tiny_fields(), [assignment])
+
+
+def test_defaults_are_written_out_and_read_back() -> None:
+    recipe = tiny_recipe()
+    fields = recipe.to_dict()
+    assert fields["optimizer"]["betas"] == [0.9, 0.999]
+    again = parse_recipe(json.loads(json.dumps(fields)))
+    assert again == recipe
+    assert again.digest() == recipe.digest()
+
+
+def test_the_digest_follows_what_decides_the_weights_and_nothing_else() -> None:
+    recipe = tiny_recipe()
+    assert tiny_recipe(summary="other", source={"notes": "x"}).digest() == recipe.digest()
+    assert tiny_recipe(execution={"compile": "on", "checkpoint_epochs": 9}).digest() == recipe.digest()
+    assert tiny_recipe(training={"epochs": 2, "batch_size": 50, "seed": 1}).digest() != recipe.digest()
+    assert tiny_recipe(objective={"name": "elbo", "beta": 2.0}).digest() != recipe.digest()
+
+
+SCHEMA = json.loads((ROOT / "docs" / "recipe.schema.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(recipe_paths()))
+def test_the_committed_json_schema_accepts_every_recipe(name: str) -> None:
+    jsonschema.validate(json.loads(recipe_paths()[name].read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "section", [{"model": {"variant": "nope"}}, {"training": {"epochs": -1}}, {"data": {"name": "mnist", "x": 1}}]
+)
+def test_the_committed_json_schema_refuses_mistakes(section: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tiny_fields(data={"name": "mnist"}) | section, SCHEMA)

@@ -1,0 +1,268 @@
+"""However the steps reach the device, the loss curve is the same."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, trainer
+from zoo.errors import ZooError
+from zoo.schema.recipe import Recipe
+from zoo.training import execution
+from zoo.training.execution import EagerRunner, GraphRunner
+from zoo.training.run_context import RunContext
+from zoo.training.step import Step
+from zoo.training.trainer import Trainer
+
+MANY = {"epochs": 2, "batch_size": 8}
+"""29 steps an epoch, the last on 6 images: more than fit into one graph, and a graph of another size."""
+
+
+class FakeGraph:
+    """What a CUDA graph does, without CUDA: replaying repeats what was captured."""
+
+    def __init__(self, take: Any, images: int, steps: int, pool: Any) -> None:
+        take(images)  # warming up changes every state
+        self.take, self.images, self.steps = take, images, steps
+
+    def replay(self) -> None:
+        for _ in range(self.steps):
+            self.take(self.images)
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Step, "on_cuda", True)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(execution, "captured", FakeGraph)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compilation without the last stage, code generation, which takes most of the time."""
+    original = torch.compile
+
+    def quick(function: Any, *, options: Any, **settings: Any) -> Any:
+        return original(function, backend="aot_eager", **settings)
+
+    monkeypatch.setattr(torch, "compile", quick)
+
+
+def sections_of(variant: str, **others: Any) -> dict[str, Any]:
+    """A variant with an objective for it, on images whose binarisation draws random numbers in every step."""
+    return {
+        "model": {"variant": variant},
+        "data": {"name": "tiny", "binarization": "dynamic"},
+        "objective": {"name": "reconstruction" if variant == "ae" else "elbo"},
+        **others,
+    }
+
+
+def trained(recipe: Recipe) -> Trainer:
+    found = trainer(recipe)
+    while not found.done:
+        found.run_epoch()
+    return found
+
+
+def same_bits(one: Trainer, other: Trainer) -> bool:
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def losses(found: Trainer) -> list[float]:
+    return [row[split]["loss"] for row in found.history for split in ("train", "test")]
+
+
+@pytest.mark.usefixtures("graphs")
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_replayed_steps_give_the_same_bits_as_steps_one_by_one(variant: str) -> None:
+    sections = sections_of(variant, training=MANY)
+    replayed = trained(tiny_recipe(**sections))
+    assert isinstance(replayed.way, GraphRunner)
+    assert sorted(replayed.way.graphs) == [(6, 1), (8, 1), (8, 24)]
+    one_by_one = trained(tiny_recipe(**sections, execution={"graph": "off"}))
+    assert type(one_by_one.way) is EagerRunner
+    assert same_bits(replayed, one_by_one)
+    assert losses(replayed) == losses(one_by_one)
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_replayed_run_goes_on_in_the_middle_of_a_graph() -> None:
+    recipe = tiny_recipe(training=MANY, execution={"graph": "off"})
+    half = trainer(recipe)
+    half.run_epoch(lambda images: half.step >= 10)
+    resumed = trainer(tiny_recipe(training=MANY))
+    resumed.restore(half.state())
+    while not resumed.done:
+        resumed.run_epoch()
+    assert same_bits(resumed, trained(recipe))
+
+
+def test_what_cannot_be_captured_runs_step_by_step_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: Any) -> None:
+        arguments[0](arguments[1])
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(Step, "on_cuda", True)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(execution, "captured", failing)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = trained(tiny_recipe())
+    (warning,) = caught
+    assert str(warning.message) == (
+        "the step cannot be captured as a CUDA graph and is enqueued step by step "
+        "(RuntimeError: operation not permitted when stream is capturing)"
+    )
+    monkeypatch.undo()
+    assert same_bits(found, trained(tiny_recipe()))
+
+
+def test_what_cannot_be_compiled_runs_as_written_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: Any, **settings: Any) -> None:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", failing)
+    with pytest.warns(UserWarning, match="cannot be compiled and runs as written .RuntimeError: no compiler here"):
+        found = trained(tiny_recipe(execution={"compile": "on"}))
+    monkeypatch.undo()
+    assert same_bits(found, trained(tiny_recipe()))
+
+
+def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Step, "on_cuda", True)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(execution, "captured", FakeGraph)
+    with pytest.raises(ZooError, match="reconstruction"):
+        trained(tiny_recipe(model={"variant": "ae"}))
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: str) -> None:
+    sections = sections_of(variant)
+    found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
+    assert found.way and found.way.compiled
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-3)
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"name": "adamw", "weight_decay": 0.1},
+        {"name": "sgd", "learning_rate": 1e-4},
+        {"name": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "weight_decay": 0.01},
+        {"name": "rmsprop", "momentum": 0.5, "schedule": {"name": "exponential", "gamma": 0.5}},
+    ],
+    ids=str,
+)
+def test_every_optimizer_can_be_compiled_and_learns_the_same(optimizer: dict[str, Any]) -> None:
+    found = trained(tiny_recipe(optimizer=optimizer, execution={"compile": "on"}))
+    assert found.way and found.way.compiled
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(optimizer=optimizer))), rel=1e-4)
+
+
+@pytest.mark.parametrize("annealing", [{"name": "linear", "epochs": 2}, {"name": "cyclical", "period": 1}])
+@pytest.mark.usefixtures("traced")
+def test_annealing_goes_on_in_a_compiled_step(annealing: dict[str, Any]) -> None:
+    sections = {"objective": {"name": "elbo", "annealing": annealing}}
+    found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
+
+
+def test_the_real_compiler_gives_the_same_loss_curve() -> None:
+    found = trained(tiny_recipe(execution={"compile": "on"}))
+    assert found.way and "compiled: " in found.way.words
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe())), rel=1e-4)
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_bfloat16_stays_near_the_loss_curve(variant: str) -> None:
+    sections = sections_of(variant)
+    found = trained(tiny_recipe(**sections, execution={"precision": "bf16"}))
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=0.03)
+    assert all(value.dtype != torch.bfloat16 for value in found.model.state_dict().values())
+
+
+@pytest.mark.usefixtures("traced")
+def test_bfloat16_can_be_compiled() -> None:
+    found = trained(tiny_recipe(execution={"precision": "bf16", "compile": "on"}))
+    assert found.way and found.way.compiled
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe())), rel=0.03)
+
+
+def test_in_bfloat16_the_noise_and_the_kl_keep_32_bits() -> None:
+    found = trainer(tiny_recipe(execution={"precision": "bf16"}))
+    with torch.autocast("cpu", torch.bfloat16):
+        posterior = found.model.encode(torch.rand(2, 1, 28, 28))
+        likelihood = found.model.decode(posterior.rsample())
+    assert {posterior.mean.dtype, posterior.rsample().dtype, posterior.kl().dtype} == {torch.float32}
+    assert likelihood.mean.dtype == torch.float32
+
+
+@pytest.mark.usefixtures("graphs", "traced")
+@pytest.mark.parametrize(
+    ("epochs", "seconds", "words"),
+    [
+        (1, (1e-3, 0.5e-3), "too few for compiling to pay"),
+        (100_000, (1e-3, 0.5e-3), "compiled: 500 us each, 1,000 us uncompiled"),
+        (100_000, (1e-3, 2e-3), "not compiled: 2,000 us each, 1,000 us uncompiled"),
+    ],
+)
+def test_compiling_is_chosen_where_it_pays(
+    epochs: int, seconds: tuple[float, float], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "seconds_per_step", lambda way: seconds[way.compiled])
+    found = trainer(tiny_recipe(training={"epochs": epochs, "batch_size": 8}))
+    said = found.prepare()
+    assert said.endswith(words)
+    assert found.was_compiled == (found.way and found.way.compiled) == words.startswith("compiled")
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(take: Any, images: int, steps: int, pool: Any) -> FakeGraph:
+        if not isinstance(take, Step):
+            raise torch.OutOfMemoryError("no memory for both")
+        return FakeGraph(take, images, steps, pool)
+
+    renewed: list[int] = []
+    monkeypatch.setattr(RunContext, "renew", lambda lane: renewed.append(1))
+    monkeypatch.setattr(execution, "captured", failing)
+    with pytest.warns(UserWarning, match="runs as written .OutOfMemoryError: no memory for both"):
+        found = trained(tiny_recipe(training=MANY, execution={"compile": "on"}))
+    assert isinstance(found.way, GraphRunner) and not found.way.compiled
+    assert renewed == [1]
+    monkeypatch.setattr(execution, "captured", FakeGraph)
+    assert same_bits(found, trained(tiny_recipe(training=MANY)))
+
+
+@pytest.mark.usefixtures("graphs", "traced")
+@pytest.mark.parametrize("before", [True, False])
+def test_a_resumed_run_compiles_if_it_did_so_before(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "seconds_per_step", lambda way: 1.0)
+    first = trainer(tiny_recipe(training=MANY))
+    state = first.state() | {"compiled": before}
+    second = trainer(tiny_recipe(training=MANY))
+    second.restore(state)
+    second.prepare()
+    assert second.way and second.way.compiled == before
+
+
+def test_on_a_cpu_nothing_is_measured_so_that_the_choice_is_always_the_same() -> None:
+    found = trainer(tiny_recipe())
+    assert found.prepare() == "step by step"
+
+
+def test_preparing_changes_no_state() -> None:
+    found = trainer(tiny_recipe(execution={"compile": "on"}))
+    before = {name: value.clone() for name, value in found.model.state_dict().items()}
+    found.prepare()
+    assert all(torch.equal(value, before[name]) for name, value in found.model.state_dict().items())
+    assert all(not tensor.any() for tensors in found.optimizer.state.values() for tensor in tensors)
+    assert found.take_step.done == 0 and not found.totals.sums.any()

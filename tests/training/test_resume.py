@@ -1,0 +1,183 @@
+"""A run that is stopped at any step and resumed ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import CPU, PLUGIN, ROOT, SHIPPED_VARIANTS, command, tiny_fields, tiny_recipe, trainer, weights
+from zoo.errors import ZooError
+from zoo.training import run
+from zoo.training.checkpoint import read_checkpoint, write_checkpoint
+from zoo.training.run import train
+from zoo.training.trainer import Divergence, Trainer
+
+LINEAR = {"name": "linear", "epochs": 2}
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("stop_at", [1, 5, 7, 11])
+def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, stop_at: int, tmp_path: Path) -> None:
+    objective = {"name": "reconstruction"} if variant == "ae" else {"name": "elbo", "annealing": LINEAR}
+    schedule = {"name": "cosine"}
+    recipe = tiny_recipe(
+        model={"variant": variant},
+        objective=objective,
+        data={"name": "tiny", "binarization": "dynamic"},
+        optimizer={"name": "adam", "schedule": schedule},
+        training={"epochs": 3, "batch_size": 50},
+    )
+    whole = trainer(recipe)
+    while not whole.done:
+        whole.run_epoch()
+
+    first = trainer(recipe)
+    while first.step < stop_at:
+        first.run_epoch(lambda images: first.step >= stop_at)
+    write_checkpoint(tmp_path / "c.safetensors", first.state())
+    torch.manual_seed(12345)  # a new process knows nothing of the old one's generators
+    second = trainer(recipe)
+    second.restore(read_checkpoint(tmp_path / "c.safetensors"))
+    while not second.done:
+        second.run_epoch()
+
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    without_time = [{k: v for k, v in row.items() if k != "seconds"} for row in whole.history]
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in second.history] == without_time
+
+
+def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    (out / "samples.png").write_text("of the old run")
+    half = trainer(tiny_recipe())
+    half.run_epoch()
+    (tmp_path / "run.partial").mkdir()
+    write_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors", half.state())
+    with pytest.raises(ZooError, match="--overwrite"):
+        train(tiny_recipe(), out, CPU, resume=True)
+    train(tiny_recipe(), out, CPU, resume=True, overwrite=True)
+    assert weights(out) == weights(trained)
+    assert (out / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    state = trainer(tiny_recipe()).state()
+    with pytest.raises(
+        ZooError, match=r"another recipe \(training.batch_size was 50, is 128; training.epochs was 2, is 9"
+    ):
+        trainer(tiny_recipe(training={"epochs": 9})).restore(state)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    write_checkpoint(path, trainer(tiny_recipe()).state())
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ZooError, match="cannot read the checkpoint .*--overwrite"):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_keeps_nested_states(tmp_path: Path) -> None:
+    state = {"a": [1, {"b": torch.arange(3)}], 5: {"x": 1.5, "y": None}, "t": torch.eye(2).T}
+    write_checkpoint(tmp_path / "c", state)
+    found = read_checkpoint(tmp_path / "c")
+    assert torch.equal(found["a"][1]["b"], torch.arange(3))
+    assert found[5] == {"x": 1.5, "y": None}
+
+
+def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "train", str(recipe), "--out", str(out), "--import", str(PLUGIN), *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.json"
+    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 150, "batch_size": 10})))
+    process = start(recipe, tmp_path / "run")
+    log = tmp_path / "run.partial" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not log.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run.partial" / "checkpoint.safetensors").exists()
+
+    again = command("train", recipe, "--out", tmp_path / "run", "--import", PLUGIN)
+    assert again.returncode == 2
+    assert "unfinished run" in again.stderr
+
+    resumed = command("train", recipe, "--out", tmp_path / "run", "--import", PLUGIN, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    whole = train(tiny_recipe(training={"epochs": 150, "batch_size": 10}), tmp_path / "whole", CPU)
+    assert weights(tmp_path / "run") == weights(whole)
+    assert not (tmp_path / "run.partial").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_in_process_a_signal_stops_between_two_steps(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(training={"epochs": 50, "batch_size": 50})
+    original = Trainer.segments
+
+    def interrupting(self: Trainer) -> Any:
+        if self.epoch == 2:
+            os.kill(os.getpid(), number)
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "segments", interrupting)
+    before = [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(run.Interrupted, match="stopped at step 11; .*--resume"):
+        train(recipe, tmp_path / "run", CPU)
+    assert [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_diverged_state_never_replaces_a_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Trainer.segments
+
+    def breaking(self: Trainer) -> Any:
+        if self.epoch == 1:
+            next(self.model.parameters()).data.fill_(float("nan"))
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "segments", breaking)
+    recipe = tiny_recipe(training={"epochs": 9, "batch_size": 50}, execution={"checkpoint_epochs": 1})
+    with pytest.raises(Divergence, match="last good checkpoint, step 5"):
+        train(recipe, tmp_path / "run", CPU)
+    state = read_checkpoint(tmp_path / "run.partial" / "checkpoint.safetensors")
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data": ["another", "digest"]}, "the images have changed"),
+        ({"device": "cuda"}, "resume with --device cuda"),
+    ],
+)
+def test_a_checkpoint_of_other_data_or_another_device_is_refused(change: dict[str, Any], expected: str) -> None:
+    found = trainer(tiny_recipe())
+    with pytest.raises(ZooError, match=expected):
+        found.restore(found.state() | change)

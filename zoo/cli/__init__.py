@@ -1,0 +1,1 @@
+"""The command line, ``zoo VERB``: one module a verb, loaded when the verb is called."""

@@ -1,0 +1,237 @@
+"""What the verbs share: groups of options, checks of their values, recipes by path or name, users' own files."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import runpy
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.entries.catalog import list_models, recipe_path, recipe_paths
+from zoo.errors import ZooError
+from zoo.system.files import is_path
+
+if TYPE_CHECKING:  # they import torch
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from zoo.inference.image_stream import ImageBatch, ImageStream
+    from zoo.schema.recipe import Recipe
+
+MODELS_HELP = "entries (wildcards allowed), run folders (./runs/x), hf-hub:owner/name"
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that most verbs have."""
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    add_imports(parser)
+
+
+def add_imports(parser: argparse.ArgumentParser) -> None:
+    """Declare the option for users' own variants, objectives and datasets."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="run this file of yours first: it registers variants, objectives or datasets of your own",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, instead_of: str = "") -> None:
+    """Declare the option for output that programs read."""
+    parser.add_argument("--json", action="store_true", help=f"print JSON instead{instead_of}")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare the model that a task is done with."""
+    parser.add_argument("model", help="an entry, a run folder (./runs/mine), or hf-hub:owner/name@revision")
+
+
+def add_model_and_images(parser: argparse.ArgumentParser) -> None:
+    """Declare the model that a task is done with, and the images that it is done to."""
+    add_model(parser)
+    parser.add_argument(
+        "images", help="a folder (./images), or a dataset: mnist (its test images), mnist/train, mnist:9 (a class)"
+    )
+
+
+def add_options_of(parser: argparse.ArgumentParser, function: Callable[..., Any], *, skip: Sequence[str] = ()) -> None:
+    """Declare an option for each keyword argument of a function, with the words of its docstring.
+
+    A switch is a ``bool`` that is False by default; everything else takes a value of its annotated type.
+    """
+    words = _documented(function)
+    types = typing.get_type_hints(function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY or name in skip:
+            continue
+        option, help = f"--{name.replace('_', '-')}", words[name]
+        if types[name] is bool:
+            parser.add_argument(option, action="store_true", help=help)
+        else:
+            kinds = [kind for kind in (typing.get_args(types[name]) or (types[name],)) if kind is not type(None)]
+            parser.add_argument(option, type=kinds[0], default=parameter.default, help=help, metavar=name.upper())
+
+
+def values_of(options: argparse.Namespace, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the values of the options that :func:`add_options_of` has declared, as keyword arguments."""
+    names = inspect.signature(function).parameters
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def _documented(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the words about each argument in a docstring."""
+    block = (inspect.getdoc(function) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    parts = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", block, re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text).replace("``", "").rstrip(".") for name, text in parts}
+
+
+def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written, before there is anything to write.
+
+    Raises:
+        ZooError: its ending is another one, or there is no such folder.
+    """
+    if path.suffix not in endings or not path.parent.is_dir():
+        raise ZooError(f"{option} {path}: expected the name of a {' or '.join(endings)} file in a folder that is there")
+
+
+def check_range(option: str, value: float, lowest: float, highest: float) -> None:
+    """Refuse a number, infinities and NaN among them, that is out of range.
+
+    Raises:
+        ZooError: says what the range is.
+    """
+    if not lowest <= value <= highest:
+        raise ZooError(f"{option} {value}: choose between {lowest:,} and {highest:,}")
+
+
+def check_apart(option: str, path: Path, images: str) -> None:
+    """Refuse a file that would be written among the images that are read, and be one of them the next time.
+
+    Raises:
+        ZooError: the images are those of a folder, and the path is in it.
+    """
+    folder = Path(images).expanduser()
+    if is_path(images) and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+        raise ZooError(f"{option} {path} is among the images of {images}; choose another place")
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Show bars on a terminal only; they go away at the end, so that what is printed stands alone."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        yield bars
+
+
+@contextmanager
+def progress(images: ImageStream) -> Iterator[ImageStream]:
+    """Yield the same images; on a terminal, a bar shows how many a task is done with."""
+    with progress_bars() as bars:
+
+        def batches(size: int) -> Iterator[ImageBatch]:
+            task = bars.add_task(images.name, total=images.size)
+            for batch in images.batches(size):
+                yield batch
+                bars.advance(task, len(batch.names))
+
+        yield replace(images, batches=batches)
+
+
+def print_table(table: Table, width: int = 120) -> None:
+    """Print a table, as wide as the terminal, or ``width`` columns where there is none."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else width).print(table)
+
+
+def import_files(files: Sequence[str]) -> None:
+    """Run the user's own files, which register what is in them.
+
+    Raises:
+        ZooError: there is no such file, or it fails; says in which line.
+    """
+    for file in files:
+        if not Path(file).is_file():
+            raise ZooError(f"--import {file}: there is no such Python file")
+        try:
+            runpy.run_path(file, run_name=Path(file).stem)
+        except ZooError:
+            raise
+        except Exception as error:
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+            place = f", line {lines[-1]}" if lines else ""
+            raise ZooError(f"--import {file}{place}: {type(error).__name__}: {error}") from error
+
+
+def loadable(folder: Path) -> str:
+    """Write a folder as ``zoo.load`` takes it: ``./mine``."""
+    return str(folder) if folder.is_absolute() or str(folder).startswith(".") else f"./{folder}"
+
+
+def expand_recipes(sources: Sequence[str], *, everything: bool = False) -> list[str]:
+    """Return files and names of recipes, where wildcards stand for every entry or file that they fit.
+
+    Raises:
+        ZooError: there is nothing to train, or a wildcard fits nothing.
+    """
+    expanded = list_models() if everything else []
+    for source in sources:
+        if not set(source) & set("*?["):
+            expanded.append(source)
+            continue
+        matches = list_models(source) or sorted(glob(source))
+        if not matches:
+            raise ZooError(f"no entry and no file fits {source!r}; the entries are {', '.join(list_models())}")
+        expanded += matches
+    if not expanded:
+        raise ZooError(f"name a recipe's file or an entry ({', '.join(list_models())}), or use --all")
+    return list(dict.fromkeys(expanded))
+
+
+def expand_models(sources: Sequence[str]) -> list[str]:
+    """Return entries with weights and run folders, where wildcards stand for every entry that they fit.
+
+    Raises:
+        ZooError: a wildcard fits nothing.
+    """
+    expanded: list[str] = []
+    for source in sources:
+        entry = not is_path(source) and set(source) & set("*?[")
+        matches = list_models(source, weights=True) if entry else [source]
+        if not matches:
+            raise ZooError(f"no entry with weights fits {source!r}; there are {', '.join(list_models(weights=True))}")
+        expanded += matches
+    return list(dict.fromkeys(expanded))
+
+
+def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return a recipe by its file's path or its entry's name, with overrides.
+
+    Raises:
+        ZooError: there is none, or it is wrong.
+    """
+    from zoo.schema.recipe import read_recipe
+
+    path = Path(source)
+    if path.name == source and path.suffix != ".json":
+        return read_recipe(recipe_path(source), overrides)
+    if not path.is_file():
+        same = [name for name, shipped in recipe_paths().items() if path.stem in (name, shipped.stem)]
+        hint = f"; did you mean the entry {same[0]!r}?" if same else ""
+        raise ZooError(f"there is no recipe {source}{hint}")
+    return read_recipe(path, overrides)

@@ -1,0 +1,117 @@
+"""``zoo VERB``: finds the verb's module, parses, runs, and turns errors into one message and an exit code.
+
+A verb is a module of this package with two functions: ``add_arguments(parser)``, which imports nothing that takes long,
+and ``run(options)``, which returns an exit code or None for 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+from zoo._version import __version__
+from zoo.errors import ZooError, readable, suggest
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Train and compare": {
+        "train": "train recipes and write their run folders",
+        "compare": "show models side by side in one figure and one table",
+        "list": "list the trained entries and their figures",
+    },
+    "Measure and look": {
+        "evaluate": "measure trained models, and check what their cards state",
+        "verify": "check where trained models come from, and train them again",
+        "figures": "draw figures of a trained model",
+        "classifier": "train the classifier in whose features samples are compared",
+    },
+    "Use a model": {
+        "anomaly": "score images by how badly a model explains them",
+        "impute": "fill in missing pixels",
+        "encode": "write the codes of images to a file",
+        "compress": "compress images to the bytes of their codes",
+        "decompress": "decode a file of compressed images",
+        "export": "write a model as ONNX or torch.export files",
+    },
+    "Share": {
+        "push": "put a run folder on the Hugging Face Hub",
+        "pull": "fetch a model from the Hugging Face Hub",
+    },
+    "Shell": {
+        "completion": "print a script that completes verbs and options in a shell",
+    },
+}
+"""The verbs by group, each with what it does."""
+
+VERBS = {verb: words for verbs in GROUPS.values() for verb, words in verbs.items()}
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "zoo") -> NoReturn:
+    """Run a command line and exit: 0 if all went well, 2 after a message for the user, 130 after Ctrl-C."""
+    warnings.showwarning = _show_warning
+    try:
+        sys.exit(run(sys.argv[1:] if arguments is None else arguments, prog))
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:  # such as a name that is too long
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {readable(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(arguments: Sequence[str], prog: str = "zoo") -> int:
+    """Run a command line in this process and return its exit code.
+
+    Raises:
+        ZooError: what was asked for cannot be done; the message is for the user.
+        SystemExit: the arguments are wrong, or help was asked for.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"autoencoder-zoo {__version__}")
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        raise ZooError(f"unknown verb {verb!r}{suggest(verb, VERBS)}; `zoo --help` lists what each does")
+    module: Any = import_module(f"zoo.cli.{verb}")
+    options = parser_of(verb, prog if "." in prog else f"{prog} {verb}").parse_args(rest)
+    if getattr(options, "imports", None):
+        from zoo.cli._common import import_files
+
+        import_files(options.imports)
+    return module.run(options) or 0
+
+
+def parser_of(verb: str, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb's options."""
+    words = VERBS[verb]
+    parser = argparse.ArgumentParser(prog=prog, description=f"{words[0].upper()}{words[1:]}.")
+    import_module(f"zoo.cli.{verb}").add_arguments(parser)
+    return parser
+
+
+def overview() -> str:
+    """Write what ``zoo --help`` shows: the verbs in groups, one line each."""
+    width = max(map(len, VERBS)) + 2
+    groups = [
+        "\n".join([f"{title}:", *(f"  {verb:<{width}}{words}" for verb, words in verbs.items())])
+        for title, verbs in GROUPS.items()
+    ]
+    start = "usage: zoo VERB [OPTIONS]\n\nA model zoo of autoencoders: train, load, measure and use them."
+    return "\n\n".join([start, *groups, "`zoo VERB --help` shows a verb's options, `zoo --version` the version."])
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+    print("\n".join(map(readable, f"warning: {message}".split("\n"))), file=sys.stderr)

@@ -1,0 +1,26 @@
+"""``zoo classifier DATASET``: train the small classifier in whose features samples are compared."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zoo.cli._common import add_common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", help="a dataset with classes, such as mnist")
+    parser.add_argument(
+        "--out", type=Path, help="the file (default: classifiers/DATASET.safetensors in the data folder)"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, write the file, say how good it is."""
+    from zoo.metrics import train_classifier
+    from zoo.system.devices import choose_device
+
+    written = train_classifier(options.dataset, choose_device(options.device), options.out)
+    print(f"{written.path}: {written.accuracy:.4f} of {written.images:,} test images classified rightly")

@@ -1,0 +1,76 @@
+"""``zoo compare [MODEL ...]``: models side by side in one figure and one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from zoo.cli._common import add_common, add_json, check_file, check_range, print_table
+from zoo.cli._figure_options import add_options, check_kinds, drawing_options
+from zoo.entries.catalog import shipped_entries
+from zoo.errors import ZooError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "models",
+        nargs="*",
+        help="entries and run folders (./runs/mine); by default the shipped entries of the dataset --data, or of MNIST",
+    )
+    parser.add_argument(
+        "--data",
+        help="a dataset, or a folder of images such as ./images (default: what the first model was trained on)",
+    )
+    parser.add_argument("--out", type=Path, help="the figure (default: compare.png; none with --json)")
+    parser.add_argument(
+        "--kind", help="draw this kind of figure of each model instead (`zoo figures --list` names them)"
+    )
+    add_options(parser)
+    add_json(parser, " of the table")
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Compare, print the table, write the figure."""
+    out = options.out or (None if options.json else Path("compare.png"))
+    if out:
+        check_file("--out", out, (".png",))
+    if options.kind and (options.json or (options.data and options.models)):
+        raise ZooError("--kind draws each named model on its own data: drop --data and --json")
+    if not options.kind and (options.at or options.between or options.seed or options.path != "linear"):
+        raise ZooError("--at, --between, --path and --seed are for --kind")
+    models = options.models or shipped_entries(options.data or "mnist")
+    if not models:
+        raise ZooError(
+            f"no entry with weights is of the dataset {options.data or 'mnist'!r}; name models, as in "
+            f"zoo compare ./runs/mine conv_vae_mnist"
+        )
+
+    from zoo.evaluation.comparison import compare
+    from zoo.plotting import to_png
+    from zoo.system.devices import choose_device
+    from zoo.system.files import write_atomically
+
+    device = str(choose_device(options.device))
+    if options.kind:
+        from zoo.entries.trained_model import TrainedModel
+        from zoo.figures import FigureContext, side_by_side
+
+        wanted = drawing_options(options)
+        contexts = {str(model): FigureContext(TrainedModel(model, device), wanted) for model in models}
+        out = out or Path("compare.png")
+        write_atomically(out, to_png(side_by_side(contexts, *check_kinds([options.kind]))))
+        print(out)
+        return
+    count = 8 if options.count is None else options.count
+    check_range("--count", count, 1, 100)
+    comparison = compare(models, data=options.data, count=count, device=device)
+    if out:
+        write_atomically(out, to_png(comparison.figure))
+    if options.json:
+        print(json.dumps(comparison.to_dict(), indent=2))
+        return
+    print_table(comparison.table())
+    print(f"wrote {out}")

@@ -1,0 +1,42 @@
+"""``zoo decompress FILE.aez --out FOLDER``: the images of a file that ``zoo compress`` has written."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zoo.cli._common import add_common
+from zoo.errors import UnknownNameError, ZooError
+from zoo.system.files import check_empty
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("file", type=Path, help="a file that `zoo compress` has written")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the images go, as PNG files")
+    parser.add_argument("--model", help="a run folder or hf-hub:...; by default the entry that the file names")
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Decode, and write a PNG file per image."""
+    from zoo.entries.loading import load
+    from zoo.system.devices import choose_device
+    from zoo.system.files import new_folder
+    from zoo.system.image_files import to_png
+    from zoo.tasks import decompress, read
+
+    check_empty(options.out)
+    file = read(options.file)
+    entry = file.header.entry
+    try:
+        model = load(options.model or entry, choose_device(options.device))
+    except UnknownNameError as error:
+        raise ZooError(f"{error}; for a model of your own, --model ./runs/{entry}") from error
+    digits, number = len(str(file.header.images)), 0
+    with new_folder(options.out) as folder:
+        for images in decompress(file, model):
+            for image in images:
+                (folder / f"{number:0{digits}}.png").write_bytes(to_png(image))
+                number += 1
+    print(f"{number:,} images of {entry}: {options.out}")

@@ -1,0 +1,31 @@
+"""``zoo encode MODEL IMAGES --out FILE.npz``: the codes of images, as features."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zoo.cli._common import add_common, add_model_and_images, check_file, progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_model_and_images(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz or .safetensors file")
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Encode, and write the file."""
+    check_file("--out", options.out, (".npz", ".safetensors"))
+
+    from zoo.entries.loading import load
+    from zoo.inference.image_stream import open_images
+    from zoo.system.devices import choose_device
+    from zoo.tasks import encode, write_codes
+
+    model = load(options.model, choose_device(options.device))
+    with progress(open_images(options.images, model)) as images:
+        codes = encode(model, images)
+    write_codes(codes, options.out)
+    print(f"{len(codes.names):,} codes of {codes.codes.shape[1]} dimensions: {options.out}")

@@ -1,0 +1,30 @@
+"""``zoo export MODEL --format onnx --out FOLDER``: a model as files that run without the zoo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zoo.cli._common import add_imports, add_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_model(parser)
+    parser.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="onnx (default), or torch: .pt2")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-FORMAT)")
+    add_imports(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Export encoder, decoder and reconstruction, and print the files."""
+    from zoo.entries.loading import load
+    from zoo.system.files import check_empty
+    from zoo.tasks import export
+
+    model = load(options.model)
+    name = model.config.name if model.config else "model"
+    out = options.out or Path(f"{name}-{options.format}")
+    check_empty(out)
+    for path in export(model, out, options.format):
+        print(f"{path}: {path.stat().st_size:,} bytes")

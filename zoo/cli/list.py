@@ -1,0 +1,57 @@
+"""``zoo list``: the trained entries as their cards have them, sorted by any figure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from zoo.cli._common import print_table
+from zoo.errors import ZooError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--sort", default="negative_elbo", metavar="METRIC", help="sort by this, the best first")
+    parser.add_argument("--data", metavar="NAME", help="list only entries of this dataset")
+    parser.add_argument("--metrics", metavar="NAME,…", help="show only these columns (default: all but speeds)")
+    parser.add_argument("--csv", action="store_true", help="print every column as CSV")
+    parser.add_argument("--json", action="store_true", help="print every column as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Sort and print."""
+    from rich.table import Table
+
+    from zoo.evaluation.leaderboard import (
+        CARD_FACTS,
+        best_first,
+        columns,
+        leaderboard_entries,
+        show,
+        table,
+        to_csv,
+    )
+    from zoo.metrics import all_metrics, metric_of
+
+    entries = leaderboard_entries()
+    rows = [row for row in entries if options.data in (None, row.config.recipe["data"]["name"])]
+    if not rows:
+        datasets = sorted({row.config.recipe["data"]["name"] for row in entries})
+        raise ZooError(f"no trained entry is of the dataset {options.data!r}; there are {', '.join(datasets)}")
+    rows = best_first(rows, options.sort)
+    if options.metrics and (options.csv or options.json):
+        raise ZooError("--csv and --json have every column: drop --metrics")
+    if options.json:
+        return print(json.dumps(table(rows), indent=2))
+    if options.csv:
+        return print(to_csv(rows), end="")
+    there = columns(rows, all_metrics())
+    asked = options.metrics.split(",") if options.metrics else [name for name in there if metric_of(name).repeatable]
+    names = [options.sort, *(name if name in CARD_FACTS else metric_of(name).name for name in asked)]
+    shown = list(dict.fromkeys(names))
+    printed = Table("entry", "data", title="test figures, as the cards have them")
+    for column in shown:
+        printed.add_column(column if column in CARD_FACTS else metric_of(column).heading, justify="right")
+    for row in rows:
+        printed.add_row(row.name, row.data, *(show(row, column) for column in shown))
+    print_table(printed, width=400)

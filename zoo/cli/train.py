@@ -1,0 +1,138 @@
+"""``zoo train RECIPE ...``: train recipes and write their run folders."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    import torch
+
+    from zoo.schema.recipe import Recipe
+
+SWITCHES = ("precision", "compile", "graph")
+"""The fields of the recipe's section ``execution`` that are options of the command line as well."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "recipes", nargs="*", metavar="RECIPE",
+        help="a recipe's file or an entry's name, as in recipes/vae_linear.json, conv_vae_mnist or 'conv*'",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="train every entry of the zoo")
+    parser.add_argument(
+        "--seeds", type=seeds, default=[], metavar="0-9", help="train with each of these seeds: 0-9 or 0,2,5"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="the run folder to write (default: runs/NAME); for several, the folder they go into"
+    )
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE",
+        help="change a field of the recipe, as in --set training.epochs=3; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), help="precision of products and convolutions")
+    parser.add_argument("--compile", choices=("auto", "on", "off"), help="whether the whole step is compiled")
+    parser.add_argument("--graph", choices=("on", "off"), help="whether steps are captured as CUDA graphs")
+    parser.add_argument(
+        "--at-once", type=positive, default=0, metavar="N", help="train at most N at a time on one GPU (default: 8)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of unfinished runs")
+    parser.add_argument("--overwrite", action="store_true", help="replace runs that are there already")
+    parser.add_argument("--print-recipe", action="store_true", help="print the whole recipe as it would run, and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="build the model, print sizes, steps and memory, and stop"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, and say where the results are."""
+    recipes = [
+        find_recipe(source, [*switches(options), *options.overrides, *seed])
+        for source in expand_recipes(options.recipes, everything=options.all)
+        for seed in [[f"training.seed={seed}"] for seed in options.seeds] or [[]]
+    ]
+    if options.print_recipe:
+        print("\n".join(json.dumps(recipe.to_dict(), indent=2) for recipe in recipes))
+        return
+
+    from zoo.system.devices import choose_device
+    from zoo.training.distributed import local_device
+
+    device = choose_device(local_device(options.device))
+    if options.dry_run:
+        from zoo.training.dry_run import dry_run
+
+        print("\n\n".join(dry_run(recipe, device) for recipe in recipes))
+    elif len(recipes) == 1:
+        train_one(recipes[0], options, device)
+    else:
+        train_several(recipes, options, device)
+
+
+def seeds(text: str) -> list[int]:
+    """Parse ``0-9`` or ``0,2,5``."""
+    from zoo.schema.parsing import whole_numbers
+
+    try:
+        return whole_numbers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected seeds as in 0-9 or 0,2,5, got {text!r}") from error
+
+
+def positive(text: str) -> int:
+    """Parse a number above 0."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return int(text)
+
+
+def switches(options: argparse.Namespace) -> list[str]:
+    """Return the switches as overrides of the recipe."""
+    return [f"execution.{name}={getattr(options, name)}" for name in SWITCHES if getattr(options, name)]
+
+
+def train_one(recipe: Recipe, options: argparse.Namespace, device: torch.device) -> None:
+    """Train one run, perhaps in several processes."""
+    from zoo.training.distributed import joined
+    from zoo.training.run import train
+
+    out = folder_of(recipe, options, several=bool(options.seeds))
+    with joined(device) as group:
+        train(recipe, out, device, resume=options.resume, overwrite=options.overwrite, group=group)
+    if group.rank == 0:
+        imports = "".join(f" --import {file}" for file in options.imports)
+        print(f"{out} is ready: zoo.load({loadable(out)!r}), zoo compare {loadable(out)}{imports}")
+
+
+def train_several(recipes: Sequence[Recipe], options: argparse.Namespace, device: torch.device) -> None:
+    """Train several runs on one device."""
+    from zoo.training.distributed import launched
+    from zoo.training.multi_run import Run, train_many
+
+    if launched():
+        raise ZooError("torchrun trains one recipe in several processes; drop it for several recipes")
+    outs = [folder_of(recipe, options, several=True) for recipe in recipes]
+    twice = {str(out) for out in outs if outs.count(out) > 1}
+    if twice:
+        raise ZooError(f"several of these recipes would be written to {', '.join(sorted(twice))}; train them apart")
+    runs = [Run(recipe, out, options.resume, options.overwrite) for recipe, out in zip(recipes, outs, strict=True)]
+    failed = train_many(runs, device, max_concurrent=options.at_once)
+    print(f"{len(runs) - len(failed)} of {len(runs)} runs are ready in {outs[0].parent}")
+    if failed:
+        raise ZooError("\n".join(f"{out} failed: {reason}" for out, reason in failed.items()))
+
+
+def folder_of(recipe: Recipe, options: argparse.Namespace, several: bool) -> Path:
+    """Return the folder that a run is written to."""
+    if options.out and not several:
+        return Path(options.out)
+    name = f"{recipe.name}-seed{recipe.training.seed}" if options.seeds else recipe.name
+    return (options.out or Path("runs")) / name

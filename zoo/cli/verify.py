@@ -1,0 +1,56 @@
+"""``zoo verify NAME ...``: check where trained models come from, and train them again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+
+from zoo.cli._common import MODELS_HELP, add_common, add_json, expand_models
+from zoo.errors import ZooError
+
+MARKS = {True: "ok    ", False: "FAILED", None: "      "}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODELS_HELP)
+    parser.add_argument("--retrain", action="store_true", help="train the card's recipe again and compare the figures")
+    parser.add_argument("--out", type=Path, help="with --retrain: the run folder (default: runs/NAME-again)")
+    parser.add_argument("--resume", action="store_true", help="with --retrain: go on from the last checkpoint")
+    add_json(parser)
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and print; the exit code is 1 where a check fails."""
+    models = expand_models(options.models)
+    if (options.out or options.resume) and not options.retrain:
+        raise ZooError("--out and --resume go with --retrain")
+    if options.out and len(models) > 1:
+        raise ZooError("--out is for one model; several are trained into runs/NAME-again")
+
+    from zoo.entries.trained_model import TrainedModel
+    from zoo.evaluation.verification import retrain, verify
+    from zoo.system.devices import choose_device
+
+    device = choose_device(options.device)
+    results = {}
+    for model in models:
+        trained = TrainedModel(model, str(device))
+        checks = list(verify(trained))
+        if options.retrain:
+            out = options.out or Path("runs") / f"{trained.config.name}-again"
+            with redirect_stdout(sys.stderr):  # where training tells how far it is
+                checks += retrain(trained, out, device, resume=options.resume)
+        results[model] = checks
+        if not options.json:
+            print(f"{trained.config.name}")
+            for check in checks:
+                print(f"  {MARKS[check.passed]} {check.what}: {check.detail}")
+    if options.json:
+        print(json.dumps({model: [asdict(check) for check in checks] for model, checks in results.items()}, indent=2))
+    return int(any(check.passed is False for checks in results.values() for check in checks))

@@ -1,0 +1,174 @@
+"""Images as uint8 tensors: the container, the two splits, and what the datasets have in common.
+
+The datasets themselves are in :mod:`zoo.datasets`, one file each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError, first_line
+from zoo.registry import DATASETS
+from zoo.schema.base import DatasetConfig, Split
+from zoo.system.devices import isolated_randomness
+
+DISPLAY_SEED = 0
+"""Of the binarisation of images that are looked at."""
+
+BINARIZATION_SEEDS: dict[Split, int] = {"train": 0, "test": 1}
+"""Of images that are binarised once and for all."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a dataset, in memory or memory-mapped."""
+
+    images: Tensor
+    """uint8 (N, C, H, W)."""
+    labels: Tensor | None = None
+    """int64 (N,)."""
+    factors: dict[str, Tensor] = field(default_factory=dict)
+    """The generating factors (N,) by name, where they are known."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, n: int | None) -> ImageSet:
+        """The first n images, or all of them."""
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()})
+
+    def chosen(self, which: Tensor) -> ImageSet:
+        """The images at these indices, without their factors."""
+        return ImageSet(self.images[which], None if self.labels is None else self.labels[which])
+
+    def to(self, device: torch.device) -> ImageSet:
+        """Images and labels on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
+
+    def batches(self, size: int) -> Iterator[ImageSet]:
+        """So many images at a time, in order, without their factors."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield ImageSet(self.images[part], None if self.labels is None else self.labels[part])
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the images' shape and bytes: which data a model has seen."""
+        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        for part in self.images.split(4096):
+            digest.update(part.contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def data_folder() -> Path:
+    """Where datasets are looked for, downloaded to and cached: ``$ZOO_DATA``, else the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.path.expanduser(os.environ.get("ZOO_DATA") or cache / "autoencoder-zoo"))
+
+
+def load_images(config: DatasetConfig, split: Split) -> ImageSet:
+    """The images of one split as the recipe's data section describes them.
+
+    Raises:
+        ZooError: the dataset cannot be had, or its files are damaged; the message names the remedies.
+    """
+    images: ImageSet = DATASETS.get(config.name).build(config, split)
+    if config.only_classes is not None:
+        images = images.chosen(where_labelled(images, config.only_classes))
+    if config.binarization == "fixed":
+        images = replace(images, images=binarized(images.images, BINARIZATION_SEEDS[split]))
+    return images.first(config.train_images if split == "train" else config.test_images)
+
+
+def where_labelled(images: ImageSet, classes: tuple[int, ...]) -> Tensor:
+    """Indices of the images with these labels.
+
+    Raises:
+        ZooError: there are none, or no labels at all.
+    """
+    if images.labels is None:
+        raise ZooError("its images have no labels to choose by")
+    found = torch.isin(images.labels, torch.tensor(classes)).nonzero().flatten()
+    if not len(found):
+        there = ", ".join(map(str, images.labels.unique().tolist()))
+        raise ZooError(f"no image has one of the labels {list(classes)}; there are {there}")
+    return found
+
+
+def binarized(images: Tensor, seed: int) -> Tensor:
+    """uint8 images → 0 or 255, each pixel drawn once with its intensity as the probability; the same at every call."""
+    drawn = np.random.RandomState(seed)  # whose stream NumPy has frozen
+    parts = [
+        torch.from_numpy((drawn.random_sample(part.shape) < part.numpy() / 255).astype(np.uint8) * np.uint8(255))
+        for part in images.split(4096)
+    ]
+    return torch.cat(parts)
+
+
+def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
+    """uint8 images → float32 in [0, 1], binarised anew where the recipe says so (with torch's default generator)."""
+    x = images.float().div_(255)
+    return torch.bernoulli(x) if config.binarization == "dynamic" else x
+
+
+def display_images(images: Tensor, config: DatasetConfig, seed: int = DISPLAY_SEED) -> Tensor:
+    """As :func:`as_float`, with the same binarisation at every call."""
+    with isolated_randomness(seed, images.device):
+        return as_float(images, config)
+
+
+def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
+    """A torchvision dataset: from the files under the data folder, downloaded where they are missing.
+
+    Args:
+        name: for the messages.
+        dataset: the class in ``torchvision.datasets``.
+        options: its arguments, without ``root`` and ``download``.
+
+    Raises:
+        ZooError: there are no files and no network, or the files are damaged.
+    """
+    import torchvision.datasets  # here, because importing it takes longer than loading a model
+
+    root = data_folder()
+    open_dataset = getattr(torchvision.datasets, dataset)
+    try:
+        return open_dataset(root, download=False, **options)
+    except Exception as error:
+        if "not found" not in str(error):  # torchvision's words for files that are not there
+            raise damaged(name, error) from error
+    try:
+        return open_dataset(root, download=True, **options)
+    except Exception as error:
+        raise unavailable(name, error) from error
+
+
+def unavailable(name: str, error: object) -> ZooError:
+    """The message for files that are not there and could not be downloaded."""
+    return ZooError(
+        f"the dataset {name!r} is not, or not whole, under {data_folder()} and could not be downloaded "
+        f"({first_line(error)}). Either\n"
+        f"  connect to the network and run again,\n"
+        f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
+        f"  or use the embedded images instead: glyphs (of a recipe: --set data.name=glyphs)"
+    )
+
+
+def damaged(name: str, error: object) -> ZooError:
+    """The message for files that are there but cannot be right."""
+    return ZooError(
+        f"the files of the dataset {name!r} under {data_folder()} are damaged ({first_line(error)}); "
+        f"delete them and run again to download them anew"
+    )

@@ -1,0 +1,110 @@
+"""The entries of the zoo: which recipes there are, and which of them come with weights.
+
+Needs only the standard library to list, so that looking around costs no import of torch or pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import UnknownNameError, ZooError
+
+if TYPE_CHECKING:
+    from zoo.schema.recipe import Recipe
+
+PACKAGE = Path(__file__).resolve().parent.parent
+WEIGHTS = PACKAGE / "weights"
+
+
+def recipe_folder() -> Path:
+    """Where the recipes are: beside the package in a checkout, inside it in an installed wheel."""
+    installed = PACKAGE / "recipes"
+    return installed if installed.is_dir() else PACKAGE.parent / "recipes"
+
+
+@cache
+def recipe_paths() -> dict[str, Path]:
+    """Entry name → its recipe's file."""
+    found: dict[str, Path] = {}
+    for path in sorted(recipe_folder().glob("*.json")):
+        try:
+            name = json.loads(path.read_text(encoding="utf-8"))["name"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ZooError(f"{path} is no recipe ({error}); mend or remove it") from error
+        if name in found:
+            raise ZooError(f"{found[name]} and {path} are both named {name!r}; rename one")
+        found[name] = path
+    return found
+
+
+def weights_folder(name: str) -> Path | None:
+    """The run folder shipped for an entry, or None."""
+    folder = WEIGHTS / name
+    return folder if (folder / "model.safetensors").is_file() else None
+
+
+def pinned(name: str) -> bool:
+    """Whether an entry's recipe says where on the Hub its weights are."""
+    return bool(json.loads(recipe_paths()[name].read_text(encoding="utf-8")).get("hub"))
+
+
+def record_folder(name: str) -> Path | None:
+    """Where an entry's ``config.json`` is, also where its weights are too large to be shipped; None: never trained."""
+    folder = WEIGHTS / name
+    return folder if (folder / "config.json").is_file() else None
+
+
+def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
+    """The zoo's entries in natural order.
+
+    Args:
+        pattern: shell wildcards, ``"conv*"``.
+        weights: only the entries that ``zoo.load`` can give: their weights are shipped, or pinned on the Hub.
+    """
+    names = (name for name in recipe_paths() if fnmatchcase(name, pattern))
+    return sorted((name for name in names if not weights or weights_folder(name) or pinned(name)), key=natural)
+
+
+def shipped_entries(data: str) -> list[str]:
+    """List the entries with weights in the package that were trained on a dataset as it is, not binarised."""
+    trained_on = {name: json.loads(path.read_text(encoding="utf-8"))["data"] for name, path in recipe_paths().items()}
+    return [
+        name
+        for name in list_models()
+        if weights_folder(name)
+        and trained_on[name]["name"] == data
+        and trained_on[name].get("binarization", "none") == "none"
+    ]
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """A sort key that puts ``vae_2d`` before ``vae_10d``."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def recipe_path(name: str) -> Path:
+    """The file of an entry's recipe.
+
+    Raises:
+        UnknownNameError: no entry has this name; shows the close matches.
+    """
+    if name not in recipe_paths():
+        same = [entry for entry, path in recipe_paths().items() if path.stem == name]
+        raise UnknownNameError("entry", name, same or recipe_paths())
+    return recipe_paths()[name]
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of an entry.
+
+    Raises:
+        UnknownNameError: no entry has this name; shows the close matches.
+    """
+    from zoo.schema.recipe import read_recipe
+
+    return read_recipe(recipe_path(name))

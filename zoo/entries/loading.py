@@ -1,0 +1,110 @@
+"""``zoo.load``: from an entry's name, a folder or an address on the Hub to a trained model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from zoo.entries.catalog import WEIGHTS, recipe, recipe_paths, weights_folder
+from zoo.errors import UnknownNameError, ZooError
+from zoo.models import Autoencoder
+from zoo.runs.folder import load_folder
+from zoo.schema.hub_address import PREFIX, Address
+from zoo.system.files import is_path
+
+
+@dataclass(frozen=True)
+class RunLocation:
+    """A run folder, and where it comes from."""
+
+    folder: Path
+    origin: str
+    """The place it comes from: ``shipped with the zoo``, ``./runs/mine``, ``the cache: hf-hub:...``, ``hf-hub:...``."""
+    address: Address | None = None
+    """Its address, if it is on the Hub; its files are then in the cache, which is not the user's to write into."""
+
+
+def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | None = None) -> RunLocation:
+    """Find the run folder that ``source`` names.
+
+    An entry's weights are looked for in the package, then in the cache, then on the Hub.
+
+    Args:
+        source: as in :func:`load`.
+        full: fetch also what is not needed to load a model on the Hub: drawn figures, history, snapshots.
+        endpoint: the Hub's web address; None: ``$HF_ENDPOINT``, or else the public one.
+
+    Raises:
+        ZooError: there is none; the message shows the right spelling or the close match.
+    """
+    if isinstance(source, os.PathLike):
+        return RunLocation(Path(source), str(source))
+    try:
+        os.fsencode(source)
+        impossible = "\0" in source
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
+        raise ZooError(f"{source!r} is nothing that a model or a folder could be called")
+    if source.startswith(PREFIX):
+        return _fetch(source, None, full, endpoint)
+    if is_path(source):
+        return RunLocation(Path(os.path.expanduser(source)), source)
+    if source.startswith(("https://", "http://")):
+        raise ZooError(f"{source}: write {PREFIX}owner/name, and another Hub than the public one into HF_ENDPOINT")
+    if re.match(r"(hf|hub|hf-hub)[:/]", source, re.IGNORECASE):
+        raise ZooError(f"{source!r}: write {PREFIX}owner/name, or {PREFIX}owner/name@revision")
+    if "/" in source or os.sep in source:
+        raise ZooError(f"{source!r} could be a folder or a Hub repository; write ./{source} or {PREFIX}{source}")
+    if source not in recipe_paths():
+        folder_hint = f" (for the folder, write ./{source})" if os.path.isdir(source) else ""
+        raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
+    shipped = weights_folder(source)
+    if shipped:
+        return RunLocation(shipped, "shipped with the zoo")
+    pin = recipe(source).hub
+    if pin:
+        return _fetch(f"{PREFIX}{pin.repo}@{pin.revision}", pin.sha256, full, endpoint)
+    raise ZooError(
+        f"the entry {source!r} has a recipe but no weights, neither shipped nor on the Hub; train it with "
+        f"`zoo train {source}` and load ./runs/{source}"
+    )
+
+
+def load(
+    source: str | os.PathLike[str], device: str | torch.device = "cpu", *, endpoint: str | None = None
+) -> Autoencoder:
+    """Load a trained model in eval mode, with its ``config`` (recipe, metrics, provenance) and its ``origin``.
+
+    Args:
+        source: an entry's name, a run folder as a path, or an address on the Hub: ``"conv_vae_mnist"``,
+            ``"./runs/mine"``, ``"hf-hub:owner/name@revision"``.
+        device: where to put it; ``"auto"`` takes the best there is.
+        endpoint: the Hub's web address; None: ``$HF_ENDPOINT``, or else the public one.
+
+    Raises:
+        ZooError: no such entry, folder or repository, a file is missing or damaged, or the weights do not fit the
+            recipe.
+    """
+    location = find(source, endpoint=endpoint)
+    model = load_folder(location.folder, device, trusted=location.folder.is_relative_to(WEIGHTS))
+    model.origin = location.origin
+    logging.getLogger("zoo").info("loaded %s from %s", source, location.origin)
+    return model
+
+
+def _fetch(source: str, sha256: str | None, full: bool, endpoint: str | None) -> RunLocation:
+    from zoo.hub.cache import fetch, warn_unpinned  # here, because what is shipped needs no client
+    from zoo.hub.client import Hub
+
+    address = Address.parse(source)
+    snapshot = fetch(address, Hub(endpoint), full=full, weights_sha256=sha256)
+    if not address.pinned:
+        warn_unpinned(address, snapshot.address, 5)
+    origin = f"{'' if snapshot.downloaded else 'the cache: '}{snapshot.address}"
+    return RunLocation(snapshot.folder, origin, snapshot.address)

@@ -1,0 +1,1 @@
+"""Cards held against models: claims measured again, figures updated, entries compared, recipes trained again."""

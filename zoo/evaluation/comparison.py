@@ -1,0 +1,169 @@
+"""Several models side by side: the same test images, each model's reconstructions, samples and figures."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from zoo.datasets import ImageSet, display_images, load_images
+from zoo.entries.loading import load
+from zoo.errors import ZooError, shortened
+from zoo.metrics import measure, summary_metrics
+from zoo.models.autoencoder import Autoencoder
+from zoo.plotting import ComparisonRow, comparison
+from zoo.schema.base import DatasetConfig, format_shape
+from zoo.schema.recipe import parse_data
+from zoo.schema.run_config import RunConfig
+from zoo.system.files import is_path
+
+LABEL_LENGTH = 28
+"""The characters of a name that a figure has room for; of a longer one, a path, the end tells more."""
+
+SEED = 0
+"""The seed of the prior samples; each model draws from the same stream."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model's line in the table."""
+
+    source: str
+    """The model as it was asked for."""
+    name: str
+    variant: str
+    parameters: int
+    metrics: dict[str, float]
+    """The metrics on the test images; from the card where there were none."""
+    measured: bool
+    """Whether the metrics were measured now."""
+
+    def label(self) -> str:
+        """Write name, size and figures, for the drawing."""
+        lines = [
+            shortened(self.name, LABEL_LENGTH),
+            f"{self.parameters:,} parameters",
+            f"MSE {self.metrics['mse']:.5f} per pixel",
+        ]
+        if "negative_elbo" in self.metrics:
+            lines.append(f"\N{MINUS SIGN}ELBO {self.metrics['negative_elbo']:.2f} nats")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several models side by side, as :func:`compare` returns them."""
+
+    results: list[Result]
+    data: str
+    """The name of the dataset, or why there were no images."""
+    figure: Figure
+
+    def table(self) -> Table:
+        """Return the table, for a terminal."""
+        table = Table(title=self.data)
+        table.add_column("model", no_wrap=True)
+        table.add_column("variant")
+        measured = {name for result in self.results for name in result.metrics}
+        metrics = [metric for metric in summary_metrics() if metric.name in measured]
+        for heading in ("parameters", *(metric.heading for metric in metrics)):
+            table.add_column(heading, justify="right")
+        for result in self.results:
+            values = [
+                metric.show(result.metrics[metric.name]) if metric.name in result.metrics else "-" for metric in metrics
+            ]
+            table.add_row(result.name, result.variant, f"{result.parameters:,}", *values)
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table, for JSON."""
+        return {"data": self.data, "models": [asdict(result) for result in self.results]}
+
+
+def compare(
+    sources: Sequence[str | os.PathLike[str]], *, data: str | None = None, count: int = 8, device: str = "cpu"
+) -> Comparison:
+    """Load models, measure them on one test split, draw them in one figure.
+
+    Args:
+        sources: entries and run folders, as :func:`zoo.load` takes them.
+        data: a dataset's name, or the path of a folder of images; by default what the first model was trained on.
+        count: test images and samples in a row.
+        device: where to compute.
+
+    Raises:
+        ZooError: a source cannot be loaded, or the models' images differ in shape.
+    """
+    models = {str(source): load(source, device) for source in sources}
+    if len({model.image_shape for model in models.values()}) > 1:
+        listed = ", ".join(f"{source}: {format_shape(model.image_shape)}" for source, model in models.items())
+        raise ZooError(f"the models take images of different shapes and cannot share a figure ({listed})")
+
+    config = choose_data(data, next(iter(models.values())))
+    images: ImageSet | None = None
+    described = f"{config.name} test split"
+    try:
+        images = load_images(config, "test")
+    except ZooError as error:
+        if data:
+            raise
+        warnings.warn(str(error), stacklevel=2)
+        described = (
+            f"no reconstructions, because the dataset {config.name!r} is not here; the figures are those of each card"
+        )
+
+    first = images and images.first(count)
+    originals = None if first is None else display_images(first.images, config)
+    results, rows = [], []
+    names = Counter(_config(model).name for model in models.values())
+    for source, model in models.items():
+        result = table_row(source, model, images, config)
+        if names[result.name] > 1:  # two runs of one recipe: where they are tells them apart
+            result = replace(result, name=source)
+        reconstructions = None
+        if first is not None and originals is not None:
+            reconstructions = model.given(first.labels).reconstruct(originals).cpu()
+        samples = model.sample(count, torch.Generator().manual_seed(SEED)).cpu()
+        rows.append(ComparisonRow(result.label(), reconstructions, samples))
+        results.append(result)
+    note = described if images is None else f"figures over all {len(images):,} images of the {described}"
+    return Comparison(results, described, comparison(originals, rows, note))
+
+
+def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: DatasetConfig) -> Result:
+    """Return a model's line: measured on the images, or else as its card states."""
+    config = _config(model)
+    metrics = config.metrics["test"] if images is None else measure(model, images, data)
+    variant = config.recipe["model"]["variant"]
+    return Result(source, config.name, variant, config.parameters, metrics, images is not None)
+
+
+def _config(model: Autoencoder) -> RunConfig:
+    assert model.config is not None  # load() gives every model its config
+    return model.config
+
+
+def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
+    """Return the settings of the dataset to compare on.
+
+    Raises:
+        ZooError: no such dataset, or its images have another shape.
+    """
+    if data is None:
+        return _config(model).checked_recipe.data
+    fields: dict[str, Any] = {"name": data}
+    if is_path(data):
+        channels, size, _ = model.image_shape
+        fields = {"name": "image_folder", "path": data, "size": size, "channels": channels}
+    config = parse_data(fields, f"--data {data}")
+    if config.image_shape != model.image_shape:
+        shapes = f"its images are {format_shape(config.image_shape)}, the models take {format_shape(model.image_shape)}"
+        raise ZooError(f"--data {data}: {shapes}")
+    return config

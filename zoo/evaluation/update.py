@@ -1,0 +1,97 @@
+"""Measure a run folder again and write the figures into its config and card: nothing is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from zoo.datasets import Split
+from zoo.entries.trained_model import TrainedModel
+from zoo.errors import ZooError
+from zoo.evaluation.claims import check_images
+from zoo.metrics import EvalContext, after_training, evaluate, in_order, measure_on_glyphs
+from zoo.runs.card import write_card
+from zoo.runs.folder import CONFIG_FILE, read_config
+from zoo.runs.provenance import LIBRARIES, MEASURING, versions
+from zoo.schema.digest import digest
+from zoo.schema.run_config import EvaluationRecord, Repetition, RunConfig
+from zoo.system.devices import describe
+from zoo.system.files import write_atomically
+
+
+def update(
+    trained: TrainedModel,
+    context_of: Callable[[Split], EvalContext],
+    names: Sequence[str] = (),
+    runs: Sequence[Path] = (),
+    *,
+    samples: int = 0,
+    on_family: Callable[[str], object] = str,
+) -> list[Path]:
+    """Put what is measured now, and other seeds' runs, into the card; figures that are not measured again stay.
+
+    Args:
+        trained: the model and its run folder.
+        context_of: gives the model and the images of a split.
+        names: metrics or families; by default all that are not left for a request, and the claimed ones.
+        runs: run folders of the same recipe with other seeds.
+        samples: K of metrics with a number of samples, where the name does not say it.
+        on_family: called with the name of each family before it is measured.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ZooError: the images are not those of the card, or a run is of another recipe.
+    """
+    config = trained.config
+    if trained.location.address:
+        raise ZooError(
+            f"the cache keeps {trained.location.address} as it is; measure a folder of your own: "
+            f"zoo pull {trained.location.address} --to FOLDER"
+        )
+    repetitions = [repetition(config, run) for run in runs] or config.repetitions
+    seeds = [other.seed for other in repetitions]
+    if len(set(seeds)) < len(seeds):
+        raise ZooError(f"the runs have the seeds {', '.join(map(str, seeds))}: give each seed once")
+    test = context_of("test")
+    check_images(config, "test", test.images)
+    evaluation = evaluate(test, names, samples=samples, on_family=on_family)
+    train = config.metrics["train"]
+    if not names:
+        claimed = {claim.metric for claim in config.checked_recipe.claims if claim.split == "test"}
+        if claimed - evaluation.metrics.keys():
+            evaluation |= evaluate(test, sorted(claimed - evaluation.metrics.keys()), on_family=on_family)
+        training = context_of("train")
+        check_images(config, "train", training.images)
+        train = evaluate(training, after_training(), on_family=on_family).metrics
+    if not evaluation.metrics:
+        raise ZooError(f"nothing to write: {'; '.join(evaluation.lacking.values())}")
+    here = EvaluationRecord(hardware=describe(trained.model.device), versions=versions((*LIBRARIES, *MEASURING)))
+    changed = config.model_copy(
+        update={
+            "metrics": {"train": train, "test": in_order(config.metrics["test"] | evaluation.metrics)},
+            "evaluation": config.evaluation | dict.fromkeys(evaluation.families, here),
+            "glyphs": measure_on_glyphs(trained.model),
+            "repetitions": repetitions,
+        }
+    )
+    write_atomically(trained.folder / "README.md", write_card(changed))
+    write_atomically(trained.folder / CONFIG_FILE, changed.to_json())
+    return [trained.folder / "README.md", trained.folder / CONFIG_FILE]
+
+
+def repetition(config: RunConfig, folder: Path) -> Repetition:
+    """Return what is kept of a run that differs from ``config``'s in its seed.
+
+    Raises:
+        ZooError: it differs in more, or not at all.
+    """
+    other = read_config(folder)
+    seed, own = other.checked_recipe.training.seed, config.checked_recipe.training.seed
+    if seed == own:
+        raise ZooError(f"{folder} has the seed of {config.name} itself ({seed}); a repetition has another one")
+    same_seed = {**other.recipe, "training": {**other.recipe["training"], "seed": own}}
+    if digest(same_seed) != config.recipe_sha256 or other.dataset != config.dataset:
+        raise ZooError(f"{folder} is not a run of the recipe of {config.name} with another seed")
+    return Repetition(seed=seed, **other.model_dump(include=set(Repetition.model_fields) - {"seed"}))

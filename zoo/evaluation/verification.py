@@ -1,0 +1,132 @@
+"""Where a trained model comes from, checked, and whether it can be made again."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from zoo.datasets import Split
+from zoo.entries.catalog import recipe, recipe_paths, record_folder
+from zoo.entries.trained_model import TrainedModel
+from zoo.errors import NotApplicable, ZooError
+from zoo.evaluation.claims import statements
+from zoo.metrics import measure_on_glyphs, metric_of
+from zoo.runs.card import is_generated, load_name_in, write_card
+from zoo.runs.folder import read_config
+from zoo.runs.provenance import versions
+from zoo.schema.digest import digest
+from zoo.schema.run_config import RunConfig
+from zoo.system.devices import describe
+from zoo.training.run import train
+
+RETRAIN_TOLERANCE = 0.02
+"""The share of its value by which a figure of a model that is trained again may lie from the card's: another device,
+or other versions, round otherwise, and training carries the difference on. A claim's tolerance counts if it is more."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at, and the outcome."""
+
+    what: str
+    passed: bool | None
+    """The outcome; None: it could not be checked, or is only reported."""
+    detail: str
+
+
+def verify(trained: TrainedModel) -> Iterator[Check]:
+    """Yield everything that can be checked without training; a card that cannot be read is an error."""
+    config = trained.config
+    yield Check("origin", None, trained.location.origin)
+    yield Check("recipe", digest(config.recipe) == config.recipe_sha256, f"sha256 {config.recipe_sha256}")
+    if config.name in recipe_paths():
+        same = recipe(config.name).digest() == config.checked_recipe.digest()
+        words = f"the zoo's own {config.name} has {'this' if same else 'another'} recipe"
+        shipped = trained.folder == record_folder(config.name)  # a run of one's own may differ and keep the name
+        yield Check("recipe of the zoo", same if shipped or same else None, words)
+    try:
+        parameters = trained.model.parameter_count
+    except ZooError as error:
+        yield Check("weights", False, str(error))
+        return
+    yield Check("weights", True, f"sha256 {config.weights_sha256}, {parameters:,} parameters fit the recipe")
+    yield _card(trained)
+    for split in ("train", "test"):
+        yield _images(trained, split)
+    yield _computation(trained)
+    yield Check("versions", None, _changed(config.versions, versions()))
+    yield Check("hardware", None, f"trained on {config.hardware}; here: {describe(trained.model.device)}")
+
+
+def _card(trained: TrainedModel) -> Check:
+    try:
+        written = (trained.folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return Check("card", False, f"README.md cannot be read ({error})")
+    same = written == write_card(trained.config, load_name_in(written), os.listdir(trained.folder))
+    if not same and not is_generated(written) and trained.config.weights_sha256 in written:
+        return Check("card", None, "README.md was edited by hand; it is about these weights")
+    words = "says what config.json does" if same else "is not what this version writes: changed by hand, or older"
+    return Check("card", same, f"README.md {words}")
+
+
+def _images(trained: TrainedModel, split: Split) -> Check:
+    record = trained.config.dataset[split]
+    try:
+        images = trained.images(split)
+    except NotApplicable as error:
+        return Check(f"{split} images", None, f"not checked: {error}")
+    words = f"{record.images:,} images, sha256 {record.sha256}"
+    return Check(f"{split} images", (len(images), images.digest) == (record.images, record.sha256), words)
+
+
+def _computation(trained: TrainedModel) -> Check:
+    """Check whether this machine computes what the card's did, on images that are always there."""
+    stated = trained.config.glyphs
+    if not stated:
+        return Check("computation", None, "not checked: the card has no figures on the embedded images")
+    found = measure_on_glyphs(trained.model)
+    other = {
+        name: found.get(name)
+        for name, value in stated.items()
+        if abs(found.get(name, math.inf) - value) > metric_of(name).allowed(value)
+    }
+    lines = [f"{name} {stated[name]:.6g}, here {value}" for name, value in other.items()]
+    return Check("computation", not other, "; ".join(lines) or f"{len(stated)} figures on glyphs are the card's")
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> str:
+    others = [f"{name} {was}, here {now.get(name, 'none')}" for name, was in then.items() if now.get(name) != was]
+    return f"trained with {', '.join(others)}" if others else "the same as in training"
+
+
+def retrain(trained: TrainedModel, out: Path, device: torch.device, *, resume: bool = False) -> Iterator[Check]:
+    """Train the card's recipe again and compare what training measures.
+
+    Raises:
+        ZooError: as :func:`zoo.training.run.train`.
+    """
+    config = trained.config
+    again = read_config(train(config.checked_recipe, out, device, resume=resume))
+    same = again.weights_sha256 == config.weights_sha256
+    yield Check("weights again", True if same else None, "the same bits" if same else "other bits: see the figures")
+    yield from _figures(config, again)
+
+
+def _figures(config: RunConfig, again: RunConfig) -> Iterator[Check]:
+    claimed = {(claim.split, claim.metric): claim.tolerance for claim in config.checked_recipe.claims}
+    for statement in dict.fromkeys(s for s in statements(config) if s.tolerance is None):
+        found = again.metrics[statement.split].get(statement.metric)
+        if found is None:  # training does not measure it
+            continue
+        value = statement.value
+        allowed = max(
+            RETRAIN_TOLERANCE * abs(value), statement.allowed, claimed.get((statement.split, statement.metric), 0.0)
+        )
+        words = f"{value:.6g} on the card, {found:.6g} again (\N{PLUS-MINUS SIGN} {allowed:.2g})"
+        yield Check(f"{statement.split} {statement.metric}", abs(found - value) <= allowed, words)

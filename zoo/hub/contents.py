@@ -1,0 +1,104 @@
+"""What of a run folder goes to the Hub: the files that training wrote, each of the kind it should be."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCard
+from yaml import YAMLError  # type: ignore[import-untyped]  # which the client parses cards with
+
+from zoo.errors import ZooError, first_line
+from zoo.runs.card import is_generated, write_card
+from zoo.runs.folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    METRICS_FILE,
+    RUN_FILES,
+    SNAPSHOTS_FILE,
+    WEIGHTS_FILE,
+    load_folder,
+    read_history,
+    read_snapshots,
+)
+from zoo.schema.run_config import RunConfig
+from zoo.system.files import read_file, sha256
+
+PNG = b"\x89PNG\r\n\x1a\n"
+FILES_SHOWING_TEST_IMAGES = frozenset({"reconstructions.png", SNAPSHOTS_FILE})
+READERS = {METRICS_FILE: read_history, SNAPSHOTS_FILE: read_snapshots}
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """The files of a whole run folder, read once."""
+
+    config: RunConfig
+    files: dict[str, bytes]
+    """The content of each file; the card is as it was edited by hand, or else written for its place on the Hub."""
+    notes: tuple[str, ...]
+    """Remarks for its author: what may be missed on the Hub."""
+
+
+def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunContents:
+    """Read everything of a run folder that is to be published; other files in it stay where they are.
+
+    Args:
+        folder: what training wrote.
+        load_name: what ``zoo.load`` will be given.
+        test_images: whether files go, too, that show images of the test split.
+
+    Raises:
+        ZooError: it is no whole run folder, or a file is not what it is called.
+    """
+    if not folder.exists() and (Path("runs") / folder.name / WEIGHTS_FILE).exists():
+        raise ZooError(f"there is no folder {folder}; did you mean runs/{folder.name}?")
+    if folder.name.endswith(".partial") or folder.with_name(f"{folder.name}.partial").exists():
+        raise ZooError(f"the training into {folder} is not finished; push it when it is")
+    config = load_folder(folder).config  # as strictly as anyone will who loads it
+    assert config is not None
+    names = sorted(RUN_FILES if test_images else RUN_FILES - FILES_SHOWING_TEST_IMAGES)
+    files = {name: _content(folder / name) for name in names if os.path.lexists(folder / name)}
+    if sha256(files[WEIGHTS_FILE]) != config.weights_sha256:
+        raise ZooError(f"{folder / WEIGHTS_FILE} has changed while it was read; try again")
+    try:
+        card = files.get(CARD_FILE, b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ZooError(f"{folder / CARD_FILE} is no UTF-8 text ({error}); save it as such") from error
+    if not card or is_generated(card):
+        card = write_card(config, load_name, files)
+    else:  # its author's words; only where the model is has changed
+        card = card.replace(f'zoo.load("./{config.name}")', f'zoo.load("{load_name}")')
+    files[CARD_FILE] = card.encode()
+    try:
+        licensed = ModelCard(card).data.get("license")
+    except (ValueError, YAMLError) as error:
+        raise ZooError(f"the front matter of {folder / CARD_FILE} cannot be read ({first_line(error)})") from error
+    notes = []
+    if not licensed:
+        notes.append(
+            "no licence: nobody knows whether they may use the model; write `license: ...` at the top of README.md, "
+            "and `source.license` into the recipe before the next training"
+        )
+    data = config.recipe["data"]
+    if config.checked_recipe.data.PRIVATE:
+        shown = (
+            f"{' and '.join(sorted(FILES_SHOWING_TEST_IMAGES & files.keys()))} show some of your images, and "
+            if test_images
+            else ""
+        )
+        remedy = " (--without-test-images leaves them out)" if test_images else ""
+        notes.append(f"{shown}{CONFIG_FILE} and the card name the folder {data['path']!r}{remedy}")
+    return RunContents(config, files, tuple(notes))
+
+
+def _content(path: Path) -> bytes:
+    if path.is_symlink():  # which could lead to anything, and make it public
+        raise ZooError(f"{path} is a link; push a folder of files (zoo pull ... --to FOLDER writes one)")
+    content = read_file(path)
+    if path.suffix == ".png" and not content.startswith(PNG):
+        raise ZooError(f"{path} is no PNG; remove it, or draw it again")
+    if path.name in READERS:
+        READERS[path.name](path.parent)
+    return content

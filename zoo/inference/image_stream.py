@@ -1,0 +1,200 @@
+"""Images in a stream, a batch at a time, however many there are: of a folder, or of a dataset's split.
+
+What a folder holds is decoded while the model works, and forgotten afterwards; memory does not grow with the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.datasets import load_images, where_labelled
+from zoo.errors import UnknownNameError, ZooError
+from zoo.inference.loops import SEED, eval_batch_size, eval_mode
+from zoo.inference.noise import Noise, presented
+from zoo.models import Autoencoder, Model
+from zoo.registry import DATASETS
+from zoo.schema.base import DatasetConfig, ImageShape, Split, format_shape
+from zoo.schema.parsing import whole_numbers
+from zoo.schema.recipe import parse_data
+from zoo.system.files import is_path
+from zoo.system.image_files import decode_or_reason, images_under, warn_skipped
+from zoo.system.prefetch import prefetch
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Some of the images of a stream."""
+
+    names: list[str]
+    """The file of each image, or its place in a dataset: ``mnist/test/17``."""
+    images: Tensor
+    """The images, uint8 (B, C, H, W)."""
+    labels: Tensor | None
+    """The labels, int64 (B,), where there are any."""
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """Images that can be gone through more than once."""
+
+    name: str
+    size: int
+    """The number of images; some files of a folder may turn out not to be images."""
+    batches: Callable[[int], Iterator[ImageBatch]]
+    """From the size of a batch to the batches."""
+    binarized: bool = False
+    """Whether the images have been binarised, once and for all, with their dataset."""
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """A batch as a model gets it."""
+
+    batch: ImageBatch
+    x: Tensor
+    """The images, float (B, C, H, W) in [0, 1], on the model's device, binarised as in the model's training."""
+    noise: Noise
+    """A stream of random numbers for each image."""
+    model: Model
+    """The model, with the labels of these images set if it is conditional."""
+
+
+T = TypeVar("T")
+
+
+def map_images(
+    model: Autoencoder, images: ImageStream, task: Callable[[PreparedBatch], T], *, seed: int = SEED
+) -> Iterator[tuple[ImageBatch, T]]:
+    """Yield each batch with what a task returns for it.
+
+    The task runs in eval mode, without gradients, with random numbers that depend on the seed and the image alone.
+
+    Raises:
+        ZooError: the model is conditional and the images have no labels.
+    """
+    data = trained_on(model)
+    for batch in images.batches(eval_batch_size(model.image_shape)):
+        model.check_labels(batch.labels)
+        noise = Noise(batch.images, seed)
+        x = presented(batch.images, data, noise, binarized=images.binarized).to(model.device)
+        with eval_mode(model, seed):
+            result = task(PreparedBatch(batch, x, noise, model.given(batch.labels)))
+        yield batch, result
+
+
+def trained_on(model: Autoencoder) -> DatasetConfig:
+    """Return the data section of the model's recipe.
+
+    Raises:
+        ZooError: it has none, because it was not loaded.
+    """
+    if model.config is None:
+        raise ZooError("this model was built, not loaded: its recipe does not come with it")
+    return model.config.checked_recipe.data
+
+
+def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStream:
+    """Open the images of a folder, in the model's shape, or of a dataset.
+
+    Args:
+        source: a folder as a path (``./images``); or a dataset (``mnist``: its test split; ``mnist/train``), perhaps
+            only some of its classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
+            has the settings of its recipe, but all classes and images.
+        model: what they are for.
+
+    Raises:
+        ZooError: there are none, they have another shape than the model's, or no labels for a conditional one.
+    """
+    if isinstance(source, os.PathLike) or is_path(source):
+        if model.classes:
+            raise ZooError(
+                f"this model is conditional and needs labels, which a folder has not; name a dataset, such as "
+                f"{trained_on(model).name}"
+            )
+        return of_folder(Path(os.path.expanduser(source)), model.image_shape)
+    whole, colon, chosen = source.partition(":")
+    name, _, split = whole.partition("/")
+    if split not in ("", "train", "test"):
+        raise ZooError(f"{source!r}: write ./{source} for a folder, or {name}/train or {name}/test for a dataset")
+    try:
+        classes = tuple(whole_numbers(chosen)) if colon else None
+    except ValueError as error:
+        raise ZooError(f"{source!r}: write classes as in {whole}:9 or {whole}:0-4,7") from error
+    config = _dataset(name, source, trained_on(model))
+    if config.image_shape != model.image_shape:
+        raise ZooError(
+            f"the images of {name} are {format_shape(config.image_shape)}, those of the model "
+            f"{format_shape(model.image_shape)} (channels, height, width); save them as image files and name the "
+            f"folder, then they are resized"
+        )
+    return of_dataset(config, "train" if split == "train" else "test", classes)
+
+
+def _dataset(name: str, source: str, own: DatasetConfig) -> DatasetConfig:
+    """Return the model's own dataset without its limits, or another as it is."""
+    if name == own.name:
+        return own.model_copy(update={"only_classes": None, "train_images": None, "test_images": None})
+    if name not in DATASETS.names():
+        hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
+        raise UnknownNameError("dataset", name, DATASETS.names(), hint)
+    return parse_data({"name": name}, f"the dataset {name!r}")
+
+
+def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | None = None) -> ImageStream:
+    """Open a split, or some of its classes, as the data section describes it, without a binarisation at every use."""
+    images = load_images(config, split)
+    places: Sequence[int] = range(len(images))
+    if classes is not None:
+        which = where_labelled(images, classes)
+        images, places = images.chosen(which), which.tolist()
+
+    def batches(size: int) -> Iterator[ImageBatch]:
+        start = 0
+        for part in images.batches(size):
+            names = [f"{config.name}/{split}/{place}" for place in places[start : start + len(part)]]
+            yield ImageBatch(names, part.images, part.labels)
+            start += len(part)
+
+    return ImageStream(f"{config.name}/{split}", len(images), batches, binarized=config.binarization == "fixed")
+
+
+def of_folder(folder: Path, shape: ImageShape) -> ImageStream:
+    """Open every image file under a folder: its central part in the model's proportions, resized."""
+    paths = images_under(folder)
+
+    def batches(size: int) -> Iterator[ImageBatch]:
+        unreadable: list[str] = []
+        pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode")
+        parts = (paths[start : start + size] for start in range(0, len(paths), size))
+        decoded = ((part, list(pool.map(lambda path: decode_or_reason(path, shape), part))) for part in parts)
+        try:
+            for part, results in prefetch(decoded):
+                pixels = [result for result in results if not isinstance(result, str)]
+                names = [printable(path) for path in part]
+                unreadable += [
+                    f"{name}: {why}" for name, why in zip(names, results, strict=True) if isinstance(why, str)
+                ]
+                if pixels:
+                    whole = [name for name, result in zip(names, results, strict=True) if not isinstance(result, str)]
+                    yield ImageBatch(whole, torch.from_numpy(np.stack(pixels)), None)
+        finally:
+            pool.shutdown(cancel_futures=True)  # nobody waits for the next batch when this one went wrong
+        if len(unreadable) == len(paths):
+            raise ZooError(f"none of the {len(paths)} images under {folder} can be read ({unreadable[0]})")
+        warn_skipped(unreadable, len(paths), "images")
+
+    return ImageStream(str(folder), len(paths), batches)
+
+
+def printable(path: Path) -> str:
+    """Return a file's name as text, also where the system's bytes are no UTF-8."""
+    return str(path).encode(errors="surrogateescape").decode(errors="replace")

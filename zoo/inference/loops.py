@@ -1,0 +1,103 @@
+"""Going over a set of images: in an epoch's order, or with a model in eval mode and random numbers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from zoo.datasets import ImageSet, display_images
+from zoo.inference.running_means import RunningMeans
+from zoo.models import Autoencoder, Model
+from zoo.objectives import Terms
+from zoo.schema.base import DatasetConfig
+from zoo.system.devices import isolated_randomness
+from zoo.system.seeds import mixed_seed, mixed_seed_63
+
+PIXELS_AT_ONCE = 800_000
+"""Pixels in a batch of images to be measured: 1,000 images of MNIST, fewer of larger ones."""
+
+SEED = 0
+"""The seed of the noise in z and of the binarisation: the same model and images give the same figures."""
+
+T = TypeVar("T")
+ProgressBar = Callable[[Iterable[T], int], Iterable[T]]
+"""A function that shows how far a loop is: the loop's items and how many there are → the items."""
+
+
+def no_progress(items: Iterable[T], total: int) -> Iterable[T]:
+    """Return the items and show nothing."""
+    return items
+
+
+def epoch_permutation(images: int, seed: int, epoch: int) -> Tensor:
+    """Return the order of the images in one epoch, int64 (N,).
+
+    It is a function of its arguments alone, so that a resumed run needs no state.
+    """
+    return torch.randperm(images, generator=torch.Generator().manual_seed(mixed_seed_63(seed, epoch)))
+
+
+def mean_terms(
+    images: ImageSet,
+    data: DatasetConfig,
+    model: Autoencoder,
+    terms: Callable[[Model, Tensor], Terms],
+    batch_size: int = 0,
+    *,
+    seed: int = SEED,
+    progress: ProgressBar[ImageSet] = no_progress,
+) -> dict[str, float]:
+    """Return the mean over images of terms that are means over a batch (one that fits, by default).
+
+    Images that are binarised anew at every use are so here in the same way at every call, whatever noise is drawn.
+    """
+    model.check_labels(images.labels)
+    means = RunningMeans(model.device)
+    size = batch_size or eval_batch_size(images.images.shape[1:])
+    with eval_mode(model, seed):
+        for index, batch in enumerate(progress(images.batches(size), -(-len(images) // size))):
+            batch = batch.to(model.device)
+            x = display_images(batch.images, data, binarization_seed(seed, index))
+            means.add(terms(model.given(batch.labels), x), len(batch))
+    return means.means()
+
+
+@contextmanager
+def eval_mode(model: Autoencoder, seed: int = SEED) -> Iterator[None]:
+    """While the context is active, the model is in eval mode, without gradients, and random numbers start anew."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), isolated_randomness(seed, model.device):
+            yield
+    finally:
+        model.train(was_training)
+
+
+def binarization_seed(seed: int, batch: int) -> int:
+    """Return a seed for binarising one batch, different for every batch and from the seed of the latent noise."""
+    return mixed_seed(seed, batch)
+
+
+def codes(
+    model: Autoencoder, images: ImageSet, data: DatasetConfig, *, progress: ProgressBar[ImageSet] = no_progress
+) -> Tensor:
+    """Return the posterior means (N, D) of images."""
+    means: list[Tensor] = []
+
+    def terms(model: Model, x: Tensor) -> Terms:
+        means.append(model.encode(x).mean)
+        return {}
+
+    mean_terms(images, data, model, terms, progress=progress)
+    return torch.cat(means)
+
+
+def eval_batch_size(shape: Sequence[int]) -> int:
+    """Return how many images (C, H, W) to measure at once: a function of their shape alone, so that figures repeat."""
+    return max(1, min(1000, PIXELS_AT_ONCE // prod(shape)))

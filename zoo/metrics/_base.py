@@ -1,0 +1,84 @@
+"""What metrics are measured on: a trained model and its images.
+
+Metrics that are computed together are a family, one file of :mod:`zoo.metrics`; ``register_metrics`` adds one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from zoo.datasets import ImageSet
+from zoo.errors import NotApplicable
+from zoo.inference.loops import SEED, ProgressBar, codes, eval_batch_size, eval_mode, mean_terms, no_progress
+from zoo.models import Autoencoder, Model
+from zoo.objectives import Terms
+from zoo.schema.base import DatasetConfig
+
+REFERENCE_IMAGES = 10_000
+"""Training images, chosen at random, that classifiers of codes are fitted to."""
+
+
+@dataclass
+class EvalContext:
+    """A trained model and the images that it is measured on.
+
+    Args:
+        model: the model; whatever its mode, it is measured in eval mode.
+        images: the images.
+        data: how they become numbers.
+        reference: gives the training images, for what is fitted to codes before it is measured; None: there are none.
+        seed: the seed of everything that is drawn.
+        progress: shows how far a loop is.
+    """
+
+    model: Autoencoder
+    images: ImageSet
+    data: DatasetConfig
+    reference: Callable[[], ImageSet] | None = None
+    seed: int = SEED
+    progress: ProgressBar[ImageSet] = field(default=no_progress)
+
+    def mean(self, terms: Callable[[Model, Tensor], Terms]) -> dict[str, float]:
+        """The mean over the images of terms that are means over a batch."""
+        return mean_terms(self.images, self.data, self.model, terms, seed=self.seed, progress=self.progress)
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """The posterior means (N, D)."""
+        return codes(self.model, self.images, self.data, progress=self.progress)
+
+    @cached_property
+    def training(self) -> ImageSet:
+        """Some of the training images.
+
+        Raises:
+            NotApplicable: there are none, or they are what is measured.
+        """
+        if self.reference is None:
+            raise NotApplicable("it is fitted to training images and measured on others")
+        images = self.reference()
+        return images.chosen(self.order(len(images))[:REFERENCE_IMAGES])
+
+    @cached_property
+    def samples_drawn(self) -> Tensor:
+        """As many images (N, C, H, W) from the prior as there are images, uint8 on the CPU.
+
+        They are the means of p(x|z), binary where the images were binarised once and for all. Of a conditional model,
+        each class in turn.
+        """
+        n, size = len(self.images), eval_batch_size(self.images.images.shape[1:])
+        generator = torch.Generator().manual_seed(self.seed)
+        with eval_mode(self.model, self.seed):
+            parts = [self.model.sample(min(size, n - start), generator) for start in range(0, n, size)]
+            if self.data.binarization == "fixed":
+                parts = [torch.bernoulli(part) for part in parts]
+            return torch.cat([(part * 255).round().to(torch.uint8).cpu() for part in parts])
+
+    def order(self, n: int) -> Tensor:
+        """0 to n - 1 in an order of the seed's: images may be sorted by class or by a factor."""
+        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))

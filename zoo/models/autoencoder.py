@@ -1,0 +1,197 @@
+"""The contract between a variant and everything else: encode, decode, reconstruct, sample.
+
+A variant assembles an encoder that ends in a code layer, a decoder, a likelihood and a prior. Whatever belongs to the
+weights (output activation, prior) happens in here; callers only ever see images in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.models.likelihoods import Likelihood, likelihood_of
+from zoo.models.posteriors import Posterior
+from zoo.models.priors import Prior
+from zoo.schema.base import ImageShape
+from zoo.schema.run_config import RunConfig
+
+
+class Model(Protocol):
+    """What objectives and metrics see: an autoencoder, or a conditional one whose labels are given.
+
+    Codes (K*B, D) are K for each of the B images, the first of every image before the second of any.
+    """
+
+    @property
+    def prior(self) -> Prior:
+        """The prior p(z)."""
+
+    def encode(self, x: Tensor) -> Posterior:
+        """Return q(z|x) of images (B, C, H, W) in [0, 1]."""
+
+    def decode(self, z: Tensor) -> Likelihood:
+        """Return p(x|z) of codes (B, D)."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return the reconstructions of images (B, C, H, W) from the posterior's mean, all in [0, 1]."""
+
+
+class Autoencoder(nn.Module):
+    """An encoder, a decoder, a likelihood p(x|z) and a prior p(z).
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        encoder: images (B, C, H, W) → Posterior over codes (B, D); usually a Sequential that ends in a head, such as
+            ``GaussianHead``. With ``head``, features.
+        decoder: codes (B, D) → (B, C, H, W), the unbounded outputs that the likelihood turns into an image.
+        prior: p(z).
+        likelihood: the family of p(x|z), from the variant's config.
+        classes: of a conditional model, q(z|x,y) and p(x|z,y): the number of labels y. Its encoder and decoder take
+            one-hot labels (B, classes) as a second input.
+        head: features → Posterior, where that is no module of the encoder: a codebook belongs to the prior.
+    """
+
+    config: RunConfig | None = None
+    """The content of ``config.json`` where the model was loaded: recipe, metrics and provenance."""
+
+    origin: str | None = None
+    """The place that it was loaded from."""
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: Prior,
+        likelihood: Any,
+        classes: int = 0,
+        head: Callable[[Tensor], Posterior] | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior: Prior = prior
+        self.likelihood = likelihood
+        self.classes = classes
+        self.head = head
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the weights are on."""
+        return next(self.parameters()).device
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of values that training adjusts."""
+        return sum(p.numel() for p in self.parameters())
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+        """Return q(z|x) of images (B, C, H, W) in [0, 1]; a conditional model takes their labels (B,) as well."""
+        posterior: Posterior = self.encoder(x.to(self.device), *self._condition(labels))
+        return self.head(posterior) if self.head else posterior  # type: ignore[arg-type]  # then they are features
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Likelihood:
+        """Return p(x|z) of codes (B, D); a conditional model takes labels (B,) as well."""
+        return likelihood_of(self.likelihood, self.decoder(z.to(self.device), *self._condition(labels)))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Reconstruct images as :meth:`reconstruct` does, with gradients."""
+        return self.decode(self.encode(x, labels).mean, labels).mean
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the reconstructions of images (B, C, H, W) from the posterior's mean, all in [0, 1].
+
+        Raises:
+            ZooError: the model is conditional and ``labels`` (B,) are missing or beyond its classes.
+        """
+        self.check_labels(labels)
+        return self.forward(x, labels)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None, labels: Tensor | None = None) -> Tensor:
+        """Decode n codes of the prior to images (n, C, H, W) in [0, 1]; a generator makes them repeatable.
+
+        A conditional model draws them for ``labels`` (n,), by default each class in turn.
+        """
+        if self.classes and labels is None:
+            labels = torch.arange(n) % self.classes
+        self.check_labels(labels)
+        return self.decode(self.prior.sample(n, generator), labels).mean
+
+    def given(self, labels: Tensor | None) -> Model:
+        """Return this model with its labels (B,) set; any other model returns itself."""
+        return Given(self, labels) if self.classes else self
+
+    def check_labels(self, labels: Tensor | None) -> None:
+        """Refuse labels that a conditional model cannot take; waits for the device.
+
+        Raises:
+            ZooError: they are missing, or not among its classes.
+        """
+        if not self.classes:
+            return
+        if labels is None:
+            raise ZooError("the model is conditional: give it the images' labels as well")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            raise ZooError(
+                f"labels must be whole numbers from 0 to {self.classes - 1}; got {int(labels.min())} to "
+                f"{int(labels.max())} (a recipe sets the number with model.classes)"
+            )
+
+    def _condition(self, labels: Tensor | None) -> tuple[Tensor, ...]:
+        """Return what encoder and decoder take as their second input: one-hot labels (B, classes), or nothing."""
+        if not self.classes:
+            return ()
+        if labels is None:
+            raise ZooError("the model is conditional: give it the images' labels as well")
+        return ((labels.to(self.device)[:, None] == torch.arange(self.classes, device=self.device)).float(),)
+
+    def __repr__(self) -> str:
+        """Say what a person wants to know; ``model.encoder`` and ``model.decoder`` show their layers."""
+        name, variant, figures = type(self).__name__, "", ""
+        if self.config:
+            test = self.config.metrics["test"]
+            named = {"negative_elbo": "\N{MINUS SIGN}ELBO {:.2f} nats per image", "mse": "MSE {:.5f} per pixel"}
+            values = [text.format(test[metric]) for metric, text in named.items() if metric in test]
+            figures = f"\n  {', '.join(values)}, on {self.config.dataset['test'].images:,} test images"
+            name, variant = self.config.name, f"{self.config.recipe['model']['variant']}, "
+        shape = "x".join(map(str, self.image_shape))
+        given = f", given one of {self.classes} classes" if self.classes else ""
+        family = self.likelihood.family.capitalize()
+        return (
+            f"{name}: {variant}{self.parameter_count:,} parameters"
+            f"\n  images {shape}, codes of {self.prior.latent_dim} dimensions, {family} likelihood{given}{figures}"
+        )
+
+
+class Given:
+    """A conditional model whose labels are set: it encodes and decodes like one that is not conditional."""
+
+    def __init__(self, model: Autoencoder, labels: Tensor | None) -> None:
+        self.model, self.labels = model, labels
+
+    @property
+    def prior(self) -> Prior:
+        """The prior p(z), whatever the labels."""
+        return self.model.prior
+
+    def encode(self, x: Tensor) -> Posterior:
+        """Return q(z|x,y)."""
+        return self.model.encode(x, self.labels)
+
+    def decode(self, z: Tensor) -> Likelihood:
+        """Return p(x|z,y)."""
+        labels = self.labels
+        if labels is not None and len(labels):
+            labels = labels.repeat(len(z) // len(labels))  # several codes for each image
+        return self.model.decode(z, labels)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Reconstruct images from the mean of q(z|x,y)."""
+        return self.model.reconstruct(x, self.labels)

@@ -1,0 +1,72 @@
+"""From a recipe, or from a variant's name and settings, to an untrained model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.errors import ZooError, first_line
+from zoo.models.autoencoder import Autoencoder
+from zoo.registry import VARIANTS
+from zoo.schema.axes import narrowed
+from zoo.schema.base import ImageShape, VariantConfig
+from zoo.schema.parsing import validate
+from zoo.schema.recipe import Recipe
+
+
+def build(recipe: Recipe) -> Autoencoder:
+    """Build a recipe's model with fresh weights, drawn from torch's default generator; needs no data.
+
+    Raises:
+        ZooError: the variant cannot take the dataset's image shape, or is too large.
+    """
+    return build_variant(recipe.model, recipe.data.image_shape)
+
+
+def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
+    """Build a model from its settings and an image shape (C, H, W), as :func:`build` does.
+
+    Raises:
+        ZooError: the variant cannot take such images, or is too large.
+    """
+    try:
+        model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
+    except (RuntimeError, MemoryError, OverflowError) as error:  # torch's words for sizes beyond memory
+        raise ZooError(
+            f"cannot build a {config.variant} of these sizes ({first_line(error)}); make it smaller"
+        ) from error
+    return model
+
+
+def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -> Autoencoder:
+    """Create an untrained model, an ordinary ``nn.Module``, from a variant's name and settings.
+
+    >>> import zoo
+    >>> model = zoo.create_model("vae", image_shape=(3, 64, 64), latent_dim=32)
+    >>> model.sample(4).shape
+    torch.Size([4, 3, 64, 64])
+
+    Args:
+        variant: the name of a variant, one of :func:`zoo.list_variants`.
+        image_shape: channels, height and width of the images.
+        settings: what the model section of a recipe can say, such as ``latent_dim=32`` or
+            ``network={"name": "conv", "channels": [32, 64]}``; the rest has the variant's defaults.
+
+    Returns:
+        A model in training mode on torch's default device, its weights drawn from torch's default generator.
+
+    Raises:
+        UnknownNameError: there is no such variant; shows the close matches.
+        ZooError: a setting is unknown or out of range, or the variant cannot take such images.
+    """
+    where = f"create_model({variant!r})"
+    shape = tuple(image_shape)
+    if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ZooError(f"{where}: image_shape is {image_shape}; give channels, height and width, as in (1, 28, 28)")
+    try:
+        fields = json.loads(json.dumps(settings))
+    except TypeError as error:
+        raise ZooError(f"{where}: {error}; settings are numbers, words, lists and dicts") from error
+    schema = narrowed(VARIANTS.get(variant).config, fields, where)
+    return build_variant(validate(schema, {"variant": variant, **fields}, where), shape)

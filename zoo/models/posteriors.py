@@ -1,0 +1,155 @@
+"""Posteriors q(z|x), what an encoder returns, and the heads that make them of features.
+
+Every density is in nats, one value per image. B images, D latent dimensions, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.models.numerics import LOG_2PI, at_least_float32
+
+ACTIVE_VARIANCE = 0.01
+"""A dimension counts as used where its posterior mean varies more than this over the images (Burda et al. 2016)."""
+
+
+class Posterior(Protocol):
+    """A distribution over codes for each of B images."""
+
+    stochastic: ClassVar[bool]
+    """Whether it has a density, and with it a KL divergence and an ELBO."""
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean code of each image, (B, D)."""
+
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+        """Draw codes (*shape, B, D), differentiable in the distribution's parameters.
+
+        They are drawn with torch's default generator, or made of standard normal numbers ``epsilon`` (*shape, B, D).
+        """
+
+    def kl(self) -> Tensor:
+        """Return KL(q(z|x) || p(z)), (B,) nats per image."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log q(z|x), (..., B) nats, of codes (..., B, D), or (..., 1, D): one for all of the images."""
+
+
+@runtime_checkable
+class HasCodeUsage(Protocol):
+    """A posterior that can measure how much of what a code can hold is used."""
+
+    @property
+    def code(self) -> Tensor:
+        """What identifies the code, (B, ...): its mean, or its indices in a codebook."""
+
+    @staticmethod
+    def usage(codes: Tensor) -> dict[str, float]:
+        """Return the metrics of the codes (N, ...) of many images."""
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """N(mu, diag(exp(logvar))) over codes, against the prior N(0, I) (Kingma & Welling 2014, appendix B)."""
+
+    stochastic: ClassVar[bool] = True
+
+    mu: Tensor  # (B, D)
+    logvar: Tensor  # (B, D), log sigma^2
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean mu, (B, D)."""
+        return self.mu
+
+    @property
+    def code(self) -> Tensor:
+        """The mean mu, (B, D)."""
+        return self.mu
+
+    @staticmethod
+    def usage(codes: Tensor) -> dict[str, float]:
+        """Count ``active_units``: dimensions whose mean has a variance above 0.01 (Burda et al. 2016, section 5.1)."""
+        return {"active_units": float((codes.var(dim=0, correction=0) > ACTIVE_VARIANCE).sum())}
+
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+        """Draw mu + sigma * epsilon with epsilon ~ N(0, I): (*shape, B, D)."""
+        epsilon = torch.randn_like(self.mu.expand(*shape, *self.mu.shape)) if epsilon is None else epsilon
+        return self.mu + torch.exp(0.5 * self.logvar) * epsilon
+
+    def kl(self) -> Tensor:
+        """Return -1/2 sum_d (1 + logvar - mu^2 - exp(logvar)): (B,) nats."""
+        return -0.5 * (1 + self.logvar - self.mu.square() - self.logvar.exp()).sum(dim=1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return the log-density of codes, (..., B, D) → (..., B) nats."""
+        squared = (z - self.mu).square() * torch.exp(-self.logvar)
+        return -0.5 * (squared + self.logvar + LOG_2PI).sum(dim=-1)
+
+
+@dataclass(frozen=True)
+class Deterministic:
+    """A code without noise: all mass on one point."""
+
+    stochastic: ClassVar[bool] = False
+
+    code: Tensor  # (B, D)
+
+    @property
+    def mean(self) -> Tensor:
+        """The code itself, (B, D)."""
+        return self.code
+
+    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+        """Repeat the code, as there is nothing to draw: (*shape, B, D)."""
+        return self.code.expand(*shape, *self.code.shape)
+
+    def kl(self) -> Tensor:
+        """Refuse: a point mass has no finite KL to a density.
+
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError(
+            "a deterministic code has no KL divergence and no ELBO; train this variant with the objective "
+            "'reconstruction', or choose a variational one"
+        )
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Refuse: a point mass has no density.
+
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError("a deterministic code has no density")
+
+
+class DeterministicHead(nn.Module):
+    """Maps features (B, F) linearly to a code (B, D) without noise."""
+
+    def __init__(self, features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.code = nn.Linear(features, latent_dim)
+
+    def forward(self, h: Tensor) -> Deterministic:
+        """Return q(z|x)."""
+        return Deterministic(self.code(h))
+
+
+class GaussianHead(nn.Module):
+    """Maps features (B, F) by two linear layers to N(mu, diag(exp(logvar))) over codes (B, D)."""
+
+    def __init__(self, features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mu = nn.Linear(features, latent_dim)
+        self.logvar = nn.Linear(features, latent_dim)
+
+    def forward(self, h: Tensor) -> DiagonalGaussian:
+        """Return q(z|x)."""
+        return DiagonalGaussian(at_least_float32(self.mu(h)), at_least_float32(self.logvar(h)))

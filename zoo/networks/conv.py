@@ -1,0 +1,68 @@
+"""Strided convolutions down, transposed convolutions back up."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import prod
+from typing import Literal
+
+from pydantic import Field
+from torch import nn
+
+from zoo.networks._base import Network, halved
+from zoo.networks.mlp import dense, mirrored
+from zoo.registry import register_network
+from zoo.schema.base import ImageShape, NetworkConfig, Section, Size, Sizes
+
+
+class ConvSizes(Section):
+    """Sizes of strided convolutions."""
+
+    channels: Sizes = Field(
+        (32, 64),
+        description="Output channels of the encoder's convolutions, each halving the image; the decoder mirrors them.",
+    )
+    neck: Size | None = Field(
+        None,
+        description="Channels of a convolution over the whole map, without an activation, after the others; the "
+        "decoder begins with a transposed one.",
+    )
+    hidden: Sizes = Field((), description="Units of fully connected layers between the convolutions and the code.")
+    decoder_hidden: Sizes | None = Field(
+        None, description="Units of those between the code and the decoder's convolutions; `null`: in reverse."
+    )
+    decoder_kernel: Literal[3, 4] = Field(4, description="Side of the transposed convolutions' kernels.")
+
+
+class ConvConfig(ConvSizes, NetworkConfig):
+    """Strided convolutions down, transposed convolutions back up."""
+
+    name: Literal["conv"] = "conv"
+
+
+@register_network(config=ConvConfig)
+def conv(config: ConvSizes, shape: ImageShape) -> Network:
+    """Conv k3 s2 per channel count, then hidden layers; the decoder's hidden layers, ConvTranspose s2 mirrored."""
+    c, h, w = halved(shape, len(config.channels), "conv")
+    channels = (c, *config.channels)
+    global_conv = (config.neck, 1, 1) if config.neck else (channels[-1], h, w)
+    encoder: list[nn.Module] = []
+    for inputs, outputs in pairwise(channels):
+        encoder += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]  # (B, outputs, H/2, W/2)
+    if config.neck:
+        encoder.append(nn.Conv2d(channels[-1], config.neck, (h, w)))  # (B, neck, 1, 1)
+    sizes = (prod(global_conv), *config.hidden)
+    encoder += [nn.Flatten(), *dense(sizes)]
+
+    def decoder(code: int) -> list[nn.Module]:
+        outward = (code, *mirrored(config.hidden, config.decoder_hidden))
+        layers = [*dense(outward), nn.Linear(outward[-1], prod(global_conv)), nn.Unflatten(1, global_conv)]
+        if config.neck:
+            layers.append(nn.ConvTranspose2d(config.neck, channels[-1], (h, w)))  # (B, C, h, w)
+        odd = config.decoder_kernel % 2  # an odd kernel would leave the output one pixel short of twice the size
+        for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
+            upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=odd)
+            layers += [nn.ReLU(), upsample]  # (B, outputs, 2H, 2W)
+        return layers
+
+    return Network(encoder, (sizes[-1],), decoder)

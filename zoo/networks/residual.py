@@ -1,0 +1,48 @@
+"""Two strided convolutions and two residual layers to a map of features, in the sizes of Jackson-Kang's tutorial.
+
+Kept as published: there is no activation between the strided convolutions.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import nn
+
+from zoo.models.layers import Residual
+from zoo.networks._base import Network, halved
+from zoo.registry import register_network
+from zoo.schema.base import ImageShape, NetworkConfig, Section, Size
+
+
+class ResidualSizes(Section):
+    """Sizes of a residual network."""
+
+    channels: Size = Field(128, description="Channels of every hidden layer.")
+
+
+class ResidualConfig(ResidualSizes, NetworkConfig):
+    """Two strided convolutions and two residual layers, whose features are a map."""
+
+    name: Literal["residual"] = "residual"
+
+
+@register_network(config=ResidualConfig)
+def residual(config: ResidualSizes, shape: ImageShape) -> Network:
+    """Conv k4 s2 twice, residual k3 and k1; back through ConvTranspose k2 s2 twice."""
+    c, h, w = halved(shape, 2, "residual")
+    n = config.channels
+    encoder = [
+        *(nn.Conv2d(c, n, 4, stride=2, padding=1), nn.Conv2d(n, n, 4, stride=2, padding=1)),  # (B, n, h, w)
+        *(nn.ReLU(), Residual(nn.Conv2d(n, n, 3, padding=1)), nn.ReLU(), Residual(nn.Conv2d(n, n, 1))),
+    ]
+
+    def decoder(code: int) -> list[nn.Module]:
+        return [
+            *(nn.Unflatten(1, (code, h, w)), nn.Conv2d(code, n, 1)),  # (B, n, h, w)
+            *(Residual(nn.Conv2d(n, n, 1)), nn.ReLU(), Residual(nn.Conv2d(n, n, 3, padding=1)), nn.ReLU()),
+            *(nn.ConvTranspose2d(n, n, 2, stride=2), nn.ConvTranspose2d(n, c, 2, stride=2)),  # (B, C, 4h, 4w)
+        ]
+
+    return Network(encoder, (n, h, w), decoder)

@@ -1,0 +1,60 @@
+"""The contract of an objective: images in, named loss terms out, nothing waits for the host."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from zoo.models.autoencoder import Model
+from zoo.models.likelihoods import Likelihood
+from zoo.registry import OBJECTIVES
+from zoo.schema.base import ObjectiveConfig
+from zoo.schema.recipe import Recipe
+
+Terms = dict[str, Tensor]
+"""Named scalars on the device, each a mean over the batch; ``loss`` is the one that is minimised."""
+
+
+class Objective(nn.Module):
+    """What is minimised. Each objective is built from its config and implements ``forward``."""
+
+    unit: str = "nats per image"
+    """The unit of the terms."""
+
+    def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
+        """Return the loss terms of one batch.
+
+        Args:
+            model: in train or eval mode, as the caller wants; a conditional one with its labels given.
+            x: images (B, C, H, W) in [0, 1].
+            epoch: epochs done so far, a scalar tensor with a fractional part, for terms that are annealed.
+        """
+        raise NotImplementedError
+
+
+class DistanceConfig(ObjectiveConfig):
+    """Settings of an objective that may leave the likelihood out of account."""
+
+    distance: Literal["squared_error", "nll"] = Field(
+        "squared_error",
+        description="`squared_error`: summed over pixels. `nll`: -log p(x|z) under the model's likelihood, in nats.",
+    )
+
+    @property
+    def unit(self) -> str:
+        """The unit of the distance."""
+        return "nats per image" if self.distance == "nll" else "squared error per image"
+
+    def between(self, x: Tensor, likelihood: Likelihood) -> Tensor:
+        """Return the mean distance over the batch between images (B, C, H, W) and what was decoded for them."""
+        if self.distance == "nll":
+            return -likelihood.log_prob(x).mean()
+        return (x - likelihood.mean).square().flatten(1).sum(dim=1).mean()
+
+
+def build_objective(recipe: Recipe) -> Objective:
+    """Build what a recipe minimises."""
+    objective: Objective = OBJECTIVES.get(recipe.objective.name).build(recipe.objective)
+    return objective

@@ -1,0 +1,182 @@
+"""The card: README.md of a run folder, generated from its config, readable by people and by the Hub."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Container
+
+from zoo.metrics import metric_of
+from zoo.registry import VARIANTS
+from zoo.schema.base import format_shape
+from zoo.schema.recipe import Recipe
+from zoo.schema.run_config import RunConfig
+from zoo.system.files import sha256
+
+FIGURES_SHOWN = {
+    "loss_curves.png": "![Loss curves](loss_curves.png)\n\n",
+    "reconstructions.png": "Originals above their reconstructions (test images):\n\n"
+    "![Reconstructions](reconstructions.png)\n\n",
+    "samples.png": "Samples from the prior:\n\n![Samples](samples.png)\n\n",
+}
+"""The drawn figures of a run folder, and how the card shows each."""
+
+OWN_VARIANT_NOTE = """
+The variant is its author's own: run the file that registers it first (in the zoo's commands, `--import FILE.py`).
+"""
+
+MARK = """
+<!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays when pushed again. -->
+"""
+
+
+def write_card(config: RunConfig, load_name: str | None = None, files: Container[str] = FIGURES_SHOWN) -> str:
+    """Write Markdown with the Hub's metadata on top, and a mark at the end by which it is known to be unchanged.
+
+    Args:
+        config: what is known of the model.
+        load_name: what ``zoo.load`` takes; None: the folder with the model's name.
+        files: the drawn figures beside it, which it shows.
+    """
+    text = _card(config, load_name or f"./{config.name}", files)
+    return text + MARK.format(sha256(text.encode()))
+
+
+def is_generated(card: str) -> bool:
+    """Return whether a card is as :func:`write_card` wrote it, in this version or an earlier one."""
+    text, mark, _ = card.partition(MARK.split("{}")[0])
+    return bool(mark) and card == text + MARK.format(sha256(text.encode()))
+
+
+def load_name_in(card: str) -> str | None:
+    """Return the name that a card passes to ``zoo.load``."""
+    match = re.search(r'^model = zoo\.load\("([^"\n]+)"\)$', card, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
+    recipe = config.checked_recipe
+    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
+    variant = VARIANTS.get(recipe.model.variant)
+    origin = [recipe.source.paper or variant.paper, recipe.source.system, recipe.source.url, recipe.source.notes]
+    origin += [f"Published there: {figure.figure} ({figure.computed})." for figure in recipe.source.published]
+    origin += [f"Not repeated: {line}" for line in recipe.source.corrected]
+    source = "\n".join(f"- {line}" for line in origin if line)
+    claims = "".join(
+        f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
+        for claim in recipe.claims
+    )
+    ours = variant.build.__module__.startswith("zoo.")
+    classes = recipe.model.num_classes
+    given, labels = (", labels=labels", ", labels") if classes else ("", "")
+    needs, making = ("import torch\n\n", f"labels = torch.arange(16) % {classes}\n") if classes else ("", "")
+    return f"""---
+{metadata(config, recipe)}
+---
+
+# {config.name}
+
+{recipe.summary or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {variant.summary}.
+{config.parameters:,} parameters, images of {format_shape(config.image_shape)} (channels, height, width).
+{"" if ours else OWN_VARIANT_NOTE}
+```python
+{needs}import zoo
+
+model = zoo.load("{load_name}")
+{making}images = model.sample(16{given})  # (16, {", ".join(map(str, config.image_shape))}) in [0, 1]
+reconstructions = model.reconstruct(images{labels})
+```
+
+## Metrics
+
+Measured after training in eval mode: test on {config.dataset["test"].images:,} images that training never saw, train on
+the {config.dataset["train"].images:,} that it did. {seeds_sentence(config, recipe)}
+
+{metrics_table(config)}
+
+`zoo evaluate --list` says what each is; `zoo evaluate {load_name} --check` measures them again.
+{measured_on(config)}{claims}
+
+{"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
+
+{source}
+- Trained in {config.training_seconds:,.0f} s on {config.hardware} with {versions}.
+- Images: {recipe.data.name}, sha256 of the training images `{config.dataset["train"].sha256}`.
+- Weights: sha256 `{config.weights_sha256}`.
+
+To train it again, save this as `recipe.json` and run `python -m zoo.train recipe.json`:
+
+```json
+{json.dumps(config.recipe, indent=2)}
+```
+"""
+
+
+def metrics_table(config: RunConfig) -> str:
+    """Write a table of every figure, with the mean and the standard deviation over the seeds where there are several."""
+    seeds = len(config.repetitions) + 1
+    over = f" test, mean ± sd of {seeds} seeds |" if seeds > 1 else ""
+    rows = [f"| metric | unit | test | train |{over}", "|---|---|--:|--:|" + "--:|" * (seeds > 1)]
+    for name, value in config.metrics["test"].items():
+        metric, train = metric_of(name), config.metrics["train"].get(name)
+        row = f"| {name} | {metric.unit} | {metric.show(value)} | {'' if train is None else metric.show(train)} |"
+        rows.append(row + (f" {seed_mean_and_sd(config, name)} |" if seeds > 1 else ""))
+    return "\n".join(rows)
+
+
+def seeds_sentence(config: RunConfig, recipe: Recipe) -> str:
+    """Say which seeds were trained."""
+    seeds = [recipe.training.seed, *(repetition.seed for repetition in config.repetitions)]
+    if len(seeds) == 1:
+        return f"One seed ({seeds[0]})."
+    return f"The weights are those of seed {seeds[0]}; {len(seeds)} seeds were trained ({', '.join(map(str, seeds))})."
+
+
+def measured_on(config: RunConfig) -> str:
+    """Say where the figures were measured, if not at the end of training."""
+    lines: dict[str, list[str]] = {}
+    for family, record in config.evaluation.items():
+        versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+        lines.setdefault(f"on {record.hardware} with {versions}", []).append(family)
+    return "".join(f"\nMeasured {where}: {', '.join(families)}.\n" for where, families in lines.items())
+
+
+def metadata(config: RunConfig, recipe: Recipe) -> str:
+    """Write the Hub's YAML front matter."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    generative = "negative_elbo" in config.metrics["test"]
+    card = ModelCardData(
+        license=recipe.source.license or None,
+        library_name="autoencoder-zoo",
+        tags=["autoencoder", recipe.model.variant, recipe.objective.name],
+        datasets=None if recipe.data.PRIVATE else [recipe.data.name],
+        pipeline_tag="unconditional-image-generation" if generative else "image-feature-extraction",
+        model_name=config.name,
+        eval_results=[
+            EvalResult(
+                task_type="unconditional-image-generation" if generative else "image-feature-extraction",
+                dataset_type=recipe.data.name,
+                dataset_name=recipe.data.name,
+                dataset_split="test",
+                metric_type=name,
+                metric_name=f"{name} ({metric_of(name).unit})" if metric_of(name).unit else name,
+                metric_value=value,
+            )
+            for name, value in config.metrics["test"].items()
+            if metric_of(name).repeatable
+        ],
+    )
+    yaml: str = card.to_yaml()
+    return yaml.strip()
+
+
+def seed_mean_and_sd(config: RunConfig, name: str) -> str:
+    """Write ``mean ± standard deviation`` of a test figure over the seeds; nothing where not every run has it."""
+    runs = [config.metrics["test"], *(repetition.metrics["test"] for repetition in config.repetitions)]
+    known = [run[name] for run in runs if name in run]
+    if len(known) < max(2, len(runs)):
+        return ""
+    metric = metric_of(name)
+    return f"{metric.show(statistics.mean(known))} ± {statistics.stdev(known):,.{max(metric.digits, 1)}f}"

@@ -1,0 +1,182 @@
+"""The run folder, read strictly: what training writes, what ``zoo.load`` reads and what the Hub holds, in one layout.
+
+=========================  ==================================================================================
+``model.safetensors``      the weights
+``config.json``            :class:`~zoo.schema.run_config.RunConfig`: the recipe, the metrics and where they come from
+``README.md``              the card
+``metrics.jsonl``          one line per epoch
+``snapshots.safetensors``  reconstructions of the same images as training went on
+``*.png``                  loss curves, reconstructions, samples
+``hub.json``               only in a folder that was pulled: which commit it is
+=========================  ==================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from zoo.errors import ZooError, first_line
+from zoo.models.autoencoder import Autoencoder
+from zoo.models.build import build_variant
+from zoo.schema.base import ImageShape, VariantConfig
+from zoo.schema.parsing import explain, parse_json
+from zoo.schema.run_config import EpochRow, RunConfig
+from zoo.system.devices import choose_device
+from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256
+
+CARD_FILE = "README.md"
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+PICTURES = ("loss_curves.png", "reconstructions.png", "samples.png")
+METRICS_FILE = "metrics.jsonl"
+SNAPSHOTS_FILE = "snapshots.safetensors"
+RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPSHOTS_FILE, *PICTURES})
+"""All that training writes into a run folder."""
+
+PIN_FILE = "hub.json"
+"""Which commit on the Hub a folder was pulled from, as :class:`~zoo.schema.sections.HubPin`."""
+
+MAX_CONFIG_BYTES, MAX_HEADER_BYTES = 2**19, 4 * 2**20
+"""The most bytes of ``config.json``, and of the header in front of the weights."""
+
+
+def read_config(folder: Path) -> RunConfig:
+    """A run folder's ``config.json``.
+
+    Raises:
+        ZooError: the folder or the file is missing, or it is not what training writes.
+    """
+    path = folder / CONFIG_FILE
+    text = read_file(path, MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
+    fields = parse_json(text, str(path))
+    try:
+        return RunConfig.model_validate(fields)
+    except ValidationError as error:
+        raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, RunConfig))) from error
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Reconstructions of the same test images, kept as training went on; float in [0, 1]."""
+
+    epochs: list[int]
+    originals: Tensor  # (N, C, H, W)
+    reconstructions: Tensor  # (S, N, C, H, W)
+
+
+def read_snapshots(folder: Path) -> Snapshots:
+    """A run folder's ``snapshots.safetensors``.
+
+    Raises:
+        ZooError: it is missing, as in runs of earlier versions, or not what training writes.
+    """
+    path = folder / SNAPSHOTS_FILE
+    if folder.is_dir() and not path.exists():
+        raise ZooError(f"{folder} keeps no snapshots of its training; train it again to have some")
+    try:
+        found = load_tensors(read_file(path, MAX_RECORD_BYTES))
+        epochs, x, y = found["epochs"].tolist(), found["originals"], found["reconstructions"]
+        kinds = (found["epochs"].dtype, x.dtype, y.dtype)
+        if kinds != (torch.int64, torch.uint8, torch.uint8) or found["epochs"].dim() != 1 or x.dim() != 4:
+            raise ValueError("a tensor has the wrong type or number of dimensions")
+        if y.shape != (len(epochs), *x.shape) or not y.numel() or x.shape[1] not in (1, 3):
+            raise ValueError("the tensors' shapes do not fit")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ZooError(f"{path} does not hold snapshots of a training ({error})") from error
+    return Snapshots(epochs, x.float() / 255, y.float() / 255)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """A run folder's ``metrics.jsonl``, a dict per epoch.
+
+    Raises:
+        ZooError: it is missing or not what training writes.
+    """
+    path = folder / METRICS_FILE
+    lines = read_file(path, MAX_RECORD_BYTES).decode("utf-8", errors="replace").splitlines()
+    rows = [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    try:
+        epochs = [EpochRow.model_validate(row) for row in rows]
+    except ValidationError as error:
+        raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, EpochRow))) from error
+    terms = {frozenset(means) for row in epochs for means in (row.train, row.test)}
+    if len(terms) != 1 or "loss" not in terms.pop():
+        raise ZooError(f"{path} does not hold the epochs of one training: its lines differ in their terms")
+    return [row.model_dump() for row in epochs]
+
+
+def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bool = False) -> Autoencoder:
+    """Load the model of a run folder, in eval mode, with its ``config``.
+
+    Args:
+        folder: what training wrote.
+        device: where to put it.
+        trusted: whether the folder is the zoo's own. Any other is first built without memory, and held against the
+            size of its files, since anyone may have written it.
+
+    Raises:
+        ZooError: a file is missing or damaged, or the weights do not fit the recipe.
+    """
+    config = read_config(folder)
+    section = config.model_section()
+    path = folder / WEIGHTS_FILE
+    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
+        outline = _outline(section, config.image_shape, trusted)
+        expected = outline.state_dict()
+        content = read_file(path, sum(tensor.nbytes for tensor in expected.values()) + MAX_HEADER_BYTES)
+        if sha256(content) != config.weights_sha256:
+            raise ZooError(
+                f"{path} is damaged or not the file that {CONFIG_FILE} describes: its sha256 differs; restore it or "
+                f"train again"
+            )
+        weights = _parse_weights(content, path)
+        _check_fit(expected, weights, folder)
+        model = build_variant(section, config.image_shape) if outline.device.type == "meta" else outline
+    model.load_state_dict(weights, strict=True)
+    if config.parameters != model.parameter_count:
+        raise ZooError(f"{folder / CONFIG_FILE} states another number of parameters than its model has")
+    model.config = config
+    return model.eval().to(choose_device(str(device)))
+
+
+def _outline(section: VariantConfig, shape: ImageShape, trusted: bool) -> Autoencoder:
+    """Build the model that a config describes, without giving it memory unless the config is trusted."""
+    if not trusted:  # the zoo's own are known, and loaded ten times as fast without
+        try:
+            with torch.device("meta"):
+                return build_variant(section, shape)
+        except ZooError:  # a builder of the user's own may need values
+            pass
+    return build_variant(section, shape)
+
+
+def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Tensors by name; nothing in safetensors can be more than that."""
+    if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
+        raise ZooError(f"{path} is no valid safetensors file (its header is longer than any model's)")
+    try:
+        return load_tensors(content)
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ZooError(f"{path} is no valid safetensors file ({first_line(error)})") from error
+
+
+def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], folder: Path) -> None:
+    def kind(tensors: dict[str, Tensor], name: str) -> str:
+        tensor = tensors.get(name)
+        return "nothing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+    names = sorted(expected.keys() | found.keys())
+    wrong = [name for name in names if kind(expected, name) != kind(found, name)]
+    if wrong:
+        lines = [f"  {name}: expected {kind(expected, name)}, found {kind(found, name)}" for name in wrong[:8]]
+        rest = [f"  and {len(wrong) - 8} more"] if len(wrong) > 8 else []
+        message = f"the weights in {folder} do not fit the model that its {CONFIG_FILE} describes:"
+        raise ZooError("\n".join([message, *lines, *rest]))

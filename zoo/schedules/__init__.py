@@ -1,0 +1,1 @@
+"""One file per learning-rate schedule, named like it."""

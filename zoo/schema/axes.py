@@ -1,0 +1,121 @@
+"""Sections whose settings depend on a registered name in them.
+
+A field of such a section is annotated with the registry that its name is looked up in::
+
+    network: Annotated[NetworkConfig, NETWORKS]
+
+:func:`narrowed` gives the class in which every such field has the very config of the name that stands in a recipe, so
+that mistakes are found, and placed, in the right settings. Axes may be nested: a variant may have a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, create_model
+from pydantic.fields import FieldInfo
+
+from zoo.errors import UnknownNameError, ZooError, closest
+from zoo.registry import Registry
+from zoo.schema.base import Section
+from zoo.schema.parsing import validate
+
+S = TypeVar("S", bound=Section)
+
+
+def axes_of(schema: type[Section]) -> Iterator[tuple[str, FieldInfo, Registry[Any]]]:
+    """Yield the fields whose settings depend on a registered name, each with its registry."""
+    for name, info in schema.model_fields.items():
+        for metadata in info.metadata:
+            if isinstance(metadata, Registry):
+                yield name, info, metadata
+
+
+def narrowed(schema: type[S], fields: Mapping[str, Any], where: str) -> type[S]:
+    """Return ``schema`` with the configs of the names that stand in ``fields``.
+
+    Raises:
+        ZooError: a section or a name is missing or unknown; one line for each, with its place and the close match.
+    """
+    mistakes: list[str] = []
+    found = _narrowed(schema, fields, "", mistakes)
+    if mistakes:
+        raise ZooError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+    return found
+
+
+def _narrowed(schema: type[S], fields: Mapping[str, Any], place: str, mistakes: list[str]) -> type[S]:
+    types: list[tuple[str, type[Section]]] = []
+    for name, info, registry in axes_of(schema):
+        here = f"{place}{name}"
+        if name not in fields and not info.is_required():
+            types.append((name, type(info.get_default(call_default_factory=True))))
+            continue
+        if name not in fields:
+            close = closest(name, fields, 1)
+            mistakes.append(f"{here}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
+            continue
+        section = fields[name]
+        tag = section.get(registry.tag) if isinstance(section, dict) else None
+        if not isinstance(tag, str):
+            mistakes.append(f"{here}.{registry.tag}: required, the name of a {registry.kind}")
+            continue
+        try:
+            config = registry.get(tag).config
+        except UnknownNameError as error:
+            note = "; one of your own has to be imported first (--import FILE.py)"
+            mistakes.append(f"{here}.{registry.tag}: {error}{note}")
+            continue
+        types.append((name, _narrowed(config, section, f"{here}.", mistakes)))
+    return _with_types(schema, tuple(types))
+
+
+@cache
+def _with_types(schema: type[S], types: tuple[tuple[str, type[Section]], ...]) -> type[S]:
+    """Return a subclass whose fields have these types; the same one for the same types."""
+    if not types:
+        return schema
+    fields: dict[str, Any] = {name: (config, _plain(schema.model_fields[name])) for name, config in types}
+    made = create_model(
+        schema.__name__, __base__=schema, __module__=schema.__module__, __doc__=schema.__doc__, **fields
+    )
+
+    def reduce(section: Section) -> Any:  # no module holds this class: unpickling narrows the written one again
+        return _restored, (schema, section.model_dump(mode="json", by_alias=True))
+
+    made.__reduce__ = reduce  # type: ignore[method-assign, assignment]
+    return made
+
+
+def _plain(info: FieldInfo) -> FieldInfo:
+    """Copy a field without its registry: its type is settled."""
+    plain = copy(info)
+    plain.metadata = [metadata for metadata in info.metadata if not isinstance(metadata, Registry)]
+    return plain
+
+
+def _restored(schema: type[S], fields: dict[str, Any]) -> S:
+    """Make a section again from its fields: how sections are unpickled."""
+    section: S = validate(narrowed(schema, fields, schema.__name__), fields, schema.__name__)
+    return section
+
+
+def with_every_choice(schema: type[S]) -> type[S]:
+    """Return ``schema`` with the configs of all registered names, for its JSON Schema."""
+    fields: dict[str, Any] = {}
+    for name, info, registry in axes_of(schema):
+        configs = [with_every_choice(item.config) for item in registry.items().values()]
+        union: Any = Annotated[reduce(or_, configs), Field(discriminator=registry.tag)]
+        plain = _plain(info)
+        if not info.is_required():
+            plain.default, plain.default_factory = info.get_default(call_default_factory=True), None
+        fields[name] = (union, plain)
+    if not fields:
+        return schema
+    return create_model(
+        schema.__name__, __base__=schema, __module__=schema.__module__, __doc__=schema.__doc__, **fields
+    )

@@ -1,0 +1,62 @@
+"""Features: the codes of images, for whatever is to be learned from them."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from zoo.inference.image_stream import ImageStream, map_images
+from zoo.models import Autoencoder
+from zoo.system.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of N images."""
+
+    names: list[str]
+    codes: NDArray[np.float32]
+    """The posterior means, (N, D)."""
+    labels: NDArray[np.int64] | None
+    """The labels (N,), where there are any."""
+
+
+def encode(model: Autoencoder, images: ImageStream) -> Codes:
+    """Return the posterior mean of every image; only the codes are held in memory.
+
+    Raises:
+        ZooError: the model is conditional and the images have no labels.
+    """
+    names: list[str] = []
+    codes: list[torch.Tensor] = []
+    labels: list[torch.Tensor] = []
+    for batch, means in map_images(model, images, lambda batch: batch.model.encode(batch.x).mean.float().cpu()):
+        names += batch.names
+        codes.append(means)
+        labels += [] if batch.labels is None else [batch.labels]
+    return Codes(names, torch.cat(codes).numpy(), torch.cat(labels).numpy() if labels else None)
+
+
+def write_codes(codes: Codes, path: Path) -> None:
+    """Write ``codes``, ``names`` and ``labels`` as ``.npz``, or as ``.safetensors`` with the names in its metadata.
+
+    Raises:
+        ZooError: it cannot be written.
+    """
+    labels = {} if codes.labels is None else {"labels": codes.labels}
+    if path.suffix == ".npz":
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {"codes": codes.codes, "names": np.array(codes.names), **labels}
+        np.savez_compressed(buffer, **arrays)
+        write_atomically(path, buffer.getvalue())
+        return
+    tensors = {name: torch.from_numpy(values) for name, values in {"codes": codes.codes, **labels}.items()}
+    write_atomically(path, save(tensors, metadata={"names": json.dumps(codes.names)}))

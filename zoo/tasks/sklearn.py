@@ -1,0 +1,105 @@
+"""A trained model as a scikit-learn transformer: ``make_pipeline(Encoder("conv_vae_mnist"), LogisticRegression())``."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from zoo.entries.loading import load
+from zoo.errors import NotApplicable
+from zoo.inference.image_stream import trained_on
+from zoo.inference.loops import SEED, eval_mode
+from zoo.inference.noise import Noise
+from zoo.models.autoencoder import Autoencoder
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise NotApplicable("zoo.tasks.sklearn needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
+
+
+class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Images → the posterior means of a trained model. ``fit`` learns nothing: the weights are those of the entry.
+
+    Args:
+        model: as :func:`zoo.load` takes it. Conditional models need labels to encode, and are refused.
+        device: where to compute.
+        batch_size: images at once.
+
+    Attributes:
+        model_: the loaded model.
+        n_features_in_: C*H*W of its images.
+    """
+
+    def __init__(self, model: str = "conv_vae_mnist", device: str = "cpu", batch_size: int = 500) -> None:
+        self.model = model
+        self.device = device
+        self.batch_size = batch_size
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Load the model, and see whether images X (N, C*H*W) in [0, 1] have its shape.
+
+        Raises:
+            ValueError: they have not, or values outside [0, 1]; or the model is conditional.
+        """
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; expected a number above 0")
+        images = validate_data(self, X, dtype=np.float32)
+        self.model_ = self._load(images.shape[1])
+        if self.model_.classes:
+            raise ValueError(f"{self.model} is conditional: it cannot encode images without their labels")
+        self._check_range(images)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Images (N, C*H*W) in [0, 1] → codes (N, D)."""
+        check_is_fitted(self)
+        images = validate_data(self, X, dtype=np.float32, reset=False)
+        self._check_range(images)
+        x = torch.from_numpy(np.ascontiguousarray(images)).reshape(len(images), *self.model_.image_shape)
+        if trained_on(self.model_).binarization != "none":
+            x = Noise((x * 255).round().to(torch.uint8), SEED).binarized(x)
+        with eval_mode(self.model_):
+            codes = [self.model_.encode(part).mean.float().cpu() for part in x.split(self.batch_size)]
+        found: NDArray[np.float32] = torch.cat(codes).numpy()
+        return found
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Codes (N, D) → images (N, C*H*W) in [0, 1]."""
+        check_is_fitted(self)
+        z = torch.as_tensor(np.asarray(X, dtype=np.float32))
+        if z.dim() != 2 or z.shape[1] != self._n_features_out:
+            raise ValueError(f"X is {tuple(z.shape)}; expected codes (N, {self._n_features_out})")
+        with eval_mode(self.model_):
+            images = [self.model_.decode(part).mean.flatten(1).cpu() for part in z.split(self.batch_size)]
+        found: NDArray[np.float32] = torch.cat(images).numpy()
+        return found
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.prior.latent_dim
+
+    def _load(self, features: int) -> Autoencoder:
+        model = load(self.model, self.device)
+        expected = int(np.prod(model.image_shape))
+        if features != expected:
+            raise ValueError(
+                f"X has {features} features, but {self.model} is expecting {expected} features: images of "
+                f"{model.image_shape} (channels, height, width), flattened"
+            )
+        return model
+
+    def _check_range(self, images: NDArray[np.float32]) -> None:
+        if images.min() < 0 or images.max() > 1:
+            raise ValueError(
+                f"X has values from {images.min():g} to {images.max():g}; images are in [0, 1] (divide by 255?)"
+            )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

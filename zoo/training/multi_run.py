@@ -1,0 +1,149 @@
+"""Several runs on one device: on a GPU they take turns, each on a stream of its own; elsewhere one follows another."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from zoo.errors import ZooError
+from zoo.schema.recipe import Recipe
+from zoo.training.output_folder import CHECKPOINT_FILE, partial_folder
+from zoo.training.progress import Progress
+from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
+from zoo.training.trainer import Trainer
+
+MAX_CONCURRENT = 8
+"""The runs on one GPU at a time: the most that prototypes were measured with."""
+
+MARGIN = 1.2
+"""The memory that must be free for another run, in units of the most that one has taken so far."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe and the run folder to write."""
+
+    recipe: Recipe
+    out: Path
+    resume: bool = False
+    overwrite: bool = False
+
+
+class DeviceMemory:
+    """The memory of a device that several runs share."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.largest = 0
+        """The most bytes that a run has taken to begin."""
+        self.measured: set[Path] = set()
+
+    @contextmanager
+    def measure_start(self, out: Path) -> Iterator[None]:
+        """Measure the memory that the first turn of a run takes; wrap every turn in it."""
+        if self.device.type != "cuda" or out in self.measured:
+            yield
+            return
+        before = self.free()
+        yield
+        self.measured.add(out)
+        self.largest = max(self.largest, before - self.free())
+
+    def free(self) -> int:
+        """Return the free bytes."""
+        return torch.cuda.mem_get_info(self.device)[0]
+
+    def fits_another(self) -> bool:
+        """Return whether one more run like the largest so far would fit."""
+        return self.device.type != "cuda" or self.free() > MARGIN * self.largest
+
+    def tidy(self) -> None:
+        """Give back what an ended run has left."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def train_many(
+    runs: Sequence[Run],
+    device: torch.device,
+    *,
+    max_concurrent: int = 0,
+) -> dict[Path, str]:
+    """Train several recipes; one that fails does not stop the others.
+
+    Args:
+        runs: what to train.
+        device: where to train.
+        max_concurrent: the most runs at a time (0: what suits the device); those that do not fit its memory wait.
+
+    Returns:
+        The folders of the runs that failed, each with the reason.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; every run that was going on has written a checkpoint.
+    """
+    max_concurrent = max_concurrent or (MAX_CONCURRENT if device.type == "cuda" else 1)
+    waiting = deque(runs)
+    running: dict[Path, tuple[Run, Iterator[None]]] = {}
+    failed: dict[Path, str] = {}
+    stopped: list[str] = []
+    memory = DeviceMemory(device)
+    with stop_signals() as signals, Progress(named=True) as progress:
+        while running or (waiting and not signals):
+            if waiting and not signals and len(running) < max_concurrent and (not running or memory.fits_another()):
+                item = waiting.popleft()
+                running[item.out] = (
+                    item,
+                    run(item.recipe, item.out, device, progress, signals, resume=item.resume, overwrite=item.overwrite),
+                )
+            for out, (item, turns) in list(running.items()):
+                try:
+                    with memory.measure_start(out):
+                        next(turns)
+                    continue
+                except StopIteration:
+                    progress.say(f"{out} is ready")
+                except Interrupted as interrupt:
+                    stopped.append(str(interrupt))
+                except OutOfMemory as error:
+                    if len(running) > 1:
+                        max_concurrent = len(running) - 1
+                        progress.say(f"{out}: no room on the device beside the others; it waits for one to end")
+                        has_checkpoint = (partial_folder(out) / CHECKPOINT_FILE).exists()
+                        waiting.append(replace(item, resume=item.resume or has_checkpoint))
+                    else:
+                        failed[out] = str(error)
+                except ZooError as error:
+                    failed[out] = str(error)
+                except Exception:  # a mistake in someone's variant must not cost the other runs
+                    failed[out] = traceback.format_exc()
+                if out in failed:
+                    progress.say(f"error: {out}: {failed[out]}")
+                del running[out], turns
+                memory.tidy()
+    if stopped:
+        raise Interrupted("\n".join(stopped))
+    return failed
+
+
+def interleave(trainers: Sequence[Trainer]) -> None:
+    """Train one epoch of each, taking turns, without measuring the test images; returns when the device has done it.
+
+    On a CPU one after another: taking turns would only cool the caches.
+    """
+    running = deque(trainer.train_steps() for trainer in trainers)
+    while running:
+        turns = running.popleft()
+        if next(turns, None) is not None:
+            add = running.append if trainers[0].device.type == "cuda" else running.appendleft
+            add(turns)
+    if trainers[0].device.type == "cuda":
+        torch.cuda.synchronize(trainers[0].device)
