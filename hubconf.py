@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import zoo
-from zoo.models.autoencoder import Autoencoder
+from zoo.models import Autoencoder
 
 dependencies = ["torch", "numpy", "PIL", "matplotlib", "pydantic", "safetensors"]
 

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.runs.folder import (CONFIG_FILE, read_config)
+from zoo.entries.catalog import list_models, record_folder, weights_folder
+from zoo.evaluation.leaderboard import leaderboard_entries, to_csv
+from zoo.metrics import summary_cells, summary_metrics
 from zoo.runs.card import write_card
-from zoo.entries.catalog import (list_models, record_folder, weights_folder)
-from zoo.evaluation.leaderboard import (leaderboard_entries, to_csv)
-from zoo.metrics import cells, headings
+from zoo.runs.folder import CONFIG_FILE, read_config
 from zoo.schema.recipe import recipe_schema
 from zoo.schema.run_config import RunConfig
-from zoo.system.files import write_atomically
+from zoo.system.files import replace_between, write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", "source", "claims", "hub")
@@ -34,7 +34,7 @@ SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", 
 
 def entries_table() -> str:
     """One row per trained entry, its figures as its config.json states them."""
-    columns = ["entry", "variant", "parameters", *headings(), "trained in"]
+    columns = ["entry", "variant", "parameters", *(metric.heading for metric in summary_metrics()), "trained in"]
     rows = [f"| {' | '.join(columns)} |", "|---|---|" + "--:|" * (len(columns) - 2)]
     for name in list_models():
         folder = record_folder(name)
@@ -43,7 +43,13 @@ def entries_table() -> str:
         config = read_config(folder)
         mark = "" if weights_folder(name) else " \\*"
         variant, seconds = config.recipe["model"]["variant"], f"{config.training_seconds:,.0f} s"
-        row = [f"`{name}`{mark}", f"`{variant}`", f"{config.parameters:,}", *cells(config.metrics["test"]), seconds]
+        row = [
+            f"`{name}`{mark}",
+            f"`{variant}`",
+            f"{config.parameters:,}",
+            *summary_cells(config.metrics["test"]),
+            seconds,
+        ]
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 
@@ -57,12 +63,22 @@ def fields_tables(schema: dict[str, Any]) -> str:
         found = node.get("oneOf", node.get("anyOf", [node]))
         choices = [_definition(choice, schema) for choice in found if choice != {"type": "null"}]
         tables.append(f"### {section}\n\n{_table(choices, schema)}")
+        inner = {name: field for choice in choices for name, field in choice["properties"].items()}
+        for name, field in inner.items():
+            if kinds := _sections(field, schema):
+                tables.append(f"#### {section}.{name}\n\n{_table(kinds, schema)}")
     return "\n\n".join(tables)
+
+
+def _sections(field: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the settings inside a field can be, each with fields of its own; nothing for numbers and words."""
+    field = field.get("items", field)
+    return [_definition(choice, schema) for choice in field.get("oneOf", [field]) if "$ref" in choice]
 
 
 def _table(choices: list[dict[str, Any]], schema: dict[str, Any]) -> str:
     rows = ["| of | field | type | default | meaning |", "|---|---|---|---|---|"]
-    tags = [next((f["const"] for f in choice["properties"].values() if "const" in f), "") for choice in choices]
+    tags = [_tag(choice)[1] for choice in choices]
     common = {
         name: field for name, field in choices[0]["properties"].items()
         if all(choice["properties"].get(name) == field for choice in choices)
@@ -85,6 +101,11 @@ def _row(of: str, name: str, field: dict[str, Any], definition: dict[str, Any], 
     return "| " + " | ".join(cell.replace("\n", " ").replace("|", "\\|") for cell in cells) + " |"
 
 
+def _tag(choice: dict[str, Any]) -> tuple[str, str]:
+    """The field that says which of several settings these are, and its value."""
+    return next(((name, field["const"]) for name, field in choice["properties"].items() if "const" in field), ("", ""))
+
+
 def _definition(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
     return found
@@ -95,15 +116,13 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
         return f"`{json.dumps(field['const'])}`"
     if "enum" in field:
         return " or ".join(f"`{json.dumps(value)}`" for value in field["enum"])
-    for union in ("anyOf", "oneOf"):
-        if union in field:
-            return " or ".join(_type(choice, schema) for choice in field[union])
+    if "oneOf" in field:  # settings of one kind or another, which have a table of their own
+        kinds = [_tag(kind) for kind in _sections(field, schema)]
+        return f"{{`{kinds[0][0]}`: {' or '.join(f'`{json.dumps(value)}`' for _, value in kinds)}, …}}"
+    if "anyOf" in field:
+        return " or ".join(_type(choice, schema) for choice in field["anyOf"])
     if "$ref" in field:
-        inner = _definition(field, schema)
-        names = [
-            f"`{name}`" + (f" {_type(p, schema)}" if "const" in p else "") for name, p in inner["properties"].items()
-        ]
-        return "{" + ", ".join(names) + "}"
+        return "settings"
     words = {"integer": "integer", "number": "number", "string": "text", "null": "`null`", "array": "list"}
     kind = words[field["type"]]
     if "prefixItems" in field:
@@ -113,15 +132,6 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {field[word]:,}" for word, sign in bounds.items() if word in field]
     return f"{kind} {', '.join(limits)}".strip()
-
-
-def replace_between(text: str, name: str, content: str) -> str:
-    """``text`` with ``content`` between its markers ``<!-- name -->`` and ``<!-- /name -->``."""
-    before, start, rest = text.partition(f"<!-- {name} -->")
-    _, end, after = rest.partition(f"<!-- /{name} -->")
-    if not (start and end):
-        raise SystemExit(f"the markers of {name!r} are missing")
-    return f"{before}{start}\n{content}\n{end}{after}"
 
 
 def documents() -> dict[Path, str]:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoo.evaluation.leaderboard import (CARD_FACTS, TOPICS, LeaderboardEntry, best_first, columns, show, leaderboard_entries)
-from zoo.metrics import COLUMNS, families, metric_of
+from zoo.evaluation.leaderboard import CARD_FACTS, LeaderboardEntry, best_first, columns, leaderboard_entries, show
+from zoo.metrics import TOPICS, all_metrics, families, metric_of
 from zoo.plotting import to_png
 from zoo.plotting.tradeoff import Point, tradeoff
 
 INTRODUCTION = """# The models and their figures
 
-*Written by `python docs/generate.py` from each entry's `config.json`, where `python -m zoo.evaluate ENTRY --update`
-puts what it measures; do not edit. `python -m zoo.evaluate ENTRY --check` measures an entry again and compares.*
+*Written by `python docs/generate.py` from each entry's `config.json`, where `zoo evaluate ENTRY --update`
+puts what it measures; do not edit. `zoo evaluate ENTRY --check` measures an entry again and compares.*
 
 Test figures, over the 10,000 test images unless a definition below says otherwise. Each table is sorted by its first
-figure, the best first, one dataset after the other. For another order: `python -m zoo.models --sort METRIC`, or
+figure, the best first, one dataset after the other. For another order: `zoo list --sort METRIC`, or
 [models.csv](models.csv) in a spreadsheet. Likelihoods can be compared between entries with the same words in the column
 "data" only: dataset, binarisation (none: intensities count as probabilities), and p(x|z) where it is not Bernoulli.
 Where several seeds were trained, the figure is that of the shipped weights, and mean ± standard deviation over the
@@ -44,7 +44,8 @@ def models_page() -> str:
     """The page, in Markdown."""
     rows = leaderboard_entries()
     parts = [INTRODUCTION]
-    for title, metrics in TOPICS.items():
+    for title in TOPICS:
+        metrics = [metric.name for metric in all_metrics().values() if metric.topic == title]
         parts.append(topic(title, columns(rows, metrics), rows))
     parts += [PLOTS, cost_table(rows), definitions()]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -86,7 +87,7 @@ def definitions() -> str:
     lines = ["| metric | unit | better | definition | source |", "|---|---|---|---|---|"]
     for family in families().values():
         for metric in family.metrics:
-            name = f"{metric.name}_K" if metric.numbered else metric.name
+            name = metric.pattern
             words = metric.definition.replace("|", "\\|")
             lines.append(f"| `{name}` | {metric.unit} | {metric.better} | {words} | {metric.source} |")
     return "## What each figure is\n\n" + "\n".join(lines)
@@ -94,7 +95,11 @@ def definitions() -> str:
 
 def plots() -> dict[str, bytes]:
     """File name → PNG."""
-    rows = [row for row in leaderboard_entries() if set(COLUMNS[1:4]) <= row.config.metrics["test"].keys()]
+    rows = [
+        row
+        for row in leaderboard_entries()
+        if {"negative_elbo", "reconstruction", "kl"} <= row.config.metrics["test"].keys()
+    ]
     kinds = {kind: [row for row in rows if row.data == kind] for kind in dict.fromkeys(row.data for row in rows)}
     kinds = {kind: found for kind, found in kinds.items() if len(found) > 2}  # a single point trades nothing off
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from math import prod
 
-from zoo.runs.folder import (read_config, read_history)
-from zoo.entries.catalog import (list_models, recipe, record_folder, weights_folder)
-from zoo.metrics import COLUMNS, metric_of
+from zoo.entries.catalog import list_models, recipe, record_folder, weights_folder
+from zoo.metrics import metric_of, summary_metrics
+from zoo.runs.folder import read_config, read_history
 from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import RunConfig
 
@@ -21,8 +21,8 @@ The zoo re-implements the systems below from their facts; no code is taken over.
 entry does not repeat it, and this page says so: a figure made with the mistake is not the same quantity as ours. Every
 figure of ours is measured after training, in eval mode, over a whole split: "test" over 10,000 images that training
 never saw, "train" over the 60,000 that it did. Where a source states the mean over the batches of the last epoch, in
-training mode, that is given in brackets. One run each. `python -m zoo.train ENTRY` trains an entry again,
-`python -m zoo.compare ENTRY` measures its test figures again.
+training mode, that is given in brackets. One run each. `zoo train ENTRY` trains an entry again,
+`zoo compare ENTRY` measures its test figures again.
 
 Units: −ELBO, reconstruction and KL in nats per image; MSE per pixel of images in [0, 1].
 """
@@ -108,7 +108,7 @@ def spelled(value: object) -> str:
 def metrics_table(config: RunConfig) -> list[str]:
     """Every metric on both splits."""
     rows = ["| metric | unit | test | train |", "|---|---|--:|--:|"]
-    for metric in map(metric_of, COLUMNS):
+    for metric in summary_metrics():
         if metric.name in config.metrics["test"]:
             values = " | ".join(metric.show(config.metrics[split][metric.name]) for split in ("test", "train"))
             rows.append(f"| {metric.heading.split(',')[0]} | {metric.unit} | {values} |")

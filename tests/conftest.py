@@ -12,7 +12,7 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from tests.helpers import CPU, tiny_fields, tiny_recipe
+from tests.helpers import CPU, tiny_fields, tiny_recipe, tiny_recipe_of
 from tests.hub.server import StandInHub, stand_in_hub
 from zoo.datasets import load_images
 from zoo.hub.cache import warn_unpinned
@@ -36,6 +36,18 @@ def recipe_file(tmp_path: Path) -> Callable[..., Path]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run folder; copy it before changing it."""
     return train(tiny_recipe(), tmp_path_factory.mktemp("runs") / "tiny_vae", CPU)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Trains a variant in its tiny size, once for all tests; returns the run folder, to be copied before a change."""
+    folder = tmp_path_factory.mktemp("tiny_runs")
+
+    def run(variant: str) -> Path:
+        out = folder / variant
+        return out if out.exists() else train(tiny_recipe_of(variant), out, CPU)
+
+    return run
 
 
 @pytest.fixture
@@ -64,13 +76,11 @@ def glyphs(model: Autoencoder) -> torch.Tensor:
 
 @pytest.fixture
 def folder(glyphs: torch.Tensor, tmp_path: Path) -> Path:
-    """Twelve pictures, some in a subfolder, of several sizes and modes, one of them damaged."""
-    root = tmp_path / "pictures"
+    """Twelve image files, some in a subfolder, of several sizes and modes, one of them damaged."""
+    root = tmp_path / "images"
     (root / "deeper").mkdir(parents=True)
     for number, image in enumerate(glyphs[:12]):
-        picture = to_pil_image(image).resize((28 + number, 28 + number))
-        (picture.convert("RGB") if number % 3 else picture).save(
-            root / ("deeper" if number % 2 else "") / f"{number:02}.png"
-        )
-    (root / "deeper" / "03.png").write_bytes(b"no picture")
+        pil = to_pil_image(image).resize((28 + number, 28 + number))
+        (pil.convert("RGB") if number % 3 else pil).save(root / ("deeper" if number % 2 else "") / f"{number:02}.png")
+    (root / "deeper" / "03.png").write_bytes(b"no image")
     return root

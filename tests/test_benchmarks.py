@@ -20,16 +20,19 @@ from tests.benchmarks.records import Race, Results, Timing, read_results
 from tests.benchmarks.reference_loop import ImageStream, ReferenceLoop
 from tests.benchmarks.report import render
 from tests.benchmarks.tasks.codecs import at_distortion
+from tests.benchmarks.tasks.detection import blank, scores
 from tests.benchmarks.tasks.filling import nearest_image, nearest_pixel
 from tests.benchmarks.tasks.tables import TABLES, page
-from tests.helpers import CPU, dataset, tiny_recipe
+from tests.benchmarks.tasks.throughput import SCORING
+from tests.helpers import CPU, ROOT, dataset, needs_mnist, python, tiny_model, tiny_recipe
 from zoo.datasets import as_float, load_images
 from zoo.errors import ZooError
+from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build
 from zoo.objectives import build_objective
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-AE = {"model": {"variant": "ae", "hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
+DOCS = ROOT / "docs"
+AE = {"model": tiny_model("ae") | {"hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
 needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is not installed")
 
 # --- equals are compared ----------------------------------------------------------------------------------------------
@@ -95,6 +98,8 @@ def test_what_pythae_has_no_model_for_is_absent_rather_than_wrong() -> None:
         ({"data": {"name": "tiny", "channels": 3}}, "not grey"),
         ({"data": {"name": "tiny", "binarization": "dynamic"}}, "binarised"),
         ({"objective": {"name": "elbo", "beta": 2.0}}, "objective"),
+        ({"optimizer": {"name": "adamw"}}, "Adam"),
+        ({"optimizer": {"name": "adam", "schedule": {"name": "cosine"}}}, "Adam"),
         ({"optimizer": {"name": "adam", "betas": [0.5, 0.9]}}, "Adam"),
     ],
 )
@@ -133,10 +138,25 @@ def test_a_race_takes_every_contestant_through_the_same_epochs(monkeypatch: pyte
             assert timing.losses[0] == pytest.approx(found.reference.losses[0], rel=0.1)
 
 
+@pytest.mark.slow
+@needs_mnist
+def test_the_command_measures_and_writes_what_it_has_measured(tmp_path: Path) -> None:
+    options = ["--quick", "--repetitions", "1", "--entries", "linear_vae_mnist", "--device", "cpu"]
+    done = python("-m", "tests.benchmarks.train_speed", *options, "--out", tmp_path / "x.json")
+    assert done.returncode == 0, done.stderr
+    (found,) = read_results(tmp_path)
+    assert [race.entry for race in found.races] == ["linear_vae_mnist"]
+    assert {timing.kind for timing in found.races[0].timings} == {"reference", "pythae", "ours"}
+    assert all(timing.absent or timing.peak_bytes for timing in found.races[0].timings)
+    wrong = python("-m", "tests.benchmarks.train_speed", "--quick", "--device", "cpu")
+    assert wrong.returncode != 0 and "error: figures in the documentation" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
 def test_digits_come_in_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     small = load_images(dataset("tiny", train_images=3), "train")
     monkeypatch.setattr(digits, "load_images", lambda data, split: small)
-    images = digits.load(digits.DigitsConfig(name="digits_of_side", side=64), "train").images
+    images = digits.digits_of_side(digits.DigitsConfig(side=64), "train").images
     assert images.shape == (3, 1, 64, 64) and images.dtype == torch.uint8
     assert images.float().mean().item() == pytest.approx(small.images.float().mean().item(), rel=0.05)
 
@@ -289,6 +309,20 @@ def test_the_page_on_the_tasks_shows_what_was_measured() -> None:
     text = (DOCS / "tasks.md").read_text(encoding="utf-8")
     assert set(record) == set(TABLES)
     assert page(text, record) == text
+
+
+def test_a_black_image_gets_every_score(model: Autoencoder) -> None:
+    found = scores(model, blank(model))
+    assert list(found) == ["mse", "negative_elbo", "nll_10"]
+    assert all(len(values) == 1 for values in found.values())
+
+
+@pytest.mark.slow
+def test_the_memory_of_scoring_a_folder_is_measured(folder: Path) -> None:
+    done = python("-c", SCORING, folder)
+    assert done.returncode == 0, done.stderr
+    count, peak = map(int, done.stdout.split())
+    assert count == 11 and peak > 10_000
 
 
 def test_a_codec_between_two_qualities() -> None:

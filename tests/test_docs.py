@@ -1,27 +1,43 @@
-"""The documentation says what the code does: generated parts are current, commands and snippets run."""
+"""What the documents say is so: generated parts are current, commands and snippets run."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torchvision.transforms.functional import to_pil_image
 
-from tests.helpers import PLUGIN, ROOT, command, dataset, needs_mnist
+from tests.helpers import PLUGIN, ROOT, command, dataset, needs_mnist, python, tiny_recipe
 from tests.hub.server import StandInHub
+from zoo.cli.app import VERBS
 from zoo.datasets import load_images
 from zoo.entries.catalog import list_models
-from zoo.figures import KINDS
+from zoo.registry import FIGURES
+from zoo.runs.folder import read_config
 
 README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+
+
+def snippets(page: str) -> list[str]:
+    """The Python of a page, one snippet after the other."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a page that begin with a command of the zoo, as ``VERB OPTIONS``, without their comments."""
+    lines = re.findall(r"^(?:\$ )?(?:zoo |python -m zoo[. ])(.+)$", text, re.MULTILINE)
+    return [line.split("#")[0].strip() for line in lines]
 
 
 def test_everything_generated_is_up_to_date() -> None:
-    done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    done = python("docs/generate.py", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -33,11 +49,10 @@ def test_the_two_commands_stand_at_the_top_of_the_readme() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_quickstart_needs_no_download_and_trains_in_under_90_seconds(tmp_path: Path) -> None:
     done = command("train", "recipes/quickstart.json", "--out", tmp_path / "quickstart", "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    from zoo.runs.folder import read_config
-
     config = read_config(tmp_path / "quickstart")
     assert config.training_seconds < 90
     assert config.metrics["test"]["negative_elbo"] < 110
@@ -45,34 +60,39 @@ def test_the_quickstart_needs_no_download_and_trains_in_under_90_seconds(tmp_pat
 
 @needs_mnist
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=dict(**_environment())
-    )
+    (code,) = snippets("README.md")
+    done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "torch.Size([16, 1, 28, 28])" in done.stdout
 
 
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
 def test_every_zoo_command_in_the_documents_parses() -> None:
     # --help after the options makes argparse check the command without running it.
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    lines = [line for page in pages for line in re.findall(r"^(?:\$ )?python -m (zoo\..*)$", page.read_text(), re.M)]
-    assert len(lines) >= 8
+    lines = [line for page in PAGES for line in commands((ROOT / page).read_text())]
+    assert len(lines) >= 69
+    verbs = {shlex.split(line)[0] for line in lines if not line.startswith("--help")}
+    assert verbs <= VERBS.keys()
+    assert VERBS.keys() - verbs <= {"classifier", "completion"}, "every other verb is shown"
     for line in lines:
-        module, *arguments = shlex.split(line.split("#")[0])
-        place = ROOT / module.replace(".", "/")
-        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), line
-        done = command(module, *arguments, "--help")
+        done = command(*shlex.split(line), "--help")
         assert done.returncode == 0, line
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("module", ["train", "compare"])
+def test_the_modules_that_the_readme_runs_are_there(module: str) -> None:
+    assert f"\npython -m zoo.{module}" in README
+    done = python("-m", f"zoo.{module}", "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: python -m zoo.{module} [-h]")
+
+
+def test_no_page_speaks_of_commands_that_moved() -> None:
+    for page in PAGES:
+        if page != "CHANGELOG.md":
+            assert set(re.findall(r"python -m zoo\.(\w+)", (ROOT / page).read_text())) <= {"train", "compare"}, page
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
 def test_links_between_the_pages_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -80,29 +100,27 @@ def test_links_between_the_pages_lead_somewhere(page: str) -> None:
             assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_every_kind_of_picture_has_its_place_in_the_documentation() -> None:
-    text = (ROOT / "docs" / "pictures.md").read_text()
-    for kind in KINDS:
-        assert f"`{kind}`" in text
-        assert f"--kind {kind}" in text
+def test_every_kind_of_figure_has_its_place_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "figures.md").read_text()
+    for kind, figure in FIGURES.items().items():
+        if figure.build.__module__.startswith("zoo."):
+            assert f"`{kind}`" in text
+            assert f"--kind {kind}" in text
 
 
 @needs_mnist
-def test_the_python_of_the_page_on_pictures_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "pictures.md").read_text(), re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=dict(**_environment())
-    )
+def test_the_python_of_the_page_on_figures_runs(tmp_path: Path) -> None:
+    (code,) = snippets("docs/figures.md")
+    done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "manifold.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_on_tasks_runs(tmp_path: Path) -> None:
-    codes = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tasks.md").read_text(), re.DOTALL)
+    codes = snippets("docs/tasks.md")
     assert len(codes) == 6
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(codes)], cwd=tmp_path, capture_output=True, text=True, env=_environment()
-    )
+    done = python("-c", "\n".join(codes), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     *_, stored, accuracy, exported = done.stdout.splitlines()
     assert stored.startswith("(10000, 10) glyphs/test/0 ")
@@ -117,7 +135,7 @@ def test_the_readme_lists_every_shipped_entry() -> None:
 
 
 def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "evaluation.md").read_text(), re.DOTALL)
+    (code,) = snippets("docs/evaluation.md")
     (tmp_path / "brightness.py").write_text(code)
     done = command(
         "evaluate", trained, "--metrics", "mean_grey", "--import", PLUGIN, "--import", tmp_path / "brightness.py"
@@ -126,30 +144,84 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
     assert "mean_grey" in done.stdout
 
 
-def test_the_page_on_the_hub_leads_from_pictures_to_a_model_that_is_loaded(hub: StandInHub, tmp_path: Path) -> None:
+def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
+    _, _, network, objective, optimizer, figure = snippets("docs/your_own_variant.md")
+    for name, code in {"network": network, "objective": objective, "optimizer": optimizer, "figure": figure}.items():
+        (tmp_path / f"my_{name}.py").write_text(code)
+    page = (ROOT / "docs" / "your_own_variant.md").read_text()
+    model, steps = re.findall(r"^In a recipe: `(.*)`\.$", page, re.MULTILINE)
+    recipe = tiny_recipe().to_dict() | json.loads(f"{{{model}, {steps}}}") | {"objective": {"name": "capacity"}}
+    (tmp_path / "mine.json").write_text(json.dumps(recipe))
+    imports = [
+        word for name in ("network", "objective", "optimizer", "figure") for word in ("--import", f"my_{name}.py")
+    ]
+    (tmp_path / "all.py").write_text(
+        "import sys\nfrom zoo.cli.app import run\n"
+        f"options = {[*imports, '--device', 'cpu', '--import', str(PLUGIN)]}\n"
+        "run(['train', 'mine.json', '--out', 'mine', *options])\n"
+        "run(['figures', './mine', '--kind', 'mean_image', '--out', 'mean.png', '--device', 'cpu'])\n"
+    )  # in a process of its own, whose registries end with it
+    done = python("all.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mean.png").is_file()
+    config = read_config(tmp_path / "mine")
+    assert config.recipe["model"]["network"] == {"name": "silu", "hidden": 300}
+    assert config.recipe["optimizer"]["schedule"] == {"name": "warm_up", "rise": 3}
+
+
+def own_loop(number: int) -> str:
+    """A snippet of the page on loops of one's own, for fewer images."""
+    code = snippets("docs/your_own_loop.md")[number]
+    return code.replace("torch.rand(512, ", "torch.rand(32, ").replace("batch_size=64", "batch_size=16")
+
+
+def test_the_plain_loop_of_ones_own_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    with contextlib.chdir(tmp_path):
+        exec(own_loop(0), names)
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"epoch 2: loss [\d.]+, reconstruction [\d.]+, kl [\d.]+", second)
+    assert names["reconstructions"].shape == (8, 3, 64, 64)
+    assert names["samples"].shape == (16, 3, 64, 64)
+    assert (tmp_path / "vae.pt").is_file()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="needs lightning (the extra `lightning`)")
+def test_the_lightning_loop_of_ones_own_runs(tmp_path: Path) -> None:
+    done = python("-c", f"{own_loop(0)}\n{own_loop(1)}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("torch.Size([16, 3, 64, 64])\n")
+
+
+def test_the_trainer_runs_from_a_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = own_loop(2).replace('zoo.recipe("quickstart")', "tiny")
+    with contextlib.chdir(tmp_path):
+        exec(code, {"tiny": tiny_recipe()})
+    assert "tiny_vae: linear_vae, " in capsys.readouterr().out
+    assert (tmp_path / "runs" / "quickstart" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_page_on_the_hub_leads_from_images_to_a_model_that_is_loaded(hub: StandInHub, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "hub.md").read_text()
     (recipe,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert '"epochs": 50' in recipe
-    (tmp_path / "my_pictures.json").write_text(recipe.replace('"epochs": 50', '"epochs": 1'))
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "my_images.json").write_text(recipe.replace('"epochs": 50', '"epochs": 1'))
+    (tmp_path / "images").mkdir()
     for number, image in enumerate(load_images(dataset("glyphs"), "test").images[:40]):
-        to_pil_image(image).save(tmp_path / "pictures" / f"{number}.png")
+        to_pil_image(image).save(tmp_path / "images" / f"{number}.png")
     environment = {"HF_HOME": str(tmp_path / "home"), "ZOO_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
-    lines = re.findall(r"^python -m (zoo\..*?)(?: +#.*)?$", page, re.MULTILINE)
+    lines = commands(page)
     assert [line.split()[0] for line in lines][:4] == ["train", "push", "push", "verify"]
-    load, torch_hub = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    load, torch_hub = snippets("docs/hub.md")
     for line in lines:
         done = command(*shlex.split(line), cwd=tmp_path, **environment)
         assert done.returncode == 0, (line, done.stdout, done.stderr)
-    repository = hub.repositories["me/my-pictures"]
+    repository = hub.repositories["me/my-images"]
     commit = repository.branches["main"]
     assert repository.tags == {"v1": commit}
-    assert b"license: cc-by-4.0" in hub.files("me/my-pictures")["README.md"]
-    for code, expected in ((load, f"hf-hub:me/my-pictures@{commit}\ntorch.Size([16, 3, 64, 64])\n"), (torch_hub, "")):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT if code == torch_hub else tmp_path,
-            env={**_environment(), **environment}, capture_output=True, text=True,
-        )  # fmt: skip
+    assert b"license: cc-by-4.0" in hub.files("me/my-images")["README.md"]
+    for code, expected in ((load, f"hf-hub:me/my-images@{commit}\ntorch.Size([16, 3, 64, 64])\n"), (torch_hub, "")):
+        done = python("-c", code, cwd=ROOT if code == torch_hub else tmp_path, **environment)
         assert done.returncode == 0, done.stderr
         assert done.stdout.removeprefix("the cache: ") == expected

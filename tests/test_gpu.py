@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import SHIPPED_VARIANTS, needs_mnist, tiny_recipe, weights
+from tests.helpers import SHIPPED_VARIANTS, needs_mnist, tiny_recipe_of, weights
 from zoo.cli._common import find_recipe
 from zoo.datasets import Split, load_images
 from zoo.entries.loading import load
@@ -18,6 +18,7 @@ from zoo.metrics import EvalContext
 from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.objectives.elbo import ELBO
+from zoo.registry import OPTIMIZERS
 from zoo.schema.recipe import Recipe
 from zoo.training.execution import EagerRunner, GraphRunner
 from zoo.training.multi_run import Run, train_many
@@ -31,15 +32,14 @@ pytestmark = [
 
 CUDA = torch.device("cuda")
 PLAIN = {"precision": "fp32", "compile": "off", "graph": "off", "convolutions": "contiguous"}
-"""Every step enqueued by itself, as written: what all other ways are compared with."""
+"""Every step enqueued by itself, as written: what every other choice is compared with."""
 
 MANY = {"epochs": 3, "batch_size": 8}
 """29 steps an epoch, the last on 6 images: 24 in one graph, 4 one by one, and a graph of another size."""
 
 
 def recipe(variant: str, **sections: Any) -> Recipe:
-    objective = {"name": "reconstruction" if variant == "ae" else "elbo"}
-    return tiny_recipe(**{"model": {"variant": variant}, "objective": objective, "training": MANY, **sections})
+    return tiny_recipe_of(variant, **{"training": MANY} | sections)
 
 
 def trained(recipe: Recipe) -> Trainer:
@@ -73,16 +73,16 @@ def test_every_switch_gives_the_same_loss_curve(variant: str, switches: dict[str
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*(cannot be captured|cannot be compiled)")
         found = trained(recipe(variant, execution=PLAIN | switches))
-    assert isinstance(found.way, GraphRunner) == (switches.get("graph") == "on")
-    assert found.way and found.way.compiled == (switches.get("compile") == "on")
+    assert isinstance(found.runner, GraphRunner) == (switches.get("graph") == "on")
+    assert found.runner and found.runner.compiled == (switches.get("compile") == "on")
     assert losses(found) == pytest.approx(losses(trained(recipe(variant, execution=PLAIN))), rel=tolerance)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
 def test_every_optimizer_and_schedule_can_be_captured(optimizer: str) -> None:
     section = {"name": optimizer, "learning_rate": 1e-4, "schedule": {"name": "exponential", "gamma": 0.5}}
     found = trained(recipe("linear_vae", optimizer=section, execution=PLAIN | {"graph": "on"}))
-    assert isinstance(found.way, GraphRunner)
+    assert isinstance(found.runner, GraphRunner)
     plain = trained(recipe("linear_vae", optimizer=section, execution=PLAIN))
     assert losses(found) == pytest.approx(losses(plain), rel=1e-4)
 
@@ -109,7 +109,7 @@ def test_a_step_that_waits_for_the_host_is_not_captured_and_trains_all_the_same(
     monkeypatch.setattr(ELBO, "forward", waiting)
     with pytest.warns(UserWarning, match="cannot be captured as a CUDA graph .*synchronizing"):
         found = trained(recipe("linear_vae"))
-    assert type(found.way) is EagerRunner
+    assert type(found.runner) is EagerRunner
     assert found.history[-1]["train"]["loss"] < found.history[0]["train"]["loss"]
 
 
@@ -171,7 +171,7 @@ def test_the_trainer_takes_little_more_than_the_images_and_the_model(name: str) 
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     found = Trainer(made, train_set, test_set, CUDA)
-    for _ in found.segments():
+    for _ in found.train_steps():
         pass
     torch.cuda.synchronize()
     taken = torch.cuda.max_memory_allocated() - before

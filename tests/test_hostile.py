@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zoo
-from tests.helpers import tiny_fields
+from tests.helpers import tiny_fields, tiny_model
 from tests.hub.server import StandInHub
 from zoo.errors import ZooError
 from zoo.hub import pull
@@ -42,6 +42,12 @@ def fuzz(cases: int) -> Callable[[Any], Any]:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+every_case = pytest.mark.parametrize(
+    "part", [pytest.param(10, id="a tenth of the cases"), pytest.param(1, id="all cases", marks=pytest.mark.slow)]
+)
+"""Runs a fuzz test with a part of its cases; with all of them it is slow."""
 
 
 # --- what must not happen
@@ -192,10 +198,11 @@ def restored(folder: Path, trained: Path) -> Iterator[None]:
         (folder / name).write_bytes((trained / name).read_bytes())
 
 
-def test_configs(folder: Path) -> None:
+@every_case
+def test_configs(folder: Path, part: int) -> None:
     base = json.loads((folder / "config.json").read_text())
 
-    @fuzz(900)
+    @fuzz(900 // part)
     @given(harmed(base), st.booleans())
     def run(fields: dict[str, Any], signed: bool) -> None:
         if signed and isinstance(fields.get("recipe"), dict):  # so that more than the sha256 is looked at
@@ -207,10 +214,11 @@ def test_configs(folder: Path) -> None:
     run()
 
 
-def test_configs_whose_bytes_are_damaged(folder: Path) -> None:
+@every_case
+def test_configs_whose_bytes_are_damaged(folder: Path, part: int) -> None:
     content = (folder / "config.json").read_bytes()
 
-    @fuzz(300)
+    @fuzz(300 // part)
     @given(damaged(content))
     def run(data: bytes) -> None:
         (folder / "config.json").write_bytes(data)
@@ -219,11 +227,14 @@ def test_configs_whose_bytes_are_damaged(folder: Path) -> None:
     run()
 
 
-def test_recipes(tmp_path: Path) -> None:
+@every_case
+def test_recipes(tmp_path: Path, part: int) -> None:
     path = tmp_path / "recipe.json"
+    flat = tiny_fields(source={"published": [{"figure": "1", "computed": "so"}]}, claims=[])
+    nested = tiny_fields(model=tiny_model("vae"))
 
-    @fuzz(600)
-    @given(harmed(tiny_fields(source={"published": [{"figure": "1", "computed": "so"}]}, claims=[])), st.booleans())
+    @fuzz(900 // part)
+    @given(harmed(flat) | harmed(flat) | harmed(nested), st.booleans())
     def run(fields: dict[str, Any], overridden: bool) -> None:
         path.write_text(json.dumps(fields))
         harmless(lambda: read_recipe(path, ["training.epochs=3"] if overridden else []))
@@ -231,10 +242,11 @@ def test_recipes(tmp_path: Path) -> None:
     run()
 
 
-def test_histories(folder: Path) -> None:
+@every_case
+def test_histories(folder: Path, part: int) -> None:
     base = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
-    @fuzz(200)
+    @fuzz(200 // part)
     @given(harmed(base[0]), damaged(json.dumps(base[1]).encode()))
     def run(first: dict[str, Any], second: bytes) -> None:
         (folder / "metrics.jsonl").write_bytes(json.dumps(first).encode() + b"\n" + second)
@@ -253,7 +265,8 @@ def split(content: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "snapshots.safetensors"])
-def test_safetensors(folder: Path, name: str) -> None:
+@every_case
+def test_safetensors(folder: Path, name: str, part: int) -> None:
     """Headers with other dtypes, shapes and offsets, overlapping, negative, beyond the end; lengths that lie."""
     content = (folder / name).read_bytes()
     header, body = split(content)
@@ -273,23 +286,23 @@ def test_safetensors(folder: Path, name: str) -> None:
     entry = st.fixed_dictionaries({}, optional={"dtype": dtypes, "shape": shapes, "data_offsets": offsets})
     change = st.dictionaries(st.sampled_from([*header, "__metadata__", "evil", "../x", "\u202e"]), entry, min_size=1)
 
-    @fuzz(250)
+    @fuzz(250 // part)
     @given(change, st.booleans())
     def headers(changes: dict[str, Any], merged: bool) -> None:
         other = {**header, **{key: {**header.get(key, {}), **value} for key, value in changes.items()}}
         attack(safetensors(json.dumps(other if merged else changes).encode(), body))
 
-    @fuzz(100)
+    @fuzz(100 // part)
     @given(harmed(header))
     def values(fields: dict[str, Any]) -> None:
         attack(safetensors(json.dumps(fields).encode(), body))
 
-    @fuzz(100)
+    @fuzz(100 // part)
     @given(damaged(content))
     def flipped(data: bytes) -> None:
         attack(data)
 
-    @fuzz(50)
+    @fuzz(50 // part)
     @given(st.sampled_from([0, 1, 7, 8, len(content), 2**20, MAX_HEADER_BYTES, 2**31, 2**63, 2**64 - 1]), st.binary())
     def lengths(length: int, more: bytes) -> None:
         attack(safetensors(json.dumps(header).encode() + more, body, length))
@@ -347,8 +360,9 @@ def test_a_model_larger_than_memory_is_refused_before_it_is_made(folder: Path) -
 TEXT = st.text(st.characters(), max_size=60) | st.sampled_from([value for value in HARM if isinstance(value, str)])
 
 
-def test_names() -> None:
-    @fuzz(400)
+@every_case
+def test_names(part: int) -> None:
+    @fuzz(400 // part)
     @given(TEXT, st.sampled_from(["", "./", "/", "~", "hf-hub:", "hf-hub:a/", "hf-hub:me/x@", "https://", "conv_vae_"]))
     def run(text: str, prefix: str) -> None:
         if prefix.startswith("hf-hub:"):
@@ -383,7 +397,7 @@ def test_pipes_devices_folders_and_loops_are_no_files(folder: Path, tmp_path: Pa
         path, content = folder / name, (folder / name).read_bytes()
         path.unlink()
         os.mkfifo(path)
-        assert "is no file" in str(harmless(lambda: load_folder(folder)))
+        assert "is not a file" in str(harmless(lambda: load_folder(folder)))
         for target in ("/dev/zero", "/", str(path)):
             path.unlink()
             path.symlink_to(target)

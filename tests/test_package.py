@@ -14,6 +14,8 @@ import pytest
 from tests.helpers import ROOT
 from zoo.entries.catalog import list_models, recipe_paths
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,10 +43,10 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def use(python: Path, cwd: Path, *arguments: str) -> str:
+def use(program: Path, cwd: Path, *arguments: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ZOO_DATA")}
     done = subprocess.run(
-        [str(python), *arguments],
+        [str(program), *arguments],
         cwd=cwd, env={**environment, "ZOO_DATA": str(cwd / "data")}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -69,6 +71,6 @@ def test_the_installed_package_lists_loads_trains_and_compares(python: Path, tmp
     code = "import zoo; m = zoo.load('conv_vae_mnist'); print(m.sample(16).shape)"
     assert use(python, tmp_path, "-c", code) == "torch.Size([16, 1, 28, 28])\n"
     small = ("--set", "data.train_images=500", "--set", "data.test_images=100", "--set", "training.epochs=1")
-    use(python, tmp_path, "-m", "train", "quickstart", *small)
-    use(python, tmp_path, "-m", "compare", "./runs/quickstart", "linear_vae_mnist")
+    use(python.with_name("zoo"), tmp_path, "train", "quickstart", *small)
+    use(python, tmp_path, "-m", "zoo.compare", "./runs/quickstart", "linear_vae_mnist")
     assert (tmp_path / "compare.png").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""The errors a user can cause, each written to be read by that user."""
+"""The errors that a user can cause, each with a message for that user."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ MAX_LINES, MAX_LINE_LENGTH = 40, 1000
 
 
 class ZooError(Exception):
-    """Something the user can put right. The message says what was wrong, where, and what to do about it.
+    """An error that the user can correct. The message says what was wrong, where, and what to do about it.
 
-    Command lines print it without a traceback and exit with code 2. What it quotes may come from anywhere: what cannot
-    be printed is escaped, and what is too long to be read is cut.
+    Commands print it without a traceback and exit with code 2. The message may quote text from anywhere: characters
+    that cannot be printed are escaped, and text that is too long to read is cut.
     """
 
     def __init__(self, message: str) -> None:
         lines = message.split("\n")
-        rest = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
-        super().__init__("\n".join([*map(readable, lines[:MAX_LINES]), *rest]))
+        more = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
+        super().__init__("\n".join([*map(readable, lines[:MAX_LINES]), *more]))
 
 
 def readable(line: str) -> str:
-    """Return a line that can be printed: what cannot is escaped, and the middle of a long line is left out."""
+    """Return a line that can be printed: other characters are escaped, and the middle of a long line is left out."""
     if len(line) > MAX_LINE_LENGTH:
         line = f"{line[: MAX_LINE_LENGTH // 2]} ... {line[-MAX_LINE_LENGTH // 4 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class NotApplicable(ZooError):
-    """A model, its data or this machine lacks what the thing that was asked for is made of."""
+    """A model, its data or this machine lacks something that the request needs."""
 
 
 class UnknownNameError(ZooError):
-    """A name that nothing is registered under; the message shows the close matches."""
+    """Nothing is registered under a name; the message shows the close matches."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
         super().__init__(f"unknown {kind} {name!r}{suggest(name, known)}{note}")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Write the tail of a message: the close matches of ``name``, or every known name where none is close."""
-    names = sorted(known) if len(name) <= 100 else []  # nobody has mistyped one as long as that
+    """Return the tail of a message: the close matches of ``name``, or every known name where none is close."""
+    names = sorted(known) if len(name) <= 100 else []  # a longer one is not a typing mistake
     close = closest(name, names)
     if close:
         return "; did you mean " + " or ".join(repr(match) for match in close) + "?"
@@ -55,10 +55,10 @@ def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def first_line(error: object) -> str:
-    """Return the first line of an exception's message."""
+    """Return the first line of an exception's message, or the name of its class where it has none."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def shortened(name: str, length: int) -> str:
-    """Cut a name from the left to ``length`` characters: of a long one, a path, the end tells more."""
+    """Cut a name from the left to ``length`` characters: a long one is a path, whose end matters more."""
     return name if len(name) <= length else f"\N{HORIZONTAL ELLIPSIS}{name[1 - length :]}"

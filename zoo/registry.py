@@ -1,4 +1,4 @@
-"""Where everything that a recipe can name, and every metric and figure, is registered and looked up.
+"""The registries of everything that a recipe can name, and of all metrics and figures.
 
 Each axis of the zoo is a package of short files, one name a file. Names are listed from the file names and a file is
 imported when its name is first asked for, so that listing needs neither torch nor a variant. A name read from a recipe
@@ -28,30 +28,33 @@ class Registered:
     """A name and the function or class behind it."""
 
     name: str
+    """The name in recipes, commands and listings."""
     build: Callable[..., Any]
+    """The registered function or class."""
     paper: str = ""
-    """Authors, year and where to find it."""
+    """The paper: authors, year and where to find it."""
 
     @property
     def summary(self) -> str:
-        """The first line of the docstring, without its full stop: one line for listings."""
+        """One line for listings: the first line of the docstring, without its full stop."""
         return (inspect.getdoc(self.described) or "").partition("\n")[0].rstrip(".")
 
     @property
     def described(self) -> Any:
-        """The object whose docstring says what this is."""
+        """The object whose docstring describes the item."""
         return self.build
 
 
 @dataclass(frozen=True, kw_only=True)
 class WithConfig(Registered):
-    """A name that recipes can say, with the pydantic model of its settings."""
+    """A name that recipes can use, with the pydantic model of its settings."""
 
     config: type[Any]
+    """The pydantic model of the settings."""
 
     @property
     def described(self) -> Any:
-        """The config, whose docstring editors show as well."""
+        """The config, whose docstring editors show, too."""
         return self.config
 
 
@@ -60,7 +63,7 @@ class Variant(WithConfig):
     """A kind of autoencoder."""
 
     objective: str = "elbo"
-    """The objective that it is usually trained with."""
+    """The objective that the variant is usually trained with."""
     tiny: Mapping[str, Any] = field(default_factory=dict)
     """Settings of a model that trains in a second, for tests."""
 
@@ -70,26 +73,26 @@ class Optimizer(WithConfig):
     """A rule by which parameters are updated."""
 
     state: tuple[str, ...] = ()
-    """What it keeps for each parameter; all of it starts at zero, as in torch.optim."""
+    """The names of the states kept for each parameter; all start at zero, as in torch.optim."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFamily(Registered):
-    """Metrics that are measured together; ``build`` is the function that measures them.
+    """Metrics that are measured together by the function ``build``.
 
-    It raises :class:`~zoo.errors.NotApplicable` where a model, or its data, has nothing of the kind.
+    It raises :class:`~zoo.errors.NotApplicable` where a model or its data lacks what the metrics need.
     """
 
     metrics: tuple[Any, ...]
-    """Each a :class:`zoo.schema.metric.Metric`."""
+    """The metrics of the family, each a :class:`zoo.schema.metric.Metric`."""
     on_request: bool = False
-    """Whether it is left out unless asked for, because it takes long or needs a download."""
+    """Whether the family is measured only if asked for, because it takes long or needs a download."""
     after_training: bool = False
-    """Whether every training ends with it, on training and test images."""
+    """Whether the family is measured at the end of every training, on training and test images."""
 
     @property
     def numbered(self) -> bool:
-        """Whether it is measured with a number of samples, a second argument of ``build``."""
+        """Whether the family is measured with a number of samples, the second argument of ``build``."""
         return any(metric.numbered for metric in self.metrics)
 
 
@@ -126,10 +129,10 @@ class Registry(Generic[Item]):
         self._registered[item.name] = item
 
     def name_in(self, config: type[Any]) -> str:
-        """Return the name that a config says: the default of its field ``name`` (of a variant's: ``variant``).
+        """Return the name in a config: the default of its field ``name``, or, for variants, ``variant``.
 
         Raises:
-            ZooError: the config says none.
+            ZooError: the config has no such field, or no name in it.
         """
         field = config.model_fields.get(self.tag)
         if field is None or not isinstance(field.default, str):
@@ -142,10 +145,10 @@ class Registry(Generic[Item]):
         return sorted(self._shipped | self._registered.keys())
 
     def get(self, name: str) -> Item:
-        """Look a name up, importing its file on first use.
+        """Return the item of this name, importing its file on first use.
 
         Raises:
-            UnknownNameError: nothing is registered under ``name``; shows the close matches.
+            UnknownNameError: nothing is registered under ``name``; the message shows the close matches.
         """
         if name not in self._registered and name in self._shipped:
             import_module(f"{self.package}.{name}")
@@ -174,14 +177,14 @@ def register_variant(
     """Decorate the function that builds a variant from its config and an image shape (C, H, W).
 
     Args:
-        config: the pydantic model of its settings. Its field ``variant`` says the name (for a shipped variant that of
-            the file), the first line of its docstring what the variant is.
-        paper: authors, year and where to find it.
-        objective: the objective that it is usually trained with.
+        config: the pydantic model of the settings. The default of its field ``variant`` is the name (for a shipped
+            variant, the name of its file), the first line of its docstring the summary.
+        paper: the paper: authors, year and where to find it.
+        objective: the objective that the variant is usually trained with.
         tiny: settings of a model that trains in a second, for tests.
 
     Raises:
-        ZooError: the name is taken, or the config says none.
+        ZooError: the name is taken, or the config has none.
     """
 
     def decorate(build: Builder) -> Builder:
@@ -213,7 +216,7 @@ def register_objective(*, config: type[Any], paper: str = "") -> Callable[[Build
 
 
 def register_dataset(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
-    """Decorate the function from a config and a split to a :class:`zoo.datasets.ImageSet`."""
+    """Decorate the function that loads a dataset: from its config and a split to a :class:`zoo.datasets.ImageSet`."""
     return _registering(DATASETS, config, paper)
 
 
@@ -228,9 +231,9 @@ def register_optimizer(*, config: type[Any], state: tuple[str, ...], paper: str 
     """Decorate the function that updates parameters in place.
 
     Args:
-        config: the pydantic model of its settings.
-        state: what it keeps for each parameter.
-        paper: authors, year and where to find it.
+        config: the pydantic model of the settings.
+        state: the names of the states kept for each parameter.
+        paper: the paper: authors, year and where to find it.
     """
 
     def decorate(build: Builder) -> Builder:
@@ -248,9 +251,9 @@ def register_metrics(
 
     Args:
         name: the family's name; for a shipped one, that of its file.
-        metrics: what it measures, each a :class:`zoo.schema.metric.Metric`.
-        on_request: leave it out unless it is asked for, because it takes long or needs a download.
-        after_training: measure it at the end of every training.
+        metrics: the metrics, each a :class:`zoo.schema.metric.Metric`.
+        on_request: measure the family only if it is asked for, because it takes long or needs a download.
+        after_training: measure the family at the end of every training.
 
     Raises:
         ZooError: the name of the family, or of a metric, is taken.
@@ -258,9 +261,9 @@ def register_metrics(
 
     def decorate(build: Builder) -> Builder:
         shipped = build.__module__ == f"{METRICS.package}.{name}"
-        others = {} if shipped else METRICS.items()  # so that who comes second is told, not who was there first
-        taken = {metric.name for family in others.values() for metric in family.metrics} | others.keys()
-        if taken & {name, *(metric.name for metric in metrics)}:
+        others = {} if shipped else METRICS.items()  # the second to register a name gets the error, not the first
+        known = {metric.name for family in others.values() for metric in family.metrics} | others.keys()
+        if known & {name, *(metric.name for metric in metrics)}:
             raise ZooError(f"the metrics {name!r}, or some of them, are already registered; choose other names")
         METRICS.add(
             MetricFamily(name=name, build=build, metrics=metrics, on_request=on_request, after_training=after_training)
@@ -271,7 +274,7 @@ def register_metrics(
 
 
 def register_figure(draw: Builder) -> Builder:
-    """Decorate a function from a :class:`zoo.figures.FigureContext` to a figure: a kind of figure, called like it."""
+    """Decorate the function that draws a kind of figure, called like it, from a :class:`zoo.figures.FigureContext`."""
     FIGURES.add(Registered(name=draw.__name__, build=draw))
     return draw
 

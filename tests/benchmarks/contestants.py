@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from zoo.datasets import ImageSet
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder
+from zoo.optimizers.adam import AdamConfig
 from zoo.schema.recipe import Recipe, parse_recipe
-from zoo.schema.sections import Adam
 
 Kind = Literal["reference", "pythae", "ours"]
 
@@ -119,7 +119,7 @@ def comparable(recipe: Recipe) -> Recipe:
             recipe.objective.model_dump(exclude={"name"}, exclude_defaults=True)
         ),
         "its optimizer is not Adam with torch's defaults": (
-            recipe.optimizer != Adam(learning_rate=recipe.optimizer.learning_rate)
+            recipe.optimizer.model_dump() != AdamConfig(learning_rate=recipe.optimizer.learning_rate).model_dump()
         ),
     }
     found = [words for words, hinders in hindrances.items() if hinders]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch.nn.functional import interpolate
 
@@ -12,8 +14,9 @@ from zoo.schema.recipe import parse_data
 
 
 class DigitsConfig(DatasetConfig):
-    """Resized digits."""
+    """The glyphs, resized, for measurements of speed."""
 
+    name: Literal["digits_of_side"] = "digits_of_side"
     side: Size
 
     @property
@@ -22,8 +25,8 @@ class DigitsConfig(DatasetConfig):
         return (1, self.side, self.side)
 
 
-@zoo.register_dataset("digits_of_side", config=DigitsConfig, summary="the glyphs, resized, for measurements of speed")
-def load(config: DigitsConfig, split: Split) -> ImageSet:
+@zoo.register_dataset(config=DigitsConfig)
+def digits_of_side(config: DigitsConfig, split: Split) -> ImageSet:
     """As many as the settings ask for, resized bilinearly."""
     limits = config.model_dump(include={"train_images", "test_images"})
     glyphs = load_images(parse_data({"name": "glyphs", **limits}, "digits_of_side"), split)

@@ -12,7 +12,7 @@ from zoo.training.trainer import Trainer
 
 
 class Ours(Contestant):
-    """:class:`zoo.training.trainer.Trainer`, as ``python -m zoo.train`` runs it.
+    """:class:`zoo.training.trainer.Trainer`, as ``zoo train`` runs it.
 
     Args:
         recipe: what to train.
@@ -32,7 +32,7 @@ class Ours(Contestant):
         if len(self.trainers) > 1:
             interleave(self.trainers)
         else:
-            for _ in self.trainers[0].segments():
+            for _ in self.trainers[0].train_steps():
                 pass
 
     def end_epoch(self) -> None:

@@ -21,18 +21,17 @@ from typing import get_args
 import torch
 
 import zoo
-from docs.generate import replace_between
 from tests.benchmarks.bounds import peak_bandwidth, peak_flops
 from tests.benchmarks.contestants import Entrant, comparable, ours, reference
 from tests.benchmarks.growth import growth
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Axis, Results
 from tests.benchmarks.report import BUSY, render, section
-from zoo.cli import _common as cli
+from zoo.cli._common import find_recipe
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
 from zoo.system.devices import choose_device, describe
-from zoo.system.files import make_folder, write_atomically
+from zoo.system.files import make_folder, replace_between, write_atomically
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE = DOCS / "performance.md"
@@ -114,10 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def lineup(entry: str, shared: Sequence[str], options: argparse.Namespace) -> tuple[Recipe, list[Entrant]]:
     """A recipe, and who trains it in the order of their turns."""
-    recipe = comparable(cli.find_recipe(entry, shared))
+    recipe = comparable(find_recipe(entry, shared))
 
     def mine(label: str = "ours", overrides: Sequence[str] = options.overrides, models: int = 1) -> Entrant:
-        return ours(cli.find_recipe(entry, [*shared, *overrides]), label=label, models=models, like=recipe)
+        return ours(find_recipe(entry, [*shared, *overrides]), label=label, models=models, like=recipe)
 
     pythae = Entrant(label="pythae", kind="pythae", recipe=recipe.to_dict())
     entrants = [*reference(recipe), pythae, mine()]
@@ -188,4 +187,7 @@ def write_page() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    try:
+        main()
+    except ZooError as error:
+        sys.exit(f"error: {error}")

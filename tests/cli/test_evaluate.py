@@ -1,4 +1,4 @@
-"""``zoo.cli.evaluate`` as a user runs it: tables, JSON, checks, updates, and the words for mistakes."""
+"""``zoo evaluate`` as a user runs it: tables, JSON, checks, updates, and the words for mistakes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_recipe
-from zoo.cli import evaluate
+from tests.helpers import CPU, PLUGIN, command, process, tiny_fields, tiny_recipe
+from zoo.cli import app
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.evaluation.claims import Statement, check_images, statements
@@ -27,15 +27,13 @@ def folder(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "tiny_vae"))
 
 
-def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """In this process, where the dataset of the tests is registered."""
-    with pytest.raises(SystemExit) as stopped:
-        evaluate.main([str(argument) for argument in arguments])
-    return int(stopped.value.code or 0), capsys.readouterr().out
+def run(*arguments: object) -> tuple[int, str]:
+    done = command("evaluate", *arguments)
+    return done.returncode, done.stdout
 
 
-def report(*arguments: object, capsys: pytest.CaptureFixture[str]) -> Any:
-    code, out = run(*arguments, "--json", capsys=capsys)
+def report(*arguments: object) -> Any:
+    code, out = run(*arguments, "--json")
     return {"code": code, **json.loads(out)}
 
 
@@ -49,8 +47,8 @@ def with_claims(folder: Path, *claims: dict[str, Any]) -> None:
     edit(folder, recipe=recipe | {"claims": list(claims)})
 
 
-def test_everything_that_a_model_has_is_measured(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = report(folder, "--samples", 5, "--device", "cpu", capsys=capsys)
+def test_everything_that_a_model_has_is_measured(folder: Path) -> None:
+    found = report(folder, "--samples", 5, "--device", "cpu")
     assert found["code"] == 0
     assert {"negative_elbo", "nll_5", "mse", "psnr", "ssim", "active_units", "mutual_information"} <= set(
         found["metrics"]
@@ -63,24 +61,24 @@ def test_everything_that_a_model_has_is_measured(folder: Path, capsys: pytest.Ca
     assert found["versions"]["torch"]
 
 
-def test_the_same_figures_as_at_the_end_of_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_figures_as_at_the_end_of_training(folder: Path) -> None:
     for split in ("test", "train"):
-        found = report(folder, *FAST, "--split", split, capsys=capsys)
+        found = report(folder, *FAST, "--split", split)
         assert found["metrics"] == pytest.approx(read_config(folder).metrics[split], rel=1e-6)
 
 
-def test_a_table_for_people(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = run(folder, *FAST, "--images", 20, capsys=capsys)
+def test_a_table_for_people(folder: Path) -> None:
+    code, out = run(folder, *FAST, "--images", 20)
     assert code == 0
     assert "20 test images of tiny" in out
     assert "nats per image" in out
     assert "its card" in out
 
 
-def test_a_true_card_passes_its_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_true_card_passes_its_check(folder: Path) -> None:
     config = read_config(folder)
     with_claims(folder, {"metric": "mse", "value": config.metrics["test"]["mse"], "tolerance": 1e-4})
-    found = report(folder, "--check", "--device", "cpu", capsys=capsys)
+    found = report(folder, "--check", "--device", "cpu")
     assert found["code"] == 0
     claims = [line for line in found["statements"] if line["claimed"]]
     assert [line["metric"] for line in claims] == ["mse"]
@@ -88,54 +86,52 @@ def test_a_true_card_passes_its_check(folder: Path, capsys: pytest.CaptureFixtur
     assert all(line["kept"] for line in found["statements"])
 
 
-def test_a_false_claim_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_false_claim_fails(folder: Path) -> None:
     with_claims(
         folder,
         {"metric": "kl", "value": 0.0, "tolerance": 0.01},
         {"metric": "nll_7", "value": 100.0, "tolerance": 1e5},
     )
-    found = report(folder, "--check", "--claims", "--device", "cpu", capsys=capsys)
+    found = report(folder, "--check", "--claims", "--device", "cpu")
     assert found["code"] == 1
     assert {line["metric"]: line["kept"] for line in found["statements"]} == {"kl": False, "nll_7": True}
-    code, out = run(folder, "--check", "--claims", "--device", "cpu", capsys=capsys)
+    code, out = run(folder, "--check", "--claims", "--device", "cpu")
     assert code == 1
     assert "not as stated" in out
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
-def test_a_false_figure_on_the_card_fails(folder: Path, split: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_false_figure_on_the_card_fails(folder: Path, split: str) -> None:
     metrics = read_config(folder).metrics
     metrics[split]["negative_elbo"] *= 0.99  # type: ignore[index]
     edit(folder, metrics=metrics)
-    found = report(folder, "--check", "--device", "cpu", capsys=capsys)
+    found = report(folder, "--check", "--device", "cpu")
     assert found["code"] == 1
     wrong = [(line["split"], line["metric"]) for line in found["statements"] if not line["kept"]]
     assert wrong == [(split, "negative_elbo")]
 
 
-def test_what_cannot_be_measured_is_said_and_does_not_pass_as_kept(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_measured_is_said_and_does_not_pass_as_kept(folder: Path) -> None:
     with_claims(folder, {"metric": "mig", "value": 0.5, "tolerance": 1.0})
-    found = report(folder, "--check", "--claims", "--device", "cpu", capsys=capsys)
+    found = report(folder, "--check", "--claims", "--device", "cpu")
     (line,) = found["statements"]
     assert found["code"] == 1  # a claim that cannot be measured is none
     assert line["kept"] is None
     assert "factors" in line["reason"]
 
 
-def test_other_images_are_no_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_images_are_no_check(folder: Path) -> None:
     dataset = json.loads((folder / "config.json").read_text())["dataset"]
     edit(folder, dataset={**dataset, "test": {**dataset["test"], "sha256": "0" * 64}})
     with pytest.raises(ZooError, match="not those that tiny_vae was measured"):
-        evaluate.main([str(folder), "--check", "--device", "cpu"])
+        app.run(["evaluate", str(folder), "--check", "--device", "cpu"])
 
 
-def test_an_update_writes_what_is_measured_and_the_card_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_update_writes_what_is_measured_and_the_card_of_it(folder: Path) -> None:
     before = read_config(folder)
     metrics = {**before.metrics, "test": {**before.metrics["test"], "mse": 9.0}}
     edit(folder, metrics=metrics)
-    code, out = run(folder, "--update", "--samples", 3, "--device", "cpu", capsys=capsys)
+    code, out = run(folder, "--update", "--samples", 3, "--device", "cpu")
     assert code == 0
     assert "README.md" in out
     after = read_config(folder)
@@ -147,25 +143,34 @@ def test_an_update_writes_what_is_measured_and_the_card_of_it(folder: Path, caps
     card = (folder / "README.md").read_text()
     assert "| nll_3 | nats per image |" in card
     assert "9.00000" not in card
-    assert report(folder, "--check", "--device", "cpu", capsys=capsys)["code"] == 0
+    assert report(folder, "--check", "--device", "cpu")["code"] == 0
 
 
-def test_an_update_of_some_metrics_leaves_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_after_the_update_of_a_shipped_entry_the_command_for_the_pages_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = ("evaluate", folder, "--update", "--metrics", "mse", "--device", "cpu", "--json")
+    assert "docs/generate.py" not in command(*update).stderr
+    monkeypatch.setattr("zoo.cli.evaluate.WEIGHTS", folder.parent)
+    done = command(*update)
+    assert "python docs/generate.py" in done.stderr
+    assert json.loads(done.stdout)["written"] == [str(folder / "README.md"), str(folder / "config.json")]
+
+
+def test_an_update_of_some_metrics_leaves_the_others(folder: Path) -> None:
     before = read_config(folder).metrics
-    assert run(folder, "--update", "--metrics", "ssim", "--device", "cpu", capsys=capsys)[0] == 0
+    assert run(folder, "--update", "--metrics", "ssim", "--device", "cpu")[0] == 0
     after = read_config(folder).metrics
     assert {name: value for name, value in after["test"].items() if name != "ssim"} == before["test"]
     assert after["train"] == before["train"]
 
 
-def test_runs_with_other_seeds_give_the_spread(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_with_other_seeds_give_the_spread(folder: Path, tmp_path: Path) -> None:
     runs = []
     for seed in (1, 2):
         recipe = parse_recipe(tiny_fields(training={"epochs": 2, "batch_size": 50, "seed": seed}))
         runs.append(train(recipe, tmp_path / f"seed{seed}", CPU))
-    assert run(folder, "--update", *FAST, "--runs", *runs, capsys=capsys)[0] == 0
+    assert run(folder, "--update", *FAST, "--runs", *runs)[0] == 0
     config = read_config(folder)
     assert [repetition.seed for repetition in config.repetitions] == [1, 2]
     assert config.repetitions[0].metrics == read_config(runs[0]).metrics
@@ -175,10 +180,10 @@ def test_runs_with_other_seeds_give_the_spread(
     assert f"{sum(values) / 3:.2f} ±" in card
 
     with pytest.raises(ZooError, match="seed of tiny_vae itself"):
-        evaluate.main([str(folder), "--update", *FAST, "--runs", str(folder)])
+        app.run(["evaluate", str(folder), "--update", *FAST, "--runs", str(folder)])
     other = train(tiny_recipe(training={"epochs": 1, "batch_size": 50, "seed": 5}), tmp_path / "other", CPU)
     with pytest.raises(ZooError, match="not a run of the recipe"):
-        evaluate.main([str(folder), "--update", *FAST, "--runs", str(other)])
+        app.run(["evaluate", str(folder), "--update", *FAST, "--runs", str(other)])
 
 
 @pytest.mark.parametrize(
@@ -189,8 +194,8 @@ def test_runs_with_other_seeds_give_the_spread(
         (["conv_vae_mnist", "--metrics", "ms"], "mse"),
         (["conv_vae_mnist", "--metrics", "nll"], "--samples"),
         (["conv_vae_mnist", "--check", "--update"], "choose one"),
-        (["conv_vae_mnist", "--check", "--images", "5"], "leave"),
-        (["conv_vae_mnist", "--update", "--split", "train"], "leave"),
+        (["conv_vae_mnist", "--check", "--images", "5"], "drop --metrics"),
+        (["conv_vae_mnist", "--update", "--split", "train"], "drop --images"),
         (["conv_vae_mnist", "--samples", "-1"], "choose between"),
         (["conv_vae_mnist", "--images", "1"], "at least two"),
         (["conv_vae_mnist", "--claims"], "--check"),
@@ -206,19 +211,18 @@ def test_mistakes_end_with_a_word_and_code_2(arguments: list[str], words: str) -
     assert "Traceback" not in done.stderr
 
 
-def test_the_list_has_every_metric_with_its_definition(capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.main(["--list"])
-    out = capsys.readouterr().out
+def test_the_list_has_every_metric_with_its_definition() -> None:
+    code, out = run("--list")
+    assert code == 0
     for metric in all_metrics().values():
         assert metric.name in out
         assert metric.definition in out
         assert metric.source in out
-    evaluate.main(["--list", "--json"])
-    assert json.loads(capsys.readouterr().out)["mse"]["unit"] == "per pixel"
+    assert json.loads(run("--list", "--json")[1])["mse"]["unit"] == "per pixel"
 
 
 def test_as_a_command_with_a_file_of_ones_own(folder: Path) -> None:
-    done = command("evaluate", folder, *FAST, "--json", "--import", PLUGIN)
+    done = process("evaluate", folder, *FAST, "--json", "--import", PLUGIN)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["name"] == "tiny_vae"
 

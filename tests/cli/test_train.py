@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PLUGIN, command, tiny_fields
+from tests.helpers import PLUGIN, ROOT, command, process, tiny_fields
 
 
 def test_training_from_a_file_with_overrides(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -26,17 +26,17 @@ def test_training_from_a_file_with_overrides(recipe_file: Callable[..., Path], t
 
 def test_a_variant_of_ones_own_from_one_file(tmp_path: Path) -> None:
     # The file that docs/your_own_variant.md shows.
-    shown = (Path(__file__).parent.parent / "docs" / "your_own_variant.md").read_text()
+    shown = (ROOT / "docs" / "your_own_variant.md").read_text()
     code = shown.split("```python\n", 1)[1].split("```", 1)[0]
     recipe = shown.split("```json\n", 1)[1].split("```", 1)[0]
     (tmp_path / "my_variant.py").write_text(code)
     fields = json.loads(recipe) | {"data": {"name": "tiny"}, "training": {"epochs": 1}}
     (tmp_path / "mine.json").write_text(json.dumps(fields))
     imports = ("--import", "my_variant.py", "--import", PLUGIN)
-    done = command("train", "mine.json", *imports, cwd=tmp_path)
+    done = process("train", "mine.json", *imports, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs").iterdir()
-    compared = command("compare", f"./runs/{run.name}", *imports, cwd=tmp_path)
+    compared = process("compare", f"./runs/{run.name}", *imports, cwd=tmp_path)
     assert compared.returncode == 0, compared.stderr
     unknown = command("compare", f"./runs/{run.name}", "--import", PLUGIN, cwd=tmp_path)
     assert unknown.returncode == 2
@@ -83,7 +83,7 @@ FOLDER_OF_30_PIXELS = 'data={"name": "image_folder", "path": "x", "size": 30}'
         (["ae_mnist", "--dry-run", "--set", "objective={\"name\": \"elbo\"}"], "objective 'reconstruction'"),
         (["conv_vae_mnist", "--device", "meta"], "no device 'meta'"),
         (["conv_vae_mnist", "--dry-run", "--set", "model.channels=[1048576,1048576]"], "make it smaller"),
-        (["conv_vae_mnist", "--set", "optimizer.name=sgdd"], "unknown name 'sgdd'; did you mean 'sgd'"),
+        (["conv_vae_mnist", "--set", "optimizer.name=sgdd"], "unknown optimizer 'sgdd'; did you mean 'sgd'"),
         (["conv_vae_mnist", "--dry-run", "--set", FOLDER_OF_30_PIXELS], "multiples of 4"),
     ],
 )  # fmt: skip
@@ -135,4 +135,4 @@ def test_pictures_that_are_skipped_are_reported_without_a_traceback(tmp_path: Pa
         path.unlink()
     empty = command("train", tmp_path / "r.json", "--out", tmp_path / "run2", ZOO_DATA=str(tmp_path / "data"))
     assert empty.returncode == 2
-    assert "no pictures under" in empty.stderr
+    assert "no images under" in empty.stderr

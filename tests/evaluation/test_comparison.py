@@ -11,8 +11,9 @@ from matplotlib.image import imread
 from PIL import Image
 
 from tests.helpers import CPU, PLUGIN, command, tiny_recipe
-from zoo.cli.compare import main, shipped_entries
+from zoo.cli.app import run
 from zoo.datasets import load_images
+from zoo.entries.catalog import shipped_entries
 from zoo.entries.loading import load
 from zoo.errors import ZooError
 from zoo.evaluation.comparison import compare
@@ -41,7 +42,7 @@ def test_the_table_is_measured_on_the_test_split(trained: Path, plain: Path) -> 
     assert all(result.measured for result in found.results)
 
 
-def test_the_picture_has_originals_above_reconstructions_beside_samples(trained: Path, plain: Path) -> None:
+def test_the_figure_has_originals_above_reconstructions_beside_samples(trained: Path, plain: Path) -> None:
     figure = compare([trained, plain], count=5).figure
     drawn = [axes for axes in figure.axes if axes.images]
     assert len(drawn) == 1 + 2 * 2  # the test images, and for each model reconstructions and samples
@@ -80,7 +81,9 @@ def test_without_data_it_shows_samples_and_says_why(trained: Path, monkeypatch: 
     monkeypatch.setattr("zoo.evaluation.comparison.load_images", nothing)
     with pytest.warns(UserWarning, match="the dataset 'tiny' is gone\nremedies"):
         found = compare([trained])
-    assert found.data == "no reconstructions, for want of the dataset 'tiny'; the figures are those of each card"
+    assert (
+        found.data == "no reconstructions, because the dataset 'tiny' is not here; the figures are those of each card"
+    )
     assert len([axes for axes in found.figure.axes if axes.images]) == 1
     assert not found.results[0].measured
     assert found.results[0].metrics["mse"] > 0
@@ -88,16 +91,16 @@ def test_without_data_it_shows_samples_and_says_why(trained: Path, monkeypatch: 
         compare([trained], data="tiny")
 
 
-def test_ones_own_pictures(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ones_own_images(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for index in range(12):
-        Image.new("RGB", (50, 40), (index * 20, 30, 99)).save(tmp_path / "pictures" / f"{index}.png")
-    found = compare([coloured], data=str(tmp_path / "pictures"), count=2)
+        Image.new("RGB", (50, 40), (index * 20, 30, 99)).save(tmp_path / "images" / f"{index}.png")
+    found = compare([coloured], data=str(tmp_path / "images"), count=2)
     assert found.results[0].measured
 
 
-def test_the_command_writes_a_picture_and_a_table(trained: Path, plain: Path, tmp_path: Path) -> None:
+def test_the_command_writes_a_figure_and_a_table(trained: Path, plain: Path, tmp_path: Path) -> None:
     out = tmp_path / "c.png"
     done = command("compare", trained, plain, "--out", out, "--import", PLUGIN, "--count", 3)
     assert done.returncode == 0, done.stderr
@@ -120,18 +123,18 @@ def test_data_that_needs_settings_says_so(trained: Path) -> None:
 
 
 @pytest.mark.parametrize("out", [".", "x.jpg", "nowhere/x.png"])
-def test_a_place_for_the_picture_that_cannot_be(out: str) -> None:
+def test_a_place_for_the_figure_that_cannot_be(out: str) -> None:
     with pytest.raises(ZooError, match="expected the name of a .png file"):
-        main(["--out", out])
+        run(["compare", "--out", out])
 
 
 @pytest.mark.parametrize("count", ["0", "-3", "1000"])
 def test_a_count_out_of_range(count: str) -> None:
     with pytest.raises(ZooError, match="between 1 and 100"):
-        main(["--count", count])
+        run(["compare", "--count", count])
 
 
-def test_a_picture_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
+def test_a_figure_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "c.png").mkdir()
     done = command("compare", trained, "--import", PLUGIN, "--out", tmp_path / "c.png")
     assert done.returncode == 2
@@ -144,24 +147,24 @@ def test_without_names_it_takes_the_entries_of_one_dataset() -> None:
     assert {"linear_vae_mnist", "conv_vae_mnist", "ae_mnist", "bn_vae_mnist"} <= set(digits)
     assert "ae_fashion_mnist" in clothes and not set(digits) & set(clothes)
     with pytest.raises(ZooError, match="no entry with weights is of the dataset 'svhn'"):
-        main(["--data", "svhn"])
+        run(["compare", "--data", "svhn"])
 
 
 @pytest.mark.parametrize("options", [["--json"], ["--data", "mnist"]])
 def test_options_that_a_kind_does_not_have_are_refused(options: list[str]) -> None:
-    with pytest.raises(ZooError, match="leave --data and --json away"):
-        main(["linear_vae_mnist", "--kind", "samples", *options])
+    with pytest.raises(ZooError, match="drop --data and --json"):
+        run(["compare", "linear_vae_mnist", "--kind", "samples", *options])
 
 
 @pytest.mark.parametrize("options", [["--seed", "3"], ["--at", "0,1"], ["--between", "1,2"], ["--path", "spherical"]])
 def test_options_of_a_kind_are_refused_without_one(options: list[str]) -> None:
     with pytest.raises(ZooError, match="are for --kind"):
-        main(["linear_vae_mnist", *options])
+        run(["compare", "linear_vae_mnist", *options])
 
 
 def test_the_model_that_lacks_a_kind_is_named() -> None:
     with pytest.raises(ZooError, match="linear_vae_mnist: a map needs"):
-        main(["linear_vae_mnist", "--kind", "manifold"])
+        run(["compare", "linear_vae_mnist", "--kind", "manifold"])
 
 
 def test_a_conditional_model_is_compared_with_its_labels(tmp_path: Path) -> None:

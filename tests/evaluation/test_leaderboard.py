@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.helpers import ROOT, command
-from zoo.cli import list as models
 from zoo.entries.catalog import list_models, record_folder
-from zoo.evaluation.leaderboard import TOPICS, best_first, kind_of_data, leaderboard_entries, show
-from zoo.metrics import all_metrics
+from zoo.evaluation.leaderboard import best_first, kind_of_data, leaderboard_entries, show
+from zoo.metrics import TOPICS, all_metrics
 from zoo.plotting import to_png
 from zoo.plotting.tradeoff import Point, tradeoff
+from zoo.registry import METRICS
 from zoo.runs.card import seed_mean_and_sd
 from zoo.runs.folder import read_config
 from zoo.schema.run_config import Repetition
@@ -23,14 +23,15 @@ from zoo.schema.run_config import Repetition
 TRAINED = [name for name in list_models() if record_folder(name)]
 
 
-def table(*arguments: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    models.main([*arguments, "--json"])
-    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-    return found
+def table(*arguments: str) -> list[dict[str, Any]]:
+    done = command("list", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
 
 
-def test_every_trained_entry_stands_in_it_with_the_figures_of_its_card(capsys: pytest.CaptureFixture[str]) -> None:
-    found = {row["entry"]: row for row in table(capsys=capsys)}
+def test_every_trained_entry_stands_in_it_with_the_figures_of_its_card() -> None:
+    found = {row["entry"]: row for row in table()}
     assert sorted(found) == sorted(TRAINED)
     for name in TRAINED:
         folder = record_folder(name)
@@ -42,28 +43,24 @@ def test_every_trained_entry_stands_in_it_with_the_figures_of_its_card(capsys: p
 
 
 @pytest.mark.parametrize(("column", "best"), [("mse", min), ("psnr", max), ("training_seconds", min)])
-def test_the_best_comes_first_and_those_without_the_figure_last(
-    column: str, best: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    values = [row[column] for row in table("--sort", column, capsys=capsys)]
+def test_the_best_comes_first_and_those_without_the_figure_last(column: str, best: Any) -> None:
+    values = [row[column] for row in table("--sort", column)]
     known = [value for value in values if value is not None]
     assert known[0] == best(known)
     assert known == sorted(known, reverse=best is max)
     assert values == known + [None] * (len(values) - len(known))
 
 
-def test_one_dataset(capsys: pytest.CaptureFixture[str]) -> None:
-    names = {row["entry"] for row in table("--data", "fashion_mnist", capsys=capsys)}
+def test_one_dataset() -> None:
+    names = {row["entry"] for row in table("--data", "fashion_mnist")}
     assert names == {name for name in TRAINED if name.endswith("fashion_mnist")}
 
 
-def test_as_a_table_and_as_csv(capsys: pytest.CaptureFixture[str]) -> None:
-    models.main(["--sort", "mse", "--metrics", "kl,negative_elbo"])
-    out = capsys.readouterr().out
+def test_as_a_table_and_as_csv() -> None:
+    out = command("list", "--sort", "mse", "--metrics", "kl,negative_elbo").stdout
     assert "MSE per pixel" in out
     assert "conv_vae_mnist" in out
-    models.main(["--csv"])
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    rows = list(csv.DictReader(io.StringIO(command("list", "--csv").stdout)))
     assert {row["entry"] for row in rows} == set(TRAINED)
 
 
@@ -72,7 +69,7 @@ def test_as_a_table_and_as_csv(capsys: pytest.CaptureFixture[str]) -> None:
     [(["--sort", "msee"], "'mse'"), (["--data", "mnst"], "mnist"), (["--metrics", "elboo"], "unknown metric")],
 )
 def test_mistakes_end_with_a_word_and_code_2(arguments: list[str], words: str) -> None:
-    done = command("zoo.models", *arguments)
+    done = command("list", *arguments)
     assert done.returncode == 2
     assert words in done.stderr
 
@@ -86,8 +83,10 @@ def test_likelihoods_that_cannot_be_compared_are_told_apart() -> None:
 
 
 def test_every_metric_has_its_place_in_a_table() -> None:
-    placed = {name for metrics in TOPICS.values() for name in metrics}
-    assert placed == set(all_metrics())
+    topics = {name: metric.topic for name, metric in all_metrics().items()}
+    assert set(topics.values()) <= set(TOPICS)
+    shipped = [metric.name for name in METRICS._shipped for metric in METRICS.get(name).metrics]
+    assert [name for name in shipped if topics[name] == "Other"] == []
 
 
 def test_the_page_lists_every_trained_entry_and_every_metric() -> None:

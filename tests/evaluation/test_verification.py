@@ -1,4 +1,4 @@
-"""``zoo.cli.verify``: each thing that can be wrong with a run folder is found, and nothing else."""
+"""``zoo verify``: each thing that can be wrong with a run folder is found, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.helpers import command, needs_mnist
-from zoo.cli import verify
 from zoo.entries.trained_model import TrainedModel
 from zoo.metrics import measure_on_glyphs
 from zoo.runs.folder import read_config
@@ -21,11 +20,10 @@ def folder(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "tiny_vae"))
 
 
-def checks(folder: Path, *arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
-    with pytest.raises(SystemExit) as stopped:
-        verify.main([str(folder), "--json", "--device", "cpu", *arguments])
-    (found,) = json.loads(capsys.readouterr().out).values()
-    return int(stopped.value.code or 0), {check["what"]: check for check in found}
+def checks(folder: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
+    done = command("verify", folder, "--json", "--device", "cpu", *arguments)
+    (made,) = json.loads(done.stdout).values()
+    return done.returncode, {check["what"]: check for check in made}
 
 
 def failed(found: dict[str, Any]) -> list[str]:
@@ -37,8 +35,8 @@ def edit(folder: Path, **changes: Any) -> None:
     (folder / "config.json").write_text(json.dumps(fields | changes))
 
 
-def test_a_run_folder_as_training_left_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, found = checks(folder, capsys=capsys)
+def test_a_run_folder_as_training_left_it(folder: Path) -> None:
+    code, found = checks(folder)
     assert code == 0
     assert failed(found) == []
     for name in ("recipe", "weights", "card", "train images", "test images"):
@@ -46,82 +44,78 @@ def test_a_run_folder_as_training_left_it(folder: Path, capsys: pytest.CaptureFi
     assert "the same as in training" in found["versions"]["detail"]
 
 
-def test_other_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_weights(folder: Path) -> None:
     path = folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    code, found = checks(folder, capsys=capsys)
+    code, found = checks(folder)
     assert (code, failed(found)) == (1, ["weights"])
     assert "sha256 differs" in found["weights"]["detail"]
 
 
-def test_another_recipe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_recipe(folder: Path) -> None:
     recipe = json.loads((folder / "config.json").read_text())["recipe"]
     edit(folder, recipe={**recipe, "training": {**recipe["training"], "epochs": 99}})
-    code, found = checks(folder, capsys=capsys)
+    code, found = checks(folder)
     assert code == 1
     assert "recipe" in failed(found)
 
 
-def test_a_card_changed_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_card_changed_by_hand(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     (folder / "README.md").write_text(card.replace("## Metrics", "## The best metrics"))
-    found = checks(folder, capsys=capsys)[1]
+    found = checks(folder)[1]
     assert failed(found) == []
     assert found["card"]["detail"] == "README.md was edited by hand; it is about these weights"
     sha256 = json.loads((folder / "config.json").read_text())["weights_sha256"]
     (folder / "README.md").write_text(card.replace(sha256, "0" * 64))
-    assert failed(checks(folder, capsys=capsys)[1]) == ["card"]
+    assert failed(checks(folder)[1]) == ["card"]
     (folder / "README.md").unlink()
-    assert failed(checks(folder, capsys=capsys)[1]) == ["card"]
+    assert failed(checks(folder)[1]) == ["card"]
 
 
-def test_other_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_images(folder: Path) -> None:
     dataset = json.loads((folder / "config.json").read_text())["dataset"]
     edit(folder, dataset={**dataset, "train": {**dataset["train"], "sha256": "0" * 64}})
-    assert "train images" in failed(checks(folder, capsys=capsys)[1])
+    assert "train images" in failed(checks(folder)[1])
 
 
-def test_a_machine_that_computes_something_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_machine_that_computes_something_else(folder: Path) -> None:
     stated = measure_on_glyphs(TrainedModel(folder).model)
     edit(folder, glyphs=stated)
-    assert checks(folder, capsys=capsys)[1]["computation"]["passed"] is True
+    assert checks(folder)[1]["computation"]["passed"] is True
     edit(folder, glyphs={**stated, "kl": stated["kl"] * 1.01})
-    found = checks(folder, capsys=capsys)[1]
+    found = checks(folder)[1]
     assert failed(found) == ["computation", "card"] or failed(found) == ["computation"]
     assert "kl" in found["computation"]["detail"]
 
 
-def test_images_that_are_not_here_are_no_failure(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_that_are_not_here_are_no_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoo.errors import ZooError
 
     def gone(*arguments: object) -> None:
         raise ZooError("no network")
 
     monkeypatch.setattr("zoo.entries.trained_model.load_images", gone)
-    code, found = checks(folder, capsys=capsys)
+    code, found = checks(folder)
     assert code == 0
     assert found["test images"]["passed"] is None
     assert "no network" in found["test images"]["detail"]
 
 
-def test_trained_again_it_is_the_same(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, found = checks(folder, "--retrain", "--out", str(tmp_path / "again"), capsys=capsys)
+def test_trained_again_it_is_the_same(folder: Path, tmp_path: Path) -> None:
+    code, found = checks(folder, "--retrain", "--out", tmp_path / "again")
     assert code == 0
     assert found["weights again"]["passed"] is True  # the same machine: the same bits
     assert found["test negative_elbo"]["passed"] is True
 
 
-def test_trained_again_a_figure_that_was_made_up_is_found(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trained_again_a_figure_that_was_made_up_is_found(folder: Path, tmp_path: Path) -> None:
     metrics = read_config(folder).metrics
     metrics["test"]["kl"] *= 0.9
     edit(folder, metrics=metrics)
-    code, found = checks(folder, "--retrain", "--out", str(tmp_path / "again"), capsys=capsys)
+    code, found = checks(folder, "--retrain", "--out", tmp_path / "again")
     assert code == 1
     assert "test kl" in failed(found)
     assert "test mse" not in failed(found)

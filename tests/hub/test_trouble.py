@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import zoo
-from tests.helpers import PLUGIN, command
+from tests.helpers import PLUGIN, command, python
 from tests.hub.server import StandInHub
 from zoo.errors import ZooError
 from zoo.hub import pull, push
@@ -89,7 +89,7 @@ UPLOAD = "PUT /objects/"
             "POST /api/validate-yaml",
             400,
             {"body": b'{"error": "no licence"}'},
-            r"mend source.license or README.md \(no licence\)",
+            r"correct source.license or README.md \(no licence\)",
         ),
     ],
 )
@@ -426,15 +426,30 @@ def test_without_a_network_what_is_in_the_cache_is_taken(
     assert hub.requests == []
 
 
-def test_offline_in_a_process_of_its_own(hub: StandInHub, trained: Path, tmp_path: Path) -> None:
+TWO_VERBS = f"""
+import sys
+from zoo.cli.app import main
+for arguments in (["verify", sys.argv[1], "--import", {str(PLUGIN)!r}], ["pull", "hf-hub:me/other"]):
+    try:
+        main(arguments)
+    except SystemExit as exit:
+        print(f"{{arguments[0]}}: {{exit.code}}")
+"""
+"""Runs two verbs and prints their exit codes."""
+
+
+def test_offline_in_a_process_of_its_own(
+    hub: StandInHub, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pushed = push(trained, "me/tiny").address
     home = {"HF_HOME": str(tmp_path / "home")}
-    assert command("pull", pushed, **home).returncode == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        assert command("pull", pushed).returncode == 0
     hub.requests.clear()
-    done = command("verify", pushed, "--import", PLUGIN, HF_HUB_OFFLINE="1", **home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = command("pull", "hf-hub:me/other", HF_HUB_OFFLINE="1", **home)
-    assert done.returncode == 2
+    done = python("-c", TWO_VERBS, pushed, HF_HUB_OFFLINE="1", **home)
+    assert done.stdout.splitlines()[-2:] == ["verify: 0", "pull: 2"], done.stdout + done.stderr
+    assert f"origin: the cache: {pushed}" in done.stdout
     assert (
         done.stderr
         == "error: hf-hub:me/other is not in the cache and HF_HUB_OFFLINE is set; unset it to fetch or push\n"

@@ -1,4 +1,4 @@
-"""Streams of pictures: of folders whatever is in them, of datasets and some of their classes."""
+"""Streams of images: of folders whatever is in them, of datasets and some of their classes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import zoo
 from tests.helpers import command, dataset
 from zoo.datasets import ImageSet, load_images, where_labelled
 from zoo.errors import ZooError
-from zoo.inference.image_stream import open_images, through
+from zoo.inference.image_stream import map_images, open_images
 from zoo.inference.noise import Noise
 from zoo.models.autoencoder import Autoencoder
 from zoo.tasks import encode, score
 
 
-def test_a_folder_is_gone_through_in_batches_in_order_and_what_is_no_picture_is_told(
+def test_a_folder_is_gone_through_in_batches_in_order_and_what_is_no_image_is_reported(
     model: Autoencoder, folder: Path
 ) -> None:
-    pictures = open_images(folder, model)
-    assert pictures.size == 12
-    with pytest.warns(UserWarning, match="skipped 1 of 12 pictures:\n.*03.png: cannot identify image file"):
-        batches = list(pictures.batches(5))
+    images = open_images(folder, model)
+    assert images.size == 12
+    with pytest.warns(UserWarning, match="skipped 1 of 12 images:\n.*03.png: cannot identify image file"):
+        batches = list(images.batches(5))
     assert [len(batch.names) for batch in batches] == [5, 4, 2]
     names = [name for batch in batches for name in batch.names]
     assert names == sorted(names)
@@ -38,21 +38,21 @@ def test_a_folder_is_gone_through_in_batches_in_order_and_what_is_no_picture_is_
 def test_no_more_than_two_batches_are_in_memory(
     model: Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[str] = []
+    decoded: list[str] = []
 
-    def decode(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-        begun.append(path.name)
+    def decode_or_reason(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+        decoded.append(path.name)
         return np.zeros(shape, np.uint8)
 
-    monkeypatch.setattr("zoo.inference.image_stream.decode", decode)
+    monkeypatch.setattr("zoo.inference.image_stream.decode_or_reason", decode_or_reason)
     for number, _ in enumerate(open_images(folder, model).batches(3)):
-        assert len(begun) <= 3 * (number + 2)
-    assert len(begun) == 12
+        assert len(decoded) <= 3 * (number + 2)
+    assert len(decoded) == 12
 
 
 def test_a_datasets_split_has_names_and_labels(model: Autoencoder) -> None:
-    pictures = open_images("glyphs/train", model)
-    batch = next(pictures.batches(3))
+    images = open_images("glyphs/train", model)
+    batch = next(images.batches(3))
     assert batch.names == ["glyphs/train/0", "glyphs/train/1", "glyphs/train/2"]
     assert batch.labels is not None
     assert open_images("glyphs", model).name == "glyphs/test"
@@ -67,29 +67,30 @@ def test_a_datasets_split_has_names_and_labels(model: Autoencoder) -> None:
         ("cifar10", "the images of cifar10 are 3x32x32, those of the model 1x28x28"),
     ],
 )
-def test_pictures_that_are_not_there(model: Autoencoder, source: str, expected: str) -> None:
+def test_images_that_are_not_there(model: Autoencoder, source: str, expected: str) -> None:
     with pytest.raises(ZooError, match=expected):
         open_images(source, model)
 
 
-def test_a_folder_without_a_picture_that_can_be_read(model: Autoencoder, tmp_path: Path) -> None:
+def test_a_folder_without_an_image_that_can_be_read(model: Autoencoder, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
-    with pytest.raises(ZooError, match="none of the 1 pictures under .* can be read"):
+    with pytest.raises(ZooError, match="none of the 1 images under .* can be read"):
         list(open_images(tmp_path, model).batches(3))
 
 
 def test_a_conditional_model_needs_labels(folder: Path) -> None:
     conditional = zoo.load("conditional_vae_mnist")
-    with pytest.raises(ZooError, match="is conditional and needs labels, which a folder has not; name a dataset"):
+    with pytest.raises(ZooError, match="is conditional and needs labels, which a folder does not have; name a dataset"):
         open_images(folder, conditional)
 
 
 def test_between_two_batches_the_callers_world_is_as_it_was(model: Autoencoder) -> None:
-    pictures = open_images("glyphs", model)
-    expected = [part.scores["negative_elbo"] for part in score(model, pictures)]
+    images = open_images("glyphs:0", model)
+    expected = [part.scores["negative_elbo"] for part in score(model, images)]
+    assert len(expected) > 1
     torch.manual_seed(3)
     drawn, found = [], []
-    both = zip(score(model, pictures), score(model, pictures), strict=True)
+    both = zip(score(model, images), score(model, images), strict=True)
     for one, other in both:
         assert torch.is_grad_enabled()
         drawn.append(torch.rand(()))
@@ -98,7 +99,7 @@ def test_between_two_batches_the_callers_world_is_as_it_was(model: Autoencoder) 
     assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
     torch.manual_seed(3)
     assert drawn == [torch.rand(()) for _ in drawn]
-    next(score(model, pictures))
+    next(score(model, images))
     assert torch.is_grad_enabled()
 
 
@@ -113,7 +114,7 @@ def test_names_that_no_one_would_choose(model: Autoencoder, glyphs: torch.Tensor
     assert len(list(csv.DictReader(out.open(newline="")))) == 5
 
 
-def test_a_picture_starts_no_program(model: Autoencoder, folder: Path, tmp_path: Path) -> None:
+def test_an_image_file_starts_no_program(model: Autoencoder, folder: Path, tmp_path: Path) -> None:
     """Pillow goes by the content and would have Ghostscript run what is in the file."""
     (folder / "00.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
     (folder / "a.eps").write_bytes((folder / "00.png").read_bytes())
@@ -137,8 +138,8 @@ def test_some_classes_of_a_dataset_keep_their_places(model: Autoencoder) -> None
             open_images(source, model)
 
 
-def test_what_is_found_in_a_picture_is_its_own(glyphs: torch.Tensor, tmp_path: Path) -> None:
-    """Whatever other pictures it is looked at with, and however noise is drawn."""
+def test_what_is_found_in_an_image_is_its_own(glyphs: torch.Tensor, tmp_path: Path) -> None:
+    """Whatever other images it comes with, and however noise is drawn."""
     binary = zoo.load("iwae_50_short_mnist")
     for name, images in (("many", glyphs[:20]), ("few", glyphs[3:5])):
         (tmp_path / name).mkdir()
@@ -183,7 +184,9 @@ def test_a_folder_is_binarised_for_a_model_of_binarised_images(model: Autoencode
         recipe = {**model.config.recipe, "data": {"name": "glyphs", "binarization": kind}}
         drawn.config = model.config.model_copy(update={"recipe": recipe})
         for source in (folder, "glyphs"):
-            batches = [[x for _, x in through(drawn, open_images(source, drawn), lambda seen: seen.x)] for _ in "ab"]
+            batches = [
+                [x for _, x in map_images(drawn, open_images(source, drawn), lambda prepared: prepared.x)] for _ in "ab"
+            ]
             x, again = (torch.cat(batch) for batch in batches)
             assert set(x.unique().tolist()) == {0.0, 1.0}
             assert torch.equal(x, again)
@@ -192,7 +195,7 @@ def test_a_folder_is_binarised_for_a_model_of_binarised_images(model: Autoencode
     drawn.config = model.config.model_copy(
         update={"recipe": {**model.config.recipe, "data": {"name": "glyphs", "binarization": "fixed"}}}
     )
-    _, x = next(through(drawn, open_images("glyphs", drawn), lambda seen: seen.x))
+    _, x = next(map_images(drawn, open_images("glyphs", drawn), lambda prepared: prepared.x))
     assert torch.equal(x, fixed[: len(x)].float() / 255)
 
 

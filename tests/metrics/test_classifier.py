@@ -10,12 +10,17 @@ import torch
 from safetensors import safe_open
 
 from tests.helpers import CPU, PLUGIN, command, dataset, needs_fashion_mnist, needs_mnist
-from zoo.cli.classifier import accuracy, train
 from zoo.datasets import ImageSet, fashion_mnist, load_images, mnist
-from zoo.entries.catalog import PACKAGE
 from zoo.errors import NotApplicable, ZooError
-from zoo.metrics import _classifier as features
-from zoo.metrics._classifier import FEATURES, classifier_of, features_of
+from zoo.metrics._classifier import (
+    CLASSIFIERS,
+    FEATURES,
+    accuracy,
+    classifier_of,
+    features_of,
+    fit_classifier,
+    load_classifier,
+)
 
 
 def about(path: Path) -> dict[str, object]:
@@ -33,7 +38,7 @@ def about(path: Path) -> dict[str, object]:
     ],
 )
 def test_a_shipped_classifier_is_as_good_as_its_file_says(name: str, least: float) -> None:
-    stated = about(PACKAGE / "classifiers" / f"{name}.safetensors")
+    stated = about(CLASSIFIERS / f"{name}.safetensors")
     test = load_images(dataset(name), "test")
     found = accuracy(classifier_of(dataset(name)), test, CPU)
     assert found == pytest.approx(stated["accuracy"], abs=0.0005)
@@ -42,13 +47,13 @@ def test_a_shipped_classifier_is_as_good_as_its_file_says(name: str, least: floa
 
 def test_the_shipped_classifiers_were_trained_on_the_released_images() -> None:
     for name, released in (("mnist", mnist.RELEASED), ("fashion_mnist", fashion_mnist.RELEASED)):
-        assert about(PACKAGE / "classifiers" / f"{name}.safetensors")["train_sha256"] == released["train"]
+        assert about(CLASSIFIERS / f"{name}.safetensors")["train_sha256"] == released["train"]
 
 
 def test_training_is_repeatable_and_learns() -> None:
     labels = torch.arange(400) % 2
     images = ImageSet((labels * 200)[:, None, None, None].expand(-1, 1, 8, 8).to(torch.uint8), labels)
-    first, second = train(images, CPU), train(images, CPU)
+    first, second = fit_classifier(images, CPU), fit_classifier(images, CPU)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert accuracy(first, images, CPU) == 1
     assert features_of(first, images.images, CPU).shape == (400, FEATURES)
@@ -67,19 +72,19 @@ def test_as_a_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: b"nonsense", lambda content: b""])
 def test_a_damaged_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: object) -> None:
-    content = (PACKAGE / "classifiers" / "glyphs.safetensors").read_bytes()
+    content = (CLASSIFIERS / "glyphs.safetensors").read_bytes()
     path = tmp_path / "mine.safetensors"
     path.write_bytes(damage(content))  # type: ignore[operator]
-    monkeypatch.setattr(features, "places", lambda dataset: [path])
+    monkeypatch.setattr("zoo.metrics._classifier.candidate_paths", lambda dataset: [path])
     with pytest.raises(ZooError, match="train it again"):
-        features.load("damaged", (1, 28, 28))
+        load_classifier("damaged", (1, 28, 28))
     path.write_bytes(content)
     with pytest.raises(NotApplicable, match="another shape"):
-        features.load("damaged", (3, 28, 28))
+        load_classifier("damaged", (3, 28, 28))
 
 
 def test_pictures_of_ones_own_have_none(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="no classifier"):
         classifier_of(dataset("image_folder", path=str(tmp_path), size=28))
-    with pytest.raises(NotApplicable, match="python -m zoo.classifier kmnist"):
+    with pytest.raises(NotApplicable, match="`zoo classifier kmnist`"):
         classifier_of(dataset("kmnist"))

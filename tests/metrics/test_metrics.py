@@ -23,12 +23,13 @@ from zoo.metrics.disentanglement import (
     mutual_information_gap,
     separated_attribute_predictability,
 )
-from zoo.metrics.samples import covered, frechet_distance, gaussian
+from zoo.metrics.samples import frechet_distance, gaussian, share_covered
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import log_likelihood
 from zoo.models.build import build
 from zoo.models.posteriors import Deterministic, DiagonalGaussian
 from zoo.models.priors import StandardNormal
+from zoo.registry import METRICS
 from zoo.schema.base import GaussianConfig
 
 DATA = Pixels()
@@ -40,8 +41,8 @@ def measured(model: Autoencoder, images: ImageSet, *names: str, **settings: obje
     return found.metrics
 
 
-def lacking(model: Autoencoder, images: ImageSet, family: str, **settings: object) -> str:
-    found = evaluate(EvalContext(model, images, DATA, **settings), [family])  # type: ignore[arg-type]
+def lacking(model: Autoencoder, images: ImageSet, family: str, samples: int = 0) -> str:
+    found = evaluate(EvalContext(model, images, DATA), [family], samples=samples)
     assert not found.metrics
     return found.lacking[family]
 
@@ -120,7 +121,7 @@ def test_weights_far_below_what_a_float_can_hold_are_summed(wide: LinearGaussian
 def test_the_likelihood_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch, wide: LinearGaussian) -> None:
     images = drawn(wide, 300)
     whole = measured(wide, images, "nll_500")["nll_500"]
-    monkeypatch.setattr("zoo.metrics.nll.CHUNK", 16 * 300 * 7)
+    monkeypatch.setattr("zoo.models.bounds.MAX_DECODED_PIXELS", 16 * 300 * 7)
     assert measured(wide, images, "nll_500")["nll_500"] == pytest.approx(whole, abs=0.02)
 
 
@@ -239,7 +240,7 @@ def test_what_cannot_be_told_says_why() -> None:
     assert "no classes" in lacking(model, images, "representation")
     assert "no measure" in lacking(model, images, "usage")
     assert "factors" in lacking(model, images, "disentanglement")
-    assert "python -m zoo.classifier pixels" in lacking(model, images, "samples")
+    assert "`zoo classifier pixels`" in lacking(model, images, "samples")
     labelled = replace(images, labels=torch.zeros(50, dtype=torch.int64))
     assert "training images" in lacking(model, labelled, "representation")
 
@@ -271,13 +272,13 @@ def test_precision_and_recall_tell_poor_samples_from_few_kinds() -> None:
     torch.manual_seed(0)
     left, right = torch.randn(600, 3), torch.randn(600, 3) + 50
     images, everything = torch.cat([left, right]), torch.cat([torch.randn(600, 3), torch.randn(600, 3) + 50])
-    assert covered(everything, images) > 0.9
-    assert covered(images, everything) > 0.9
+    assert share_covered(everything, images) > 0.9
+    assert share_covered(images, everything) > 0.9
     one_kind = torch.randn(1200, 3)
-    assert covered(one_kind, images) > 0.9  # every sample is like some image…
-    assert covered(images, one_kind) == pytest.approx(0.5, abs=0.06)  # …but half of the images are like none
+    assert share_covered(one_kind, images) > 0.9  # every sample is like some image…
+    assert share_covered(images, one_kind) == pytest.approx(0.5, abs=0.06)  # …but half of the images are like none
     nonsense = torch.randn(1200, 3) + 500
-    assert covered(nonsense, images) == 0
+    assert share_covered(nonsense, images) == 0
 
 
 def test_samples_as_good_as_the_images_are_near_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,9 +319,9 @@ def test_true_fid_is_torchmetrics_own(monkeypatch: pytest.MonkeyPatch) -> None:
     model = LinearGaussian()
     found = measured(model, drawn(model, 300), "fid")["fid"]
     expected = stand_in()
-    case = EvalContext(model, drawn(model, 300), DATA)
-    expected.update(case.images.images.expand(-1, 3, -1, -1), real=True)
-    expected.update(case.samples_drawn.expand(-1, 3, -1, -1), real=False)
+    context = EvalContext(model, drawn(model, 300), DATA)
+    expected.update(context.images.images.expand(-1, 3, -1, -1), real=True)
+    expected.update(context.samples_drawn.expand(-1, 3, -1, -1), real=False)
     assert found == pytest.approx(float(expected.compute()), rel=1e-3)
 
 
@@ -460,31 +461,30 @@ def test_every_family_leaves_mode_weights_and_random_numbers_alone() -> None:
     torch.manual_seed(1)
     expected = torch.rand(2)
     torch.manual_seed(1)
-    evaluate(EvalContext(model, images, recipe.data, lambda: images, samples=2))
+    evaluate(EvalContext(model, images, recipe.data, lambda: images), samples=2)
     assert torch.equal(torch.rand(2), expected)
     assert model.training
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
 def test_families_can_be_chosen_and_each_is_measured_once(wide: LinearGaussian) -> None:
-    told: list[str] = []
-    found = evaluate(EvalContext(wide, drawn(wide, 20), DATA), ["kl", "elbo", "mse", "nll_2", "nll_4"], told.append)
-    assert told == ["elbo", "pixels", "nll", "nll"]
+    measured_now: list[str] = []
+    context = EvalContext(wide, drawn(wide, 20), DATA)
+    found = evaluate(context, ["kl", "elbo", "mse", "nll_2", "nll_4"], on_family=measured_now.append)
+    assert measured_now == ["elbo", "pixels", "nll", "nll"]
     assert list(found.metrics) == ["negative_elbo", "reconstruction", "kl", "nll_2", "nll_4", "mse", "psnr"]
 
 
 @pytest.fixture
 def family() -> Iterator[str]:
     yield "brightness"
-    from zoo.metrics import _base as metric
-
-    metric._REGISTERED.pop("brightness", None)
+    METRICS._registered.pop("brightness", None)
 
 
 def test_a_metric_of_ones_own(family: str, wide: LinearGaussian) -> None:
     @register_metrics(family, Metric("mean_grey", "grey", "", "The mean intensity.", "here"))
-    def measure(case: EvalContext) -> dict[str, float]:
-        return case.mean(lambda model, x: {"mean_grey": x.mean()})
+    def measure(context: EvalContext) -> dict[str, float]:
+        return context.mean(lambda model, x: {"mean_grey": x.mean()})
 
     assert measured(wide, drawn(wide, 30), "mean_grey")["mean_grey"] == pytest.approx(0.5, abs=0.1)
     with pytest.raises(ZooError, match="already registered"):
@@ -496,7 +496,7 @@ def test_a_metric_of_ones_own(family: str, wide: LinearGaussian) -> None:
 def test_the_shipped_families_are_the_files() -> None:
     assert set(families()) >= {"elbo", "nll", "samples", "disentanglement"}
     with pytest.raises(NotApplicable):
-        families()["nll"].measure(EvalContext(LinearGaussian(), drawn(LinearGaussian(), 4), DATA))
+        families()["nll"].build(EvalContext(LinearGaussian(), drawn(LinearGaussian(), 4), DATA), 0)
 
 
 # --- what few images, or odd ones, do ---------------------------------------------------------------------------------
@@ -507,8 +507,8 @@ def test_few_images_are_no_traceback(n: int) -> None:
     recipe = tiny_recipe(data={"name": "glyphs"})
     test = load_images(recipe.data, "test")
     images = replace(test.first(n), factors={name: values[:n] for name, values in test.factors.items()})
-    case = EvalContext(build(recipe), images, recipe.data, lambda: load_images(recipe.data, "train").first(n))
-    found = evaluate(case)
+    context = EvalContext(build(recipe), images, recipe.data, lambda: load_images(recipe.data, "train").first(n))
+    found = evaluate(context)
     assert found.metrics["mse"] > 0
     assert {"samples", "representation", "disentanglement"} <= set(found.lacking)
 
@@ -564,9 +564,10 @@ def test_a_model_in_training_mode_that_lacks_something_stays_in_it() -> None:
 
 
 def test_a_number_of_samples_asked_for_once_is_not_asked_for_again(wide: LinearGaussian) -> None:
-    case = EvalContext(wide, drawn(wide, 20), DATA)
-    evaluate(case, ["nll_3"])
-    assert case.samples == 0
+    context = EvalContext(wide, drawn(wide, 20), DATA)
+    assert list(evaluate(context, ["nll_3"]).metrics) == ["nll_3"]
+    assert not [name for name in evaluate(context).metrics if name.startswith("nll")]
+    assert "--samples" in evaluate(context, ["nll"]).lacking["nll"]
 
 
 def test_binarisation_while_measuring_does_not_depend_on_the_noise() -> None:
@@ -579,9 +580,9 @@ def test_binarisation_while_measuring_does_not_depend_on_the_noise() -> None:
         torch.rand(len(seen))
         return {}
 
-    case = EvalContext(build(recipe), images, recipe.data)
+    context = EvalContext(build(recipe), images, recipe.data)
     for _ in range(2):
-        case.mean(noisy)
+        context.mean(noisy)
     half = len(seen) // 2
     assert all(torch.equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))
     assert set(torch.cat(seen).unique().tolist()) == {0.0, 1.0}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.gaussians import LinearGaussian
-from tests.helpers import tiny_fields, tiny_recipe
+from tests.helpers import SHIPPED_VARIANTS, tiny_fields, tiny_model, tiny_recipe, tiny_recipe_of
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import importance_terms
@@ -18,6 +18,7 @@ from zoo.models.likelihoods import Gaussian
 from zoo.models.posteriors import DiagonalGaussian
 from zoo.models.priors import StandardNormal
 from zoo.objectives import Objective, build_objective
+from zoo.registry import OBJECTIVES
 from zoo.schema.base import BernoulliConfig
 from zoo.schema.recipe import parse_recipe
 
@@ -149,7 +150,7 @@ def test_beta_annealing(annealing: dict[str, object], expected: dict[float, floa
 
 
 def test_a_deterministic_variant_with_the_elbo_is_refused_with_the_remedy() -> None:
-    recipe = tiny_recipe(model={"variant": "ae"})
+    recipe = tiny_recipe(model=tiny_model("ae"))
     with pytest.raises(ZooError, match="objective 'reconstruction'"):
         build_objective(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
 
@@ -161,11 +162,33 @@ def test_a_variational_variant_can_be_trained_for_reconstruction_alone() -> None
     assert terms["loss"].item() == pytest.approx(784 * math.log(2), rel=0.1)
 
 
-def test_terms_stay_on_the_graph_and_on_the_device() -> None:
-    recipe = tiny_recipe()
-    terms = build_objective(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_terms_stay_on_the_graph_and_on_the_device(variant: str) -> None:
+    recipe = tiny_recipe_of(variant)
+    model = build(recipe).given(torch.tensor([0, 1]))
+    terms = build_objective(recipe)(model, torch.rand(2, 1, 28, 28), EPOCH)
     assert all(isinstance(value, Tensor) and value.ndim == 0 for value in terms.values())
     assert terms["loss"].requires_grad
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_every_objective_takes_a_variant_or_says_what_is_missing(variant: str, name: str) -> None:
+    recipe = tiny_recipe_of(variant, objective={"name": name})
+    model = build(recipe)
+    x, labels = torch.rand(2, 1, 28, 28), torch.tensor([0, 1])
+    needed = {
+        "elbo": model.given(labels).encode(x).stochastic,
+        "iwae": model.given(labels).encode(x).stochastic,
+        "vq": bool(model.prior.num_codes),
+    }
+    if needed.get(name, True):
+        terms = build_objective(recipe)(model.given(labels), x, EPOCH)
+        assert terms["loss"].requires_grad
+        assert "loss" in terms and all(value.isfinite() for value in terms.values())
+    else:
+        with pytest.raises(ZooError, match="objective '(reconstruction|vq)'|no density"):
+            build_objective(recipe)(model.given(labels), x, EPOCH)
 
 
 @pytest.mark.parametrize("k", [1, 2, 50])
@@ -230,7 +253,7 @@ def test_the_gradient_of_the_bound_weighs_samples_by_their_importance() -> None:
 
 def test_iwae_with_labels_gives_each_sample_its_images_label() -> None:
     recipe = tiny_recipe(
-        model={"variant": "conditional_vae", "classes": 3, "hidden": [8], "latent_dim": 2},
+        model=tiny_model("conditional_vae") | {"classes": 3},
         objective={"name": "iwae", "k": 4},
     )
     model = build(recipe).eval()

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save, save_file
 
 import zoo
 from tests.helpers import tiny_recipe
-from zoo.runs.folder import read_config
-from zoo.errors import ZooError
 from zoo.entries.loading import load
+from zoo.errors import ZooError
+from zoo.runs.folder import read_config
 from zoo.schema.digest import digest
 from zoo.system.files import sha256, write_atomically
 
@@ -75,7 +75,7 @@ def test_loading_leaves_the_random_numbers_alone(trained: Path) -> None:
         ("conv_vae_mnits", "unknown entry 'conv_vae_mnits'; did you mean 'conv_vae_mnist'"),
         (
             "quickstart",
-            "neither shipped nor on the Hub; train it with `python -m zoo.train quickstart`",
+            "neither shipped nor on the Hub; train it with `zoo train quickstart`",
         ),
         ("./nowhere", "there is no folder nowhere"),
     ],
@@ -132,6 +132,18 @@ def test_weights_of_another_shape(folder: Path) -> None:
 
     edit(folder, narrower)
     with pytest.raises(ZooError, match=r"encoder\..*mu\.weight: expected float32 \(5, 32\), found float32 \(4, 32\)"):
+        load(folder)
+
+
+def test_weights_of_another_network(tiny_run: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_run("vae"), tmp_path / "run"))
+
+    def narrower(fields: dict[str, Any]) -> None:
+        fields["recipe"]["model"]["network"]["hidden"] = [5]
+        fields["recipe_sha256"] = digest(fields["recipe"])
+
+    edit(folder, narrower)
+    with pytest.raises(ZooError, match=r"encoder\..*weight: expected float32 \(5, 784\), found float32 \(16, 784\)"):
         load(folder)
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 
-from tests.helpers import CPU, PLUGIN, ROOT, SHIPPED_VARIANTS, tiny_recipe, weights
+from tests.helpers import CPU, PLUGIN, SHIPPED_VARIANTS, python, tiny_recipe, weights
 from zoo.datasets import load_images
-from zoo.errors import ZooError
 from zoo.entries.loading import load
+from zoo.errors import ZooError
+from zoo.models import Autoencoder
+from zoo.registry import VARIANTS, register_variant
+from zoo.schema import ImageShape, VariantConfig
 from zoo.training import run
+from zoo.training.divergence import Divergence
 from zoo.training.run import train
-from zoo.training.trainer import Divergence
 
 
 def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:
@@ -117,18 +117,15 @@ def test_an_unwritable_output_folder(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_written_run(tmp_path: Path, recipe_file: Any) -> None:
     # The operating system itself refuses files over 60 kB: the checkpoint, of about 0.6 MB, cannot be written.
     code = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
-        "from zoo import cli, train; cli.run(lambda _: train.main(sys.argv[1:]))"
+        "from zoo.cli.app import main; main()"
     )
-    recipe, out = recipe_file(), tmp_path / "run"
-    process = subprocess.run(
-        [sys.executable, "-c", code, str(recipe), "--out", str(out), "--import", str(PLUGIN)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert process.returncode == 2, process.stderr
-    assert "cannot write" in process.stderr
-    assert "Traceback" not in process.stderr
+    out = tmp_path / "run"
+    done = python("-c", code, "train", recipe_file(), "--out", out, "--import", PLUGIN)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not out.exists()
     assert [p.name for p in (tmp_path / "run.partial").iterdir()] == ["metrics.jsonl"]
 
@@ -213,15 +210,17 @@ def test_places_that_are_no_run_folder(place: str, tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_tied_weights_can_be_trained_saved_and_loaded(tmp_path: Path) -> None:
-    from zoo.models.autoencoder import Autoencoder
-    from zoo.registry import VARIANTS, register_variant
-    from zoo.schema.base import VariantConfig
+class TiedConfig(VariantConfig):
+    """Encoder and decoder share their weights."""
 
+    variant: Literal["tied"] = "tied"
+
+
+def test_tied_weights_can_be_trained_saved_and_loaded(tmp_path: Path) -> None:
     if "tied" not in VARIANTS.names():
 
-        @register_variant("tied", config=VariantConfig, summary="encoder and decoder share their weights")
-        def build(config: VariantConfig, shape: Any) -> Autoencoder:
+        @register_variant(config=TiedConfig)
+        def tied(config: TiedConfig, shape: ImageShape) -> Autoencoder:
             model = VARIANTS.get("ae").build(VARIANTS.get("ae").config(hidden=(), latent_dim=784), shape)
             model.decoder[0].weight = model.encoder[1].code.weight
             return model  # type: ignore[no-any-return]

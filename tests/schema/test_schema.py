@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.helpers import ROOT, tiny_fields, tiny_recipe
+from tests.helpers import ROOT, SHIPPED_VARIANTS, tiny_fields, tiny_recipe, tiny_recipe_of
 from zoo.entries.catalog import recipe_paths
 from zoo.errors import ZooError
+from zoo.registry import VARIANTS
 from zoo.schema.parsing import override, parse_json
 from zoo.schema.recipe import parse_recipe, read_recipe
 
@@ -76,9 +77,22 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
             "did you mean 'gamma'",
         ),
         (tiny_fields(model={"variant": "linear_vea"}), "model.variant: unknown variant 'linear_vea'; did you mean"),
+        (
+            tiny_fields(model={"variant": "vae", "network": {"name": "cnov"}}),
+            "model.network.name: unknown network 'cnov'",
+        ),
+        (
+            tiny_fields(model={"variant": "vae", "network": {"name": "mlp", "hiden": [3]}}),
+            "model.network.hiden: unknown field; did you mean 'hidden'",
+        ),
+        (tiny_fields(model={"variant": "vae", "network": "mlp"}), "model.network.name: required"),
+        (
+            tiny_fields(model={"variant": "vae", "network": {"name": "mlp", "hidden": [0]}}),
+            "model.network.hidden.0: input should be greater than 0",
+        ),
         (tiny_fields(objective={"name": "elbow"}), "objective.name: unknown objective 'elbow'; did you mean 'elbo'"),
         (tiny_fields(data={"name": "mnits"}), "data.name: unknown dataset 'mnits'; did you mean"),
-        (tiny_fields(optimizer={"name": "adem"}), "optimizer: unknown name 'adem'; did you mean 'adam'"),
+        (tiny_fields(optimizer={"name": "adem"}), "optimizer.name: unknown optimizer 'adem'; did you mean 'adam'"),
         (tiny_fields(epochs=3), "epochs: unknown field; did you mean 'training.epochs'?"),
         (tiny_fields(data={}), "data.name: required"),
         (
@@ -130,16 +144,26 @@ def test_overrides() -> None:
     assert recipe.optimizer.schedule.name == "cosine"
 
 
+def test_overrides_of_a_network() -> None:
+    fields = tiny_fields(model={"variant": "vae", "network": {"name": "mlp", "hidden": [16]}})
+    assert parse_recipe(override(fields, ["model.network.hidden=[7]"])).to_dict()["model"]["network"]["hidden"] == [7]
+    other = parse_recipe(override(tiny_fields(model={"variant": "vae"}), ["model.network.name=conv"]))
+    assert other.to_dict()["model"]["network"]["name"] == "conv"
+    assert other.digest() != parse_recipe(fields).digest()
+
+
 @pytest.mark.parametrize("assignment", ["training.epochs", "=3", "training..epochs=3", "name.first=3"])
 def test_overrides_that_make_no_sense(assignment: str) -> None:
     with pytest.raises(ZooError, match="--set"):
         override(tiny_fields(), [assignment])
 
 
-def test_defaults_are_written_out_and_read_back() -> None:
-    recipe = tiny_recipe()
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_defaults_are_written_out_and_read_back(variant: str) -> None:
+    recipe = tiny_recipe_of(variant)
     fields = recipe.to_dict()
     assert fields["optimizer"]["betas"] == [0.9, 0.999]
+    assert fields["model"].keys() == VARIANTS.get(variant).config.model_fields.keys()
     again = parse_recipe(json.loads(json.dumps(fields)))
     assert again == recipe
     assert again.digest() == recipe.digest()
@@ -162,7 +186,13 @@ def test_the_committed_json_schema_accepts_every_recipe(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [{"model": {"variant": "nope"}}, {"training": {"epochs": -1}}, {"data": {"name": "mnist", "x": 1}}]
+    "section",
+    [
+        {"model": {"variant": "nope"}},
+        {"model": {"variant": "vae", "network": {"name": "nope"}}},
+        {"training": {"epochs": -1}},
+        {"data": {"name": "mnist", "x": 1}},
+    ],
 )
 def test_the_committed_json_schema_refuses_mistakes(section: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):

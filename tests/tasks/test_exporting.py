@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,19 @@ import pytest
 import torch
 
 import zoo
-from tests.helpers import command
+from tests.helpers import SHIPPED_VARIANTS, command, process
 from zoo.entries.catalog import list_models
+from zoo.models import Autoencoder
 from zoo.tasks.exporting import PARTS, example, export, metadata
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
+FILES = {"encoder.onnx", "decoder.onnx", "reconstruct.onnx"}
 
-@pytest.mark.parametrize("name", list_models(weights=True))
-def test_onnxruntime_computes_the_same(name: str, tmp_path: Path) -> None:
-    model = zoo.load(name)
+
+def check_onnx(model: Autoencoder, paths: Iterable[Path]) -> None:
     torch.manual_seed(0)
-    for path in export(model, tmp_path, "onnx"):
+    for path in paths:
         part = PARTS[path.stem](model).eval()
         session = onnxruntime.InferenceSession(str(path))
         for images in (1, 5):
@@ -29,17 +31,35 @@ def test_onnxruntime_computes_the_same(name: str, tmp_path: Path) -> None:
             with torch.no_grad():
                 expected = part(*inputs).numpy()
             fed = {name: value.numpy() for name, value in zip(part.names(), inputs, strict=True)}
-            (found,) = session.run(None, fed)
-            assert found.shape == expected.shape
-            assert np.abs(found - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+            (computed,) = session.run(None, fed)
+            assert computed.shape == expected.shape
+            assert np.abs(computed - expected).max() < 1e-5 * max(1, np.abs(expected).max())
         facts = session.get_modelmeta().custom_metadata_map
         assert facts == metadata(part, path.stem)
         assert json.loads(facts["image_range"]) == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["conv_vae_mnist", "conditional_vae_mnist", "vq_vae_fashion_mnist"])
-def test_torch_export_computes_the_same(name: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models(weights=True))
+def test_onnxruntime_computes_the_same_as_every_entry(name: str, tmp_path: Path) -> None:
     model = zoo.load(name)
+    check_onnx(model, export(model, tmp_path, "onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_onnxruntime_computes_the_same_as_every_variant(
+    variant: str, tiny_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = zoo.load(tiny_run(variant))
+    check_onnx(model, export(model, tmp_path, "onnx"))
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_torch_export_computes_the_same_as_every_variant(
+    variant: str, tiny_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = zoo.load(tiny_run(variant))
     for path in export(model, tmp_path, "torch"):
         part = PARTS[path.stem](model).eval()
         facts = {"zoo.json": ""}
@@ -50,10 +70,20 @@ def test_torch_export_computes_the_same(name: str, tmp_path: Path) -> None:
         assert json.loads(facts["zoo.json"]) == metadata(part, path.stem)
 
 
-def test_the_command(tmp_path: Path) -> None:
-    done = command("export", "linear_vae_mnist", cwd=tmp_path)
+def test_the_command_writes_what_onnxruntime_computes(tiny_run: Callable[[str], Path], tmp_path: Path) -> None:
+    run = tiny_run("conditional_vae")
+    done = command("export", run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "linear_vae_mnist-onnx").iterdir()} == {
-        "encoder.onnx", "decoder.onnx", "reconstruct.onnx",
-    }  # fmt: skip
+    assert done.stderr == ""
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == "tiny_vae-onnx"
+    assert {path.name for path in folder.iterdir()} == FILES
+    check_onnx(zoo.load(run), folder.iterdir())
+
+
+@pytest.mark.slow
+def test_the_command_in_a_process_of_its_own_prints_nothing_of_the_exporters(tmp_path: Path) -> None:
+    done = process("export", "linear_vae_mnist", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "linear_vae_mnist-onnx").iterdir()} == FILES
     assert done.stderr == ""

@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +16,34 @@ from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-from tests.helpers import PLUGIN, command, needs_fashion_mnist, needs_mnist
+from tests.helpers import PLUGIN, SHIPPED_VARIANTS, command, needs_fashion_mnist, needs_mnist
 from zoo.errors import UnknownNameError, ZooError
 from zoo.inference.image_stream import open_images
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import log_likelihood
-from zoo.tasks.anomaly import HighestScores, detection, score
+from zoo.tasks.anomaly import HighestScores, Scored, detection, score
 from zoo.tasks.features import encode, write_codes
 from zoo.tasks.imputation import boxed, dropped, impute
 
 # --- anomaly scores
 
 
-def test_scores_are_those_of_the_metrics_one_by_one(model: Autoencoder, glyphs: torch.Tensor) -> None:
+@pytest.fixture(scope="module")
+def scored_glyphs(model: Autoencoder) -> list[Scored]:
+    """The scores of the 10,000 test images, batch by batch."""
+    return list(score(model, open_images("glyphs", model)))
+
+
+def test_scores_are_those_of_the_metrics_one_by_one(
+    model: Autoencoder, glyphs: torch.Tensor, scored_glyphs: list[Scored]
+) -> None:
     scored = next(score(model, open_images("glyphs", model), samples=3))
     x = glyphs.float() / 255
     assert torch.allclose(scored.scores["mse"][:200], (model.reconstruct(x) - x).square().mean((1, 2, 3)), atol=1e-6)
     assert set(scored.scores) == {"mse", "negative_elbo", "nll_3"}
     assert float(scored.scores["negative_elbo"].mean()) == pytest.approx(96.3, abs=1)
     assert model.config is not None
-    mean = torch.cat([part.scores["negative_elbo"] for part in score(model, open_images("glyphs", model))]).mean()
+    mean = torch.cat([part.scores["negative_elbo"] for part in scored_glyphs]).mean()
     assert float(mean) == pytest.approx(model.config.metrics["test"]["negative_elbo"], rel=2e-3)
     with torch.no_grad():
         many = -log_likelihood(model, x[:20], 200)
@@ -43,19 +52,40 @@ def test_scores_are_those_of_the_metrics_one_by_one(model: Autoencoder, glyphs: 
 
 def test_a_plain_autoencoder_has_no_likelihood() -> None:
     plain = zoo.load("ae_mnist")
-    pictures = open_images("glyphs", plain)
-    assert set(next(score(plain, pictures)).scores) == {"mse"}
+    images = open_images("glyphs", plain)
+    assert set(next(score(plain, images)).scores) == {"mse"}
     with pytest.raises(ZooError, match="a deterministic code has no likelihood"):
-        next(score(plain, pictures, samples=2))
+        next(score(plain, images, samples=2))
 
 
-def test_the_strangest_are_kept_and_no_others(model: Autoencoder) -> None:
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_which_scores_a_variant_has(variant: str, tiny_run: Callable[[str], Path]) -> None:
+    tiny = zoo.load(tiny_run(variant))
+    images = open_images("tiny", tiny)
+    (scored,) = score(tiny, images)
+    x = torch.cat([batch.images for batch in images.batches(100)]).float() / 255
+    given = tiny.given(scored.batch.labels)
+    assert torch.equal(scored.x, x)
+    assert torch.allclose(scored.scores["mse"], (given.reconstruct(x) - x).square().mean((1, 2, 3)), atol=1e-6)
+    if given.encode(x).stochastic:
+        assert set(scored.scores) == {"mse", "negative_elbo"}
+        (more,) = score(tiny, images, samples=2)
+        assert set(more.scores) == {"mse", "negative_elbo", "nll_2"}
+        assert torch.equal(more.scores["negative_elbo"], scored.scores["negative_elbo"])
+        assert more.scores["nll_2"].isfinite().all()
+    else:
+        assert set(scored.scores) == {"mse"}
+        with pytest.raises(ZooError, match="a deterministic code has no likelihood"):
+            next(score(tiny, images, samples=2))
+
+
+def test_the_strangest_are_kept_and_no_others(scored_glyphs: list[Scored]) -> None:
     strangest = HighestScores("mse", 7)
     values: list[float] = []
-    for scored in score(model, open_images("glyphs", model)):
+    for scored in scored_glyphs:
         strangest.add(scored)
         values += scored.scores["mse"].tolist()
-    found = strangest.found()
+    found = strangest.ranked()
     assert found.values == sorted(values, reverse=True)[:7]
     assert found.names[0] == f"glyphs/test/{int(np.argmax(values))}"
     with pytest.raises(UnknownNameError, match="did you mean 'mse'"):
@@ -79,7 +109,7 @@ def test_the_command_writes_scores_and_sheet(folder: Path, tmp_path: Path) -> No
     out, sheet = tmp_path / "scores.csv", tmp_path / "sheet.png"
     done = command(
         "anomaly", "beta_vae_1_glyphs", folder, "--samples", 2, "--by", "nll_2", "--out", out, "--sheet", sheet,
-        "--against", "glyphs", "--device", "cpu", "--json",
+        "--against", "glyphs:3", "--device", "cpu", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(out.open()))
@@ -88,17 +118,17 @@ def test_the_command_writes_scores_and_sheet(folder: Path, tmp_path: Path) -> No
     assert Path(rows[0]["path"]).is_file()
     assert Image.open(sheet).size[0] > 300
     found = json.loads(done.stdout)
-    assert found["pictures"] == 11
+    assert found["images"] == 11
     with Path(out).open(newline="") as file:
         mse = [float(row["mse"]) for row in csv.DictReader(file)]
     vae = zoo.load("beta_vae_1_glyphs")
-    others = [value for part in score(vae, open_images("glyphs", vae)) for value in part.scores["mse"].tolist()]
+    others = [value for part in score(vae, open_images("glyphs:3", vae)) for value in part.scores["mse"].tolist()]
     assert found["detection"]["mse"]["auroc"] == pytest.approx(detection(mse, others)["auroc"], abs=1e-6)
 
 
 @needs_mnist
 @needs_fashion_mnist
-def test_clothes_are_strange_to_a_model_of_digits_and_a_blank_picture_is_not() -> None:
+def test_clothes_are_strange_to_a_model_of_digits_and_a_blank_image_is_not() -> None:
     """The known weakness: what is simple gets a high likelihood, however strange."""
     vae = zoo.load("linear_vae_mnist")
 
@@ -157,7 +187,7 @@ def test_the_command_fills_and_draws(folder: Path, tmp_path: Path, how: tuple[st
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert 0 < found["mse"] < 0.3
-    assert found["pictures"] == 11
+    assert found["images"] == 11
     assert len(list((tmp_path / "filled").iterdir())) == 11
     assert Image.open(tmp_path / "imputed.png").size[0] > 300
 
@@ -190,16 +220,16 @@ def test_codes_of_a_folder_as_npz_and_safetensors(model: Autoencoder, folder: Pa
 # --- mistakes
 
 
-def test_pictures_are_never_overwritten_nor_joined_by_others(folder: Path, tmp_path: Path) -> None:
+def test_image_files_are_never_overwritten_nor_joined_by_others(folder: Path, tmp_path: Path) -> None:
     before = sorted(folder.rglob("*"))
     impute = ("impute", "beta_vae_1_glyphs", folder, "--drop", "0.5")
     for arguments, expected in (
         ((*impute, "--out", folder), "is there already and not empty"),
-        ((*impute, "--out", folder / "filled"), "is among the pictures of"),
-        ((*impute, "--strip", folder / "00.png"), "is among the pictures of"),
+        ((*impute, "--out", folder / "filled"), "is among the images of"),
+        ((*impute, "--strip", folder / "00.png"), "is among the images of"),
         (
             ("anomaly", "beta_vae_1_glyphs", folder, "--sheet", folder / "deeper" / "s.png"),
-            "is among the pictures of",
+            "is among the images of",
         ),
     ):
         done = command(*arguments, cwd=tmp_path)
@@ -208,7 +238,7 @@ def test_pictures_are_never_overwritten_nor_joined_by_others(folder: Path, tmp_p
     assert sorted(folder.rglob("*")) == before
 
 
-def test_filled_pictures_of_any_name_or_none_at_all(glyphs: torch.Tensor, tmp_path: Path) -> None:
+def test_filled_images_of_any_name_or_none_at_all(glyphs: torch.Tensor, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     to_pil_image(glyphs[0]).save(tmp_path / "in" / ("\N{CJK UNIFIED IDEOGRAPH-6F22}" * 80 + ".png"))
     impute = ("impute", "beta_vae_1_glyphs", "./in", "--out", "out", "--device", "cpu", "--drop")
@@ -240,7 +270,7 @@ def test_filled_pictures_of_any_name_or_none_at_all(glyphs: torch.Tensor, tmp_pa
         ),
         (("decompress", "A" * 300, "--out", "x"), "name too long"),
         (("decompress", "x.aez", "--out", "."), "cannot become a folder"),
-        (("anomaly", "conditional_vae_mnist", "./x"), "needs labels, which a folder has not"),
+        (("anomaly", "conditional_vae_mnist", "./x"), "needs labels, which a folder does not have"),
     ],
 )
 def test_mistakes_end_with_a_word_and_code_2(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import CPU, PLUGIN, ROOT, tiny_fields, tiny_recipe
+from tests.helpers import CPU, PLUGIN, ROOT, tiny_fields, tiny_model, tiny_recipe
 from zoo.datasets import ImageSet
 from zoo.entries.loading import load
 from zoo.errors import ZooError
@@ -25,13 +25,13 @@ from zoo.training.checkpoint import read_checkpoint
 from zoo.training.distributed import ProcessGroup, noise_seed
 from zoo.training.run import train
 
-AE = {"model": {"variant": "ae", "hidden": [32], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
+AE = {"model": tiny_model("ae"), "objective": {"name": "reconstruction"}}
 
 
 def launch(processes: int, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.Popen(
-        [*command, "-m", "train", *map(str, arguments), "--import", str(PLUGIN), "--device", "cpu"],
+        [*command, "-m", "zoo.train", *map(str, arguments), "--import", str(PLUGIN), "--device", "cpu"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -54,16 +54,17 @@ def losses(folder: Path) -> list[float]:
 def test_the_shares_of_a_batch_do_not_overlap_and_cover_it() -> None:
     images = torch.arange(23, dtype=torch.uint8).reshape(23, 1, 1, 1)
     order = epoch_permutation(23, 0, 0)
-    worlds = [ProcessGroup(rank, 3) for rank in range(3)]
+    groups = [ProcessGroup(rank, 3) for rank in range(3)]
     for step, size in enumerate([10, 13]):
         shares = []
-        for world in worlds:
-            feed = DeviceLoader(ImageSet(images), 10, world)
-            feed.start(order, 0)
-            shares.append(feed.batch(torch.tensor(step), world.share(size))[0].flatten().tolist())
+        for group in groups:
+            loader = DeviceLoader(ImageSet(images), 10, group)
+            loader.start(order, 0)
+            shares.append(loader.batch(torch.tensor(step), group.share(size))[0].flatten().tolist())
         assert sorted(sum(shares, [])) == sorted(order[10 * step : 10 * step + size].tolist())
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     sections = {**AE, "training": {"epochs": 3, "batch_size": 50}}  # no noise: the shares have noise of their own
     process = launch(2, recipe_file(tmp_path, **sections), "--out", tmp_path / "two")
@@ -78,8 +79,9 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert not (tmp_path / "two.partial").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_keep_one_codebook(tmp_path: Path) -> None:
-    model = {"variant": "vq_vae", "channels": 8, "codebook_size": 8, "code_dim": 4, "revival": 0.0}
+    model = tiny_model("vq_vae") | {"codebook_size": 8, "revival": 0.0}
     sections = {"model": model, "objective": {"name": "vq"}, "training": {"epochs": 2, "batch_size": 50}}
     process = launch(2, recipe_file(tmp_path, **sections), "--out", tmp_path / "two")
     _, errors = process.communicate(timeout=120)
@@ -90,6 +92,7 @@ def test_two_processes_keep_one_codebook(tmp_path: Path) -> None:
     assert all(torch.allclose(books[0][name], books[1][name], atol=1e-4) for name in books[0])
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
     training = {"epochs": 40, "batch_size": 10}
     recipe = recipe_file(tmp_path, training=training)
@@ -102,7 +105,7 @@ def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
     assert "stopped at step" in errors
     alone = launch(1, recipe, "--out", tmp_path / "run", "--resume")
     _, errors = alone.communicate(timeout=120)
-    assert "begun with 2 processes, not 1" in errors
+    assert "started with 2 processes, not 1" in errors
     resumed = launch(2, recipe, "--out", tmp_path / "run", "--resume")
     _, errors = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, errors
@@ -111,6 +114,7 @@ def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_run_with_a_message_and_a_checkpoint(tmp_path: Path) -> None:
     recipe = recipe_file(tmp_path, training={"epochs": 5000, "batch_size": 10}, execution={"checkpoint_epochs": 1})
     process = launch(2, recipe, "--out", tmp_path / "run")
@@ -129,6 +133,7 @@ def test_a_process_that_dies_ends_the_run_with_a_message_and_a_checkpoint(tmp_pa
     assert "training.epochs was 5000, is 4999" in errors  # it was read, and is whole
 
 
+@pytest.mark.slow
 def test_batches_too_small_for_the_processes_are_refused(tmp_path: Path) -> None:
     process = launch(2, recipe_file(tmp_path, training={"epochs": 1, "batch_size": 1}), "--out", tmp_path / "run")
     _, errors = process.communicate(timeout=120)
@@ -136,6 +141,7 @@ def test_batches_too_small_for_the_processes_are_refused(tmp_path: Path) -> None
     assert "no image for some of 2 processes" in errors
 
 
+@pytest.mark.slow
 def test_several_recipes_are_not_for_torchrun(tmp_path: Path) -> None:
     process = launch(2, recipe_file(tmp_path), "--seeds", "0-1", "--out", tmp_path / "run")
     _, errors = process.communicate(timeout=120)
@@ -153,9 +159,9 @@ def test_a_lost_process_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_world_of_one_changes_nothing() -> None:
     value = torch.tensor(3.0)
-    world = ProcessGroup()
-    assert world.summed([value], weight=0.5) == [value]
-    assert (world.largest(2, CPU), world.share(7), world.gather(value)) == (2, 7, [value])
+    group = ProcessGroup()
+    assert group.summed([value], weight=0.5) == [value]
+    assert (group.largest(2, CPU), group.share(7), group.gather(value)) == (2, 7, [value])
 
 
 def test_gradients_that_share_memory_are_summed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +179,7 @@ def test_every_process_has_noise_of_its_own() -> None:
     assert len({tuple(part.tolist()) for part in noise}) == 4
 
 
+@pytest.mark.slow
 def test_only_the_clock_of_the_first_process_counts(tmp_path: Path) -> None:
     # A second process never writes, so its own clock would ask for a checkpoint again and again.
     minutes = {"checkpoint_minutes": 0.05}

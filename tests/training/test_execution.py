@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, trainer
+from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, tiny_recipe_of, trainer
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
 from zoo.training import execution
@@ -51,14 +51,9 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", quick)
 
 
-def sections_of(variant: str, **others: Any) -> dict[str, Any]:
+def recipe_of(variant: str, **sections: Any) -> Recipe:
     """A variant with an objective for it, on images whose binarisation draws random numbers in every step."""
-    return {
-        "model": {"variant": variant},
-        "data": {"name": "tiny", "binarization": "dynamic"},
-        "objective": {"name": "reconstruction" if variant == "ae" else "elbo"},
-        **others,
-    }
+    return tiny_recipe_of(variant, **{"data": {"name": "tiny", "binarization": "dynamic"}} | sections)
 
 
 def trained(recipe: Recipe) -> Trainer:
@@ -80,12 +75,11 @@ def losses(found: Trainer) -> list[float]:
 @pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_replayed_steps_give_the_same_bits_as_steps_one_by_one(variant: str) -> None:
-    sections = sections_of(variant, training=MANY)
-    replayed = trained(tiny_recipe(**sections))
-    assert isinstance(replayed.way, GraphRunner)
-    assert sorted(replayed.way.graphs) == [(6, 1), (8, 1), (8, 24)]
-    one_by_one = trained(tiny_recipe(**sections, execution={"graph": "off"}))
-    assert type(one_by_one.way) is EagerRunner
+    replayed = trained(recipe_of(variant, training=MANY))
+    assert isinstance(replayed.runner, GraphRunner)
+    assert sorted(replayed.runner.graphs) == [(6, 1), (8, 1), (8, 24)]
+    one_by_one = trained(recipe_of(variant, training=MANY, execution={"graph": "off"}))
+    assert type(one_by_one.runner) is EagerRunner
     assert same_bits(replayed, one_by_one)
     assert losses(replayed) == losses(one_by_one)
 
@@ -144,10 +138,9 @@ def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: str) -> None:
-    sections = sections_of(variant)
-    found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
-    assert found.way and found.way.compiled
-    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-3)
+    found = trained(recipe_of(variant, execution={"compile": "on"}))
+    assert found.runner and found.runner.compiled
+    assert losses(found) == pytest.approx(losses(trained(recipe_of(variant))), rel=1e-3)
 
 
 @pytest.mark.usefixtures("traced")
@@ -163,7 +156,7 @@ def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: s
 )
 def test_every_optimizer_can_be_compiled_and_learns_the_same(optimizer: dict[str, Any]) -> None:
     found = trained(tiny_recipe(optimizer=optimizer, execution={"compile": "on"}))
-    assert found.way and found.way.compiled
+    assert found.runner and found.runner.compiled
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(optimizer=optimizer))), rel=1e-4)
 
 
@@ -175,24 +168,24 @@ def test_annealing_goes_on_in_a_compiled_step(annealing: dict[str, Any]) -> None
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_real_compiler_gives_the_same_loss_curve() -> None:
     found = trained(tiny_recipe(execution={"compile": "on"}))
-    assert found.way and "compiled: " in found.way.words
+    assert found.runner and "compiled: " in found.runner.description
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe())), rel=1e-4)
 
 
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_bfloat16_stays_near_the_loss_curve(variant: str) -> None:
-    sections = sections_of(variant)
-    found = trained(tiny_recipe(**sections, execution={"precision": "bf16"}))
-    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=0.03)
+    found = trained(recipe_of(variant, execution={"precision": "bf16"}))
+    assert losses(found) == pytest.approx(losses(trained(recipe_of(variant))), rel=0.03)
     assert all(value.dtype != torch.bfloat16 for value in found.model.state_dict().values())
 
 
 @pytest.mark.usefixtures("traced")
 def test_bfloat16_can_be_compiled() -> None:
     found = trained(tiny_recipe(execution={"precision": "bf16", "compile": "on"}))
-    assert found.way and found.way.compiled
+    assert found.runner and found.runner.compiled
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe())), rel=0.03)
 
 
@@ -217,11 +210,11 @@ def test_in_bfloat16_the_noise_and_the_kl_keep_32_bits() -> None:
 def test_compiling_is_chosen_where_it_pays(
     epochs: int, seconds: tuple[float, float], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "seconds_per_step", lambda way: seconds[way.compiled])
+    monkeypatch.setattr(execution, "seconds_per_step", lambda runner: seconds[runner.compiled])
     found = trainer(tiny_recipe(training={"epochs": epochs, "batch_size": 8}))
     said = found.prepare()
     assert said.endswith(words)
-    assert found.was_compiled == (found.way and found.way.compiled) == words.startswith("compiled")
+    assert found.was_compiled == (found.runner and found.runner.compiled) == words.startswith("compiled")
 
 
 @pytest.mark.usefixtures("graphs")
@@ -232,11 +225,11 @@ def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monke
         return FakeGraph(take, images, steps, pool)
 
     renewed: list[int] = []
-    monkeypatch.setattr(RunContext, "renew", lambda lane: renewed.append(1))
+    monkeypatch.setattr(RunContext, "reset_generator", lambda context: renewed.append(1))
     monkeypatch.setattr(execution, "captured", failing)
     with pytest.warns(UserWarning, match="runs as written .OutOfMemoryError: no memory for both"):
         found = trained(tiny_recipe(training=MANY, execution={"compile": "on"}))
-    assert isinstance(found.way, GraphRunner) and not found.way.compiled
+    assert isinstance(found.runner, GraphRunner) and not found.runner.compiled
     assert renewed == [1]
     monkeypatch.setattr(execution, "captured", FakeGraph)
     assert same_bits(found, trained(tiny_recipe(training=MANY)))
@@ -245,13 +238,13 @@ def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monke
 @pytest.mark.usefixtures("graphs", "traced")
 @pytest.mark.parametrize("before", [True, False])
 def test_a_resumed_run_compiles_if_it_did_so_before(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "seconds_per_step", lambda way: 1.0)
+    monkeypatch.setattr(execution, "seconds_per_step", lambda runner: 1.0)
     first = trainer(tiny_recipe(training=MANY))
     state = first.state() | {"compiled": before}
     second = trainer(tiny_recipe(training=MANY))
     second.restore(state)
     second.prepare()
-    assert second.way and second.way.compiled == before
+    assert second.runner and second.runner.compiled == before
 
 
 def test_on_a_cpu_nothing_is_measured_so_that_the_choice_is_always_the_same() -> None:
@@ -259,10 +252,11 @@ def test_on_a_cpu_nothing_is_measured_so_that_the_choice_is_always_the_same() ->
     assert found.prepare() == "step by step"
 
 
+@pytest.mark.usefixtures("traced")
 def test_preparing_changes_no_state() -> None:
     found = trainer(tiny_recipe(execution={"compile": "on"}))
     before = {name: value.clone() for name, value in found.model.state_dict().items()}
     found.prepare()
     assert all(torch.equal(value, before[name]) for name, value in found.model.state_dict().items())
     assert all(not tensor.any() for tensors in found.optimizer.state.values() for tensor in tensors)
-    assert found.take_step.done == 0 and not found.totals.sums.any()
+    assert found.take_step.done == 0 and not found.means.sums.any()

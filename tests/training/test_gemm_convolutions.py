@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.helpers import SHIPPED_VARIANTS
+from tests.helpers import SHIPPED_VARIANTS, tiny_recipe_of
 from zoo.models.autoencoder import Autoencoder
-from zoo.models.build import build_variant
-from zoo.registry import VARIANTS
-from zoo.training import gemm_convolutions as convolutions
+from zoo.models.build import build
+from zoo.training import gemm_convolutions
 from zoo.training.gemm_convolutions import (
     Convolution,
     GemmConv2d,
@@ -158,7 +157,7 @@ def test_the_rows_are_split_into_equal_parts_that_are_long_enough() -> None:
 @every_kind
 def test_a_layer_may_split_its_rows(kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     library, switched = layers(kind, kernel_size=4, stride=2, padding=1)
-    monkeypatch.setattr(convolutions, "product", lambda rows, weight: product(rows, weight, 4))
+    monkeypatch.setattr(gemm_convolutions, "product", lambda rows, weight: product(rows, weight, 4))
     torch.testing.assert_close(with_gradients(switched, images(8, 8)), with_gradients(library, images(8, 8)))
 
 
@@ -185,31 +184,40 @@ def test_it_is_traced_as_one_graph_at_any_batch_size(kind: type[nn.Module]) -> N
 
 def variant(name: str) -> Autoencoder:
     torch.manual_seed(0)
-    return build_variant(VARIANTS.get(name).config(), (1, 28, 28)).eval()
+    return build(tiny_recipe_of(name)).eval()
 
 
 @pytest.mark.parametrize(
     ("name", "strided", "all_of_them"), [("conv_vae", 4, 4), ("bn_vae", 0, 6), ("linear_vae", 0, 0)]
 )
-def test_a_variant_is_switched_and_back_without_a_trace(name: str, strided: int, all_of_them: int) -> None:
+def test_strided_convolutions_are_faster_as_products(name: str, strided: int, all_of_them: int) -> None:
     model = variant(name)
-    x = torch.rand(3, 1, 28, 28)
-    expected, state, text = model.reconstruct(x), model.state_dict(), repr(model)
     assert use_gemm(model, which=gemm_is_faster) == strided
     assert use_gemm(model) == all_of_them - strided
-    torch.testing.assert_close(model.reconstruct(x), expected)
+
+
+@pytest.mark.parametrize("name", SHIPPED_VARIANTS)
+def test_a_variant_is_switched_and_back_without_a_trace(name: str) -> None:
+    model = variant(name)
+    every = [layer for layer in model.modules() if isinstance(layer, Convolution)]
+    all_of_them, strided = len(every), sum(map(gemm_is_faster, every))
+    x, labels = torch.rand(3, 1, 28, 28), torch.tensor([0, 1, 2])
+    expected, state, text = model.reconstruct(x, labels), model.state_dict(), repr(model)
+    assert use_gemm(model, which=gemm_is_faster) == strided
+    assert use_gemm(model) == all_of_them - strided
+    torch.testing.assert_close(model.reconstruct(x, labels), expected)
     assert list(model.state_dict()) == list(state)
     model.load_state_dict(state)
     assert use_gemm(model, on=False) == all_of_them
     assert repr(model) == text
-    assert torch.equal(model.reconstruct(x), expected)
+    assert torch.equal(model.reconstruct(x, labels), expected)
     assert use_gemm(model, on=False) == 0
 
 
-def test_every_convolution_of_the_zoo_is_covered() -> None:
-    for name in SHIPPED_VARIANTS:
-        model = variant(name)
-        assert use_gemm(model) == sum(isinstance(layer, Convolution) for layer in model.modules())
+@pytest.mark.parametrize("name", SHIPPED_VARIANTS)
+def test_every_convolution_of_the_zoo_is_covered(name: str) -> None:
+    model = variant(name)
+    assert use_gemm(model) == sum(isinstance(layer, Convolution) for layer in model.modules())
 
 
 class Derived(nn.Conv2d):

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.helpers import CPU, PLUGIN, ROOT, tiny_fields, tiny_recipe, weights
@@ -31,7 +32,7 @@ from pathlib import Path
 import torch
 
 import zoo.training.run as run
-from zoo.cli import import_files
+from zoo.cli._common import import_files
 from zoo.schema import read_recipe
 
 plugin, recipe, out = sys.argv[1:]
@@ -59,6 +60,7 @@ def curve(folder: Path) -> list[dict[str, object]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_20_random_moments_ends_with_the_same_bytes(tmp_path: Path) -> None:
     recipe, out = tmp_path / "recipe.json", tmp_path / "run"
     partial = tmp_path / "run.partial"

@@ -12,31 +12,34 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_recipe, trainer, weights
+from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_model, tiny_recipe, trainer, weights
 from zoo.cli._common import expand_recipes
 from zoo.errors import ZooError
-from zoo.training import multi_run as together
+from zoo.training import multi_run
 from zoo.training.multi_run import DeviceMemory, Run, interleave, train_many
 from zoo.training.run import Interrupted, OutOfMemory, train
 from zoo.training.trainer import Trainer
+
+without_figures = pytest.mark.usefixtures("no_figures")
 
 
 def seeded(seed: int, **sections: Any) -> Any:
     return tiny_recipe(training={"epochs": 2, "batch_size": 50, "seed": seed}, **sections)
 
 
+@pytest.mark.usefixtures("only_samples")
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_runs_that_take_turns_end_with_the_bits_of_runs_alone(at_once: int, tmp_path: Path) -> None:
-    models = [{"variant": "linear_vae"}, {"variant": "bn_vae"}, {"variant": "conv_vae"}]
-    recipes = [seeded(seed, model=model) for seed, model in enumerate(models)]
+    recipes = [seeded(seed, model=tiny_model(name)) for seed, name in enumerate(("linear_vae", "bn_vae", "conv_vae"))]
     jobs = [Run(recipe, tmp_path / str(number)) for number, recipe in enumerate(recipes)]
-    assert train_many(jobs, CPU, at_once=at_once) == {}
+    assert train_many(jobs, CPU, max_concurrent=at_once) == {}
     for job in jobs:
         alone = train(job.recipe, job.out.with_suffix(".alone"), CPU)
         assert weights(job.out) == weights(alone)
         assert (job.out / "samples.png").read_bytes() == (alone / "samples.png").read_bytes()
 
 
+@without_figures
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = seeded(1, optimizer={"name": "sgd", "learning_rate": 1e6})
     crashing = seeded(2)
@@ -50,13 +53,14 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Trainer, "end_epoch", end_epoch)
     recipes = [seeded(0), broken, crashing, seeded(3)]
     jobs = [Run(recipe, tmp_path / str(number)) for number, recipe in enumerate(recipes)]
-    failed = train_many(jobs, CPU, at_once=2)
+    failed = train_many(jobs, CPU, max_concurrent=2)
     assert set(failed) == {tmp_path / "1", tmp_path / "2"}
     assert "training diverged" in failed[tmp_path / "1"]
     assert "a mistake in someone's variant" in failed[tmp_path / "2"]
     assert (tmp_path / "0" / "config.json").exists() and (tmp_path / "3" / "config.json").exists()
 
 
+@without_figures
 def test_a_run_for_which_there_is_no_room_waits_for_another_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,7 +75,7 @@ def test_a_run_for_which_there_is_no_room_waits_for_another_to_end(
 
     monkeypatch.setattr(Trainer, "prepare", prepare)
     jobs = [Run(seeded(seed), tmp_path / str(seed)) for seed in (0, 1)]
-    assert train_many(jobs, CPU, at_once=2) == {}
+    assert train_many(jobs, CPU, max_concurrent=2) == {}
     assert "it waits for one to end" in capsys.readouterr().out
     assert weights(tmp_path / "1") == weights(train(seeded(1), tmp_path / "alone", CPU))
 
@@ -90,18 +94,19 @@ def test_a_run_for_which_there_is_no_room_at_all_fails(tmp_path: Path, monkeypat
 def test_another_run_begins_only_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     free = [100, 60, 60]
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 100))
-    room = DeviceMemory(torch.device("cuda"))
-    assert room.for_another()
-    with room.beginning(Path("a")):
+    memory = DeviceMemory(torch.device("cuda"))
+    assert memory.fits_another()
+    with memory.measure_start(Path("a")):
         free[0] = 60
-    assert room.most == 40
-    assert room.for_another()
-    with room.beginning(Path("a")):  # only a run's first turn is its beginning
+    assert memory.largest == 40
+    assert memory.fits_another()
+    with memory.measure_start(Path("a")):  # only a run's first turn is its beginning
         free[0] = 10
-    assert room.most == 40
-    assert not room.for_another()
+    assert memory.largest == 40
+    assert not memory.fits_another()
 
 
+@without_figures
 def test_ctrl_c_stops_all_and_all_go_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = [seeded(seed) for seed in (0, 1, 2)]
     jobs = [Run(recipe, tmp_path / str(number)) for number, recipe in enumerate(recipes)]
@@ -114,7 +119,7 @@ def test_ctrl_c_stops_all_and_all_go_on_later(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Trainer, "end_epoch", end_epoch)
     with pytest.raises(Interrupted, match=r"1.partial(.|\n)*0.partial"):
-        train_many(jobs, CPU, at_once=2)
+        train_many(jobs, CPU, max_concurrent=2)
     monkeypatch.undo()
     again = [Run(job.recipe, job.out, resume=True) for job in jobs]
     assert train_many(again, CPU) == {}
@@ -144,6 +149,7 @@ def test_wildcards_stand_for_entries_and_files(tmp_path: Path) -> None:
         expand_recipes([])
 
 
+@without_figures
 def test_several_recipes_and_seeds_from_the_command_line(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text(json.dumps(tiny_fields()))
@@ -191,10 +197,11 @@ def test_the_switches_reach_the_recipe_and_leave_its_claims() -> None:
     assert recipe["claims"]
 
 
+@without_figures
 def test_at_most_so_many_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     active: list[int] = []
     most: list[int] = []
-    original: Callable[..., Any] = together.run
+    original: Callable[..., Any] = multi_run.run
 
     def counted(*arguments: Any, **options: Any) -> Any:
         active.append(1)
@@ -202,6 +209,6 @@ def test_at_most_so_many_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield from original(*arguments, **options)
         active.pop()
 
-    monkeypatch.setattr(together, "run", counted)
-    train_many([Run(seeded(seed), tmp_path / str(seed)) for seed in range(4)], CPU, at_once=2)
+    monkeypatch.setattr(multi_run, "run", counted)
+    train_many([Run(seeded(seed), tmp_path / str(seed)) for seed in range(4)], CPU, max_concurrent=2)
     assert max(most) == 2

@@ -9,38 +9,73 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.helpers import CPU, PLUGIN, ROOT, SHIPPED_VARIANTS, command, tiny_fields, tiny_recipe, trainer, weights
+from tests.helpers import (
+    CPU,
+    PLUGIN,
+    ROOT,
+    SHIPPED_VARIANTS,
+    command,
+    tiny_fields,
+    tiny_recipe,
+    tiny_recipe_of,
+    trainer,
+    usual_objective,
+    weights,
+)
 from zoo.errors import ZooError
+from zoo.registry import OBJECTIVES
+from zoo.schema.recipe import Recipe
 from zoo.training import run
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
+from zoo.training.divergence import Divergence
 from zoo.training.run import train
-from zoo.training.trainer import Divergence, Trainer
+from zoo.training.trainer import Trainer
 
 LINEAR = {"name": "linear", "epochs": 2}
 
 
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
-@pytest.mark.parametrize("stop_at", [1, 5, 7, 11])
-def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, stop_at: int, tmp_path: Path) -> None:
-    objective = {"name": "reconstruction"} if variant == "ae" else {"name": "elbo", "annealing": LINEAR}
-    schedule = {"name": "cosine"}
-    recipe = tiny_recipe(
-        model={"variant": variant},
+def annealed(variant: str) -> Recipe:
+    """A recipe whose noise, images, learning rate and (where there is one) beta change from step to step."""
+    objective = usual_objective(variant)
+    if "annealing" in OBJECTIVES.get(objective["name"]).config.model_fields:
+        objective["annealing"] = LINEAR
+    return tiny_recipe_of(
+        variant,
         objective=objective,
         data={"name": "tiny", "binarization": "dynamic"},
-        optimizer={"name": "adam", "schedule": schedule},
+        optimizer={"name": "adam", "schedule": {"name": "cosine"}},
         training={"epochs": 3, "batch_size": 50},
     )
-    whole = trainer(recipe)
-    while not whole.done:
-        whole.run_epoch()
 
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> Callable[[str], Trainer]:
+    """Trains a variant from the first step to the last, once for all tests."""
+
+    @cache
+    def train_whole(variant: str) -> Trainer:
+        whole = trainer(annealed(variant))
+        while not whole.done:
+            whole.run_epoch()
+        return whole
+
+    return train_whole
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("stop_at", [1, 5, 7, 11])
+def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(
+    variant: str, stop_at: int, tmp_path: Path, uninterrupted: Callable[[str], Trainer]
+) -> None:
+    recipe, whole = annealed(variant), uninterrupted(variant)
     first = trainer(recipe)
     while first.step < stop_at:
         first.run_epoch(lambda images: first.step >= stop_at)
@@ -98,7 +133,7 @@ def test_a_checkpoint_keeps_nested_states(tmp_path: Path) -> None:
 
 def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "train", str(recipe), "--out", str(out), "--import", str(PLUGIN), *options],
+        [sys.executable, "-m", "zoo.train", str(recipe), "--out", str(out), "--import", str(PLUGIN), *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -107,9 +142,11 @@ def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    training = {"epochs": 60, "batch_size": 10}
     recipe = tmp_path / "r.json"
-    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 150, "batch_size": 10})))
+    recipe.write_text(json.dumps(tiny_fields(training=training)))
     process = start(recipe, tmp_path / "run")
     log = tmp_path / "run.partial" / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -129,7 +166,7 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
 
     resumed = command("train", recipe, "--out", tmp_path / "run", "--import", PLUGIN, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    whole = train(tiny_recipe(training={"epochs": 150, "batch_size": 10}), tmp_path / "whole", CPU)
+    whole = train(tiny_recipe(training=training), tmp_path / "whole", CPU)
     assert weights(tmp_path / "run") == weights(whole)
     assert not (tmp_path / "run.partial").exists()
 
@@ -139,14 +176,14 @@ def test_in_process_a_signal_stops_between_two_steps(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_recipe(training={"epochs": 50, "batch_size": 50})
-    original = Trainer.segments
+    original = Trainer.train_steps
 
     def interrupting(self: Trainer) -> Any:
         if self.epoch == 2:
             os.kill(os.getpid(), number)
         return original(self)
 
-    monkeypatch.setattr(Trainer, "segments", interrupting)
+    monkeypatch.setattr(Trainer, "train_steps", interrupting)
     before = [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(run.Interrupted, match="stopped at step 11; .*--resume"):
         train(recipe, tmp_path / "run", CPU)
@@ -154,7 +191,7 @@ def test_in_process_a_signal_stops_between_two_steps(
 
 
 def test_a_diverged_state_never_replaces_a_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Trainer.segments
+    original = Trainer.train_steps
 
     def breaking(self: Trainer) -> Any:
         if self.epoch == 1:
@@ -162,7 +199,7 @@ def test_a_diverged_state_never_replaces_a_good_checkpoint(tmp_path: Path, monke
             os.kill(os.getpid(), signal.SIGINT)
         return original(self)
 
-    monkeypatch.setattr(Trainer, "segments", breaking)
+    monkeypatch.setattr(Trainer, "train_steps", breaking)
     recipe = tiny_recipe(training={"epochs": 9, "batch_size": 50}, execution={"checkpoint_epochs": 1})
     with pytest.raises(Divergence, match="last good checkpoint, step 5"):
         train(recipe, tmp_path / "run", CPU)

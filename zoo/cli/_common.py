@@ -32,7 +32,7 @@ MODELS_HELP = "entries (wildcards allowed), run folders (./runs/x), hf-hub:owner
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Declare the options that most verbs have."""
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--device", default="auto", help="compute on auto (default), cpu, cuda, cuda:N or mps")
     add_imports(parser)
 
 

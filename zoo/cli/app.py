@@ -84,7 +84,7 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
         return 0
     verb, *rest = arguments
     if verb not in VERBS:
-        raise ZooError(f"unknown verb {verb!r}{suggest(verb, VERBS)}; `zoo --help` lists what each does")
+        raise ZooError(f"unknown verb {verb!r}{suggest(verb, VERBS)} (`zoo --help` says what each does)")
     module: Any = import_module(f"zoo.cli.{verb}")
     options = parser_of(verb, prog if "." in prog else f"{prog} {verb}").parse_args(rest)
     if getattr(options, "imports", None):

@@ -14,7 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_and_images(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.aez", help="the file to write")
     parser.add_argument(
-        "--step", type=float, default=0.5, help="codes are rounded to multiples of this (default: 0.5); not of a VQ-VAE"
+        "--step",
+        type=float,
+        default=0.5,
+        help="round codes to multiples of this (default: 0.5); for a VQ-VAE without effect",
     )
     parser.add_argument("--names", type=Path, help="also write which number was which image, .csv or .json")
     add_json(parser)

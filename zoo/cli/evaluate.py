@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=MODELS_HELP)
     parser.add_argument("--list", action="store_true", help="list every metric: unit, definition, source; and stop")
     parser.add_argument(
-        "--metrics", action="append", default=[], metavar="NAME,…", help="only these metrics, or families of them"
+        "--metrics", action="append", default=[], metavar="NAME,…", help="measure only these metrics or families"
     )
     parser.add_argument(
         "--samples", type=int, default=0, metavar="K", help="measure the NLL too, with K samples per image"
     )
-    parser.add_argument("--split", choices=("test", "train"), default="test", help="which images (default: test)")
+    parser.add_argument(
+        "--split", choices=("test", "train"), default="test", help="the images to measure on (default: test)"
+    )
     parser.add_argument("--images", type=int, metavar="N", help="measure on the first N of them only")
     parser.add_argument("--seed", type=int, default=0, help="the seed of everything that is drawn (default: 0)")
     parser.add_argument("--check", action="store_true", help="measure what the card states; exit 1 if it is not so")
-    parser.add_argument("--claims", action="store_true", help="with --check: only the recipe's claims")
+    parser.add_argument("--claims", action="store_true", help="let --check measure only the recipe's claims")
     parser.add_argument("--update", action="store_true", help="write what is measured into config.json and card")
     parser.add_argument(
         "--runs", nargs="+", type=Path, default=[], metavar="FOLDER",
-        help="with --update: runs of the same recipe with other seeds, for the spread on the card",
+        help="runs of the same recipe with other seeds, whose spread --update puts on the card",
     )  # fmt: skip
     add_json(parser, " of a table")
     add_common(parser)
@@ -165,4 +168,4 @@ def list_metrics(as_json: bool) -> None:
 def remind_of_pages(written: Sequence[Path]) -> None:
     """In a checkout, say how the documentation's tables follow the shipped cards."""
     if any(path.resolve().is_relative_to(WEIGHTS) for path in written):
-        print("the tables of README.md and docs/ show these figures after: python docs/generate.py")
+        print("the tables of README.md and docs/ show these figures after: python docs/generate.py", file=sys.stderr)

@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", nargs="?", help="an entry, a run folder (./runs/mine), or hf-hub:owner/name")
     parser.add_argument(
-        "--kind", action="append", default=[], help="what to draw; may be repeated (default: all that the model has)"
+        "--kind",
+        action="append",
+        default=[],
+        help="a kind of figure; may be repeated (default: all that the model has)",
     )
     parser.add_argument("--list", action="store_true", help="list the kinds, and stop")
     parser.add_argument(

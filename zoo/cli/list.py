@@ -11,7 +11,12 @@ from zoo.errors import ZooError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--sort", default="negative_elbo", metavar="METRIC", help="sort by this, the best first")
+    parser.add_argument(
+        "--sort",
+        default="negative_elbo",
+        metavar="METRIC",
+        help="the column to sort by, the best first (default: negative_elbo)",
+    )
     parser.add_argument("--data", metavar="NAME", help="list only entries of this dataset")
     parser.add_argument("--metrics", metavar="NAME,…", help="show only these columns (default: all but speeds)")
     parser.add_argument("--csv", action="store_true", help="print every column as CSV")

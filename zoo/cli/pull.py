@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 from zoo.cli._common import add_json, add_options_of, check_range, loadable, values_of
 from zoo.hub import pull
@@ -12,6 +13,9 @@ from zoo.hub import pull
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("source", help="hf-hub:owner/name, or hf-hub:owner/name@revision")
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="a new run folder (default: the files stay in the cache)"
+    )
     add_options_of(parser, pull, skip=["token"])  # never an argument, where others could see it
     add_json(parser)
 

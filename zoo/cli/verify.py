@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help=MODELS_HELP)
     parser.add_argument("--retrain", action="store_true", help="train the card's recipe again and compare the figures")
-    parser.add_argument("--out", type=Path, help="with --retrain: the run folder (default: runs/NAME-again)")
-    parser.add_argument("--resume", action="store_true", help="with --retrain: go on from the last checkpoint")
+    parser.add_argument("--out", type=Path, help="the run folder of --retrain (default: runs/NAME-again)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of --retrain")
     add_json(parser)
     add_common(parser)
 

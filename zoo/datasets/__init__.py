@@ -1,4 +1,4 @@
-"""One file per dataset, named like it: its settings, its shape, how it becomes uint8 tensors."""
+"""One file per dataset, named like it: its settings, its shape, and the function that loads it as uint8 tensors."""
 
 from zoo.datasets._base import (
     BINARIZATION_SEEDS,

@@ -1,7 +1,4 @@
-"""Images as uint8 tensors: the container, the two splits, and what the datasets have in common.
-
-The datasets themselves are in :mod:`zoo.datasets`, one file each.
-"""
+"""Images as uint8 tensors: the container, loading and binarising a split, and code that all datasets share."""
 
 from __future__ import annotations
 
@@ -23,10 +20,10 @@ from zoo.schema.base import DatasetConfig, Split
 from zoo.system.devices import isolated_randomness
 
 DISPLAY_SEED = 0
-"""Of the binarisation of images that are looked at."""
+"""The seed for binarising images that are only displayed, so that a figure always shows the same pixels."""
 
 BINARIZATION_SEEDS: dict[Split, int] = {"train": 0, "test": 1}
-"""Of images that are binarised once and for all."""
+"""The seeds for binarising each split once and for all."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,9 @@ class ImageSet:
     """One split of a dataset, in memory or memory-mapped."""
 
     images: Tensor
-    """uint8 (N, C, H, W)."""
+    """The images, uint8 (N, C, H, W)."""
     labels: Tensor | None = None
-    """int64 (N,)."""
+    """The labels, int64 (N,), or None where there are none."""
     factors: dict[str, Tensor] = field(default_factory=dict)
     """The generating factors (N,) by name, where they are known."""
 
@@ -44,28 +41,28 @@ class ImageSet:
         return len(self.images)
 
     def first(self, n: int | None) -> ImageSet:
-        """The first n images, or all of them."""
+        """Return the first ``n`` images with labels and factors; None for all."""
         labels = None if self.labels is None else self.labels[:n]
         return replace(self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()})
 
-    def chosen(self, which: Tensor) -> ImageSet:
-        """The images at these indices, without their factors."""
-        return ImageSet(self.images[which], None if self.labels is None else self.labels[which])
+    def chosen(self, indices: Tensor) -> ImageSet:
+        """Return the images at these indices, int64 (M,), with labels, without factors."""
+        return ImageSet(self.images[indices], None if self.labels is None else self.labels[indices])
 
     def to(self, device: torch.device) -> ImageSet:
-        """Images and labels on a device."""
+        """Return the set with images and labels on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
     def batches(self, size: int) -> Iterator[ImageSet]:
-        """So many images at a time, in order, without their factors."""
+        """Yield ``size`` images at a time, in order, with labels, without factors; the last batch may be smaller."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield ImageSet(self.images[part], None if self.labels is None else self.labels[part])
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the images' shape and bytes: which data a model has seen."""
+        """The sha256 of the images' shape and bytes, which identifies the images that a model was trained on."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         for part in self.images.split(4096):
             digest.update(part.contiguous().numpy().data)
@@ -73,16 +70,16 @@ class ImageSet:
 
 
 def data_folder() -> Path:
-    """Where datasets are looked for, downloaded to and cached: ``$ZOO_DATA``, else the user's cache folder."""
+    """Return the folder of datasets, downloads and caches: ``$ZOO_DATA``, else one in the user's cache folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.path.expanduser(os.environ.get("ZOO_DATA") or cache / "autoencoder-zoo"))
 
 
 def load_images(config: DatasetConfig, split: Split) -> ImageSet:
-    """The images of one split as the recipe's data section describes them.
+    """Return the images of one split as the recipe's data section describes them.
 
     Raises:
-        ZooError: the dataset cannot be had, or its files are damaged; the message names the remedies.
+        ZooError: the dataset is not available, or its files are damaged; the message names the remedies.
     """
     images: ImageSet = DATASETS.get(config.name).build(config, split)
     if config.only_classes is not None:
@@ -93,49 +90,49 @@ def load_images(config: DatasetConfig, split: Split) -> ImageSet:
 
 
 def where_labelled(images: ImageSet, classes: tuple[int, ...]) -> Tensor:
-    """Indices of the images with these labels.
+    """Return the indices of the images with these labels, int64 (M,).
 
     Raises:
-        ZooError: there are none, or no labels at all.
+        ZooError: no image has one of these labels, or the images have no labels.
     """
     if images.labels is None:
         raise ZooError("its images have no labels to choose by")
-    found = torch.isin(images.labels, torch.tensor(classes)).nonzero().flatten()
-    if not len(found):
-        there = ", ".join(map(str, images.labels.unique().tolist()))
-        raise ZooError(f"no image has one of the labels {list(classes)}; there are {there}")
-    return found
+    indices = torch.isin(images.labels, torch.tensor(classes)).nonzero().flatten()
+    if not len(indices):
+        known = ", ".join(map(str, images.labels.unique().tolist()))
+        raise ZooError(f"no image has one of the labels {list(classes)}; there are {known}")
+    return indices
 
 
 def binarized(images: Tensor, seed: int) -> Tensor:
-    """uint8 images → 0 or 255, each pixel drawn once with its intensity as the probability; the same at every call."""
-    drawn = np.random.RandomState(seed)  # whose stream NumPy has frozen
+    """Return uint8 images as 0 or 255, each pixel drawn with its intensity as the probability; equal at every call."""
+    random = np.random.RandomState(seed)  # its stream never changes with NumPy's version
     parts = [
-        torch.from_numpy((drawn.random_sample(part.shape) < part.numpy() / 255).astype(np.uint8) * np.uint8(255))
+        torch.from_numpy((random.random_sample(part.shape) < part.numpy() / 255).astype(np.uint8) * np.uint8(255))
         for part in images.split(4096)
     ]
     return torch.cat(parts)
 
 
 def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
-    """uint8 images → float32 in [0, 1], binarised anew where the recipe says so (with torch's default generator)."""
+    """Convert uint8 images to float32 in [0, 1]; ``dynamic`` binarisation draws from torch's default generator."""
     x = images.float().div_(255)
     return torch.bernoulli(x) if config.binarization == "dynamic" else x
 
 
 def display_images(images: Tensor, config: DatasetConfig, seed: int = DISPLAY_SEED) -> Tensor:
-    """As :func:`as_float`, with the same binarisation at every call."""
+    """Convert uint8 images like :func:`as_float`, with the same binarisation at every call."""
     with isolated_randomness(seed, images.device):
         return as_float(images, config)
 
 
 def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
-    """A torchvision dataset: from the files under the data folder, downloaded where they are missing.
+    """Open a torchvision dataset from the files under the data folder, downloaded where they are missing.
 
     Args:
-        name: for the messages.
-        dataset: the class in ``torchvision.datasets``.
-        options: its arguments, without ``root`` and ``download``.
+        name: the dataset's name in messages.
+        dataset: the name of the class in ``torchvision.datasets``.
+        options: arguments of the class besides ``root`` and ``download``.
 
     Raises:
         ZooError: there are no files and no network, or the files are damaged.
@@ -147,7 +144,7 @@ def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
     try:
         return open_dataset(root, download=False, **options)
     except Exception as error:
-        if "not found" not in str(error):  # torchvision's words for files that are not there
+        if "not found" not in str(error):  # torchvision's words for missing files
             raise damaged(name, error) from error
     try:
         return open_dataset(root, download=True, **options)
@@ -156,18 +153,18 @@ def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
 
 
 def unavailable(name: str, error: object) -> ZooError:
-    """The message for files that are not there and could not be downloaded."""
+    """Return the error for files that are missing and could not be downloaded."""
     return ZooError(
-        f"the dataset {name!r} is not, or not whole, under {data_folder()} and could not be downloaded "
+        f"the dataset {name!r} is missing or incomplete under {data_folder()} and could not be downloaded "
         f"({first_line(error)}). Either\n"
         f"  connect to the network and run again,\n"
         f"  or set ZOO_DATA to a folder that holds it as torchvision lays it out,\n"
-        f"  or use the embedded images instead: glyphs (of a recipe: --set data.name=glyphs)"
+        f"  or use the embedded images instead: glyphs (in a recipe: --set data.name=glyphs)"
     )
 
 
 def damaged(name: str, error: object) -> ZooError:
-    """The message for files that are there but cannot be right."""
+    """Return the error for files that exist but have the wrong content."""
     return ZooError(
         f"the files of the dataset {name!r} under {data_folder()} are damaged ({first_line(error)}); "
         f"delete them and run again to download them anew"

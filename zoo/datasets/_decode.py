@@ -1,9 +1,8 @@
-"""Decoding many pictures once, into a file that is memory-mapped afterwards: as many as the disk holds."""
+"""Decoding many image files once, into a file that is memory-mapped afterwards: as many as the disk holds."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,27 +13,28 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.datasets import data_folder
-from zoo.errors import ZooError, first_line
+from zoo.errors import first_line
 from zoo.schema.base import ImageShape
-from zoo.system.files import make_folder, write_atomically
+from zoo.system.files import make_folder, write_atomically, writing
+from zoo.system.image_files import to_array
 
-TRANSIENT = "not opened: "
-"""Starts the reason where the system refused a file; that may be put right, so it is not remembered."""
+NOT_OPENED = "not opened: "
+"""The beginning of a reason when the system refused a file; that may be temporary, so it is not remembered."""
 
 Unreadable = list[tuple[int, str]]
-"""Index of a picture and why it could not be read."""
+"""The index of each image that could not be read, and the reason."""
 
 
 def decode_all(
     key: str, count: int, shape: ImageShape, decode: Callable[[int], Image.Image]
 ) -> tuple[Tensor, Unreadable]:
-    """uint8 (N, C, H, W), memory-mapped, of the pictures that could be read, and those that could not.
+    """Return the images that could be read, uint8 (N, C, H, W), memory-mapped, and those that could not.
 
     Args:
-        key: names the cache; a cache under the same key is used as it is.
-        count: how many pictures there are.
-        shape: of each, once decoded.
-        decode: index → picture in the right size and mode; called from several threads.
+        key: the name of the cache; a cache under the same key is used as it is.
+        count: the number of images.
+        shape: the shape of each decoded image.
+        decode: a function that returns the image at an index, in this shape; called from several threads.
 
     Raises:
         ZooError: the cache cannot be written.
@@ -46,7 +46,7 @@ def decode_all(
     if unreadable is None:
         make_folder(folder)
         unreadable = write_pixels(pixels, count, shape, decode)
-        if not any(why.startswith(TRANSIENT) for _, why in unreadable):
+        if not any(why.startswith(NOT_OPENED) for _, why in unreadable):
             write_atomically(index, json.dumps({"images": count - len(unreadable), "unreadable": unreadable}))
     n = pixels.stat().st_size // size
     if not n:
@@ -55,41 +55,38 @@ def decode_all(
 
 
 def read_index(index: Path, pixels: Path, size: int) -> Unreadable | None:
-    """What an earlier call has noted, or None where its files are not whole."""
+    """Return the unreadable images that an earlier call has recorded, or None where its files are not complete."""
     try:
-        noted = json.loads(index.read_text())
-        whole = pixels.stat().st_size == noted["images"] * size
-        return [(i, why) for i, why in noted["unreadable"]] if whole else None
+        record = json.loads(index.read_text())
+        complete = pixels.stat().st_size == record["images"] * size
+        return [(i, why) for i, why in record["unreadable"]] if complete else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_pixels(path: Path, count: int, shape: ImageShape, decode: Callable[[int], Image.Image]) -> Unreadable:
-    """Decode with a few threads, write in order; only a whole file gets its name."""
+    """Decode in several threads and write in order; the file appears when it is complete.
+
+    Returns:
+        The images that could not be read.
+
+    Raises:
+        ZooError: the file cannot be written.
+    """
 
     def pixels_of(index: int) -> bytes | str:
         try:
-            array = np.asarray(decode(index), dtype=np.uint8).reshape(shape[1], shape[2], shape[0])
-            return array.transpose(2, 0, 1).tobytes()
-        except Exception as error:  # Pillow raises a dozen kinds for damaged pictures
-            system = isinstance(error, OSError) and error.errno is not None
-            return f"{TRANSIENT if system else ''}{first_line(error)}"
+            return to_array(decode(index), shape).tobytes()
+        except Exception as error:  # Pillow raises a dozen kinds for damaged files
+            refused = isinstance(error, OSError) and error.errno is not None
+            return f"{NOT_OPENED if refused else ''}{first_line(error)}"
 
     unreadable: Unreadable = []
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file, ThreadPoolExecutor() as pool:
-            for start in range(0, count, 1024):  # bounded, so that memory is too
-                for index, result in enumerate(pool.map(pixels_of, range(start, min(start + 1024, count))), start):
-                    if isinstance(result, bytes):
-                        file.write(result)
-                    else:
-                        unreadable.append((index, result))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror}; set ZOO_DATA to a folder with room") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path, remedy="set ZOO_DATA to a folder with room") as file, ThreadPoolExecutor() as pool:
+        for start in range(0, count, 1024):  # a bounded number at a time, so that memory is bounded, too
+            for index, result in enumerate(pool.map(pixels_of, range(start, min(start + 1024, count))), start):
+                if isinstance(result, bytes):
+                    file.write(result)
+                else:
+                    unreadable.append((index, result))
     return unreadable

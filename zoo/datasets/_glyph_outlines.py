@@ -1,4 +1,4 @@
-"""From a typeface to polygons, and from polygons to a signed distance field."""
+"""Polygons of a typeface's characters, and the signed distance field of a polygon."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FIELD = 64
-"""Samples along each side of a distance field."""
+"""The number of samples along each side of a distance field."""
 
 REACH = 0.8
-"""A field covers [-REACH, REACH] in units of the character's height, centred on its outline."""
+"""Half the side of a distance field in units of the character's height: it covers [-REACH, REACH], centred on the
+outline."""
 
 
 class Polygons(BasePen):  # type: ignore[misc]
@@ -46,7 +47,12 @@ class Polygons(BasePen):  # type: ignore[misc]
 
 
 def outlines(face: str, characters: str) -> Iterator[list[Array]]:
-    """The closed polygons (P, 2) of each character, centred, its height 1, y upwards."""
+    """Yield the closed polygons (P, 2) of each character, centred, of height 1, y upwards.
+
+    Args:
+        face: a typeface that matplotlib ships, by its file name.
+        characters: the characters, one after another.
+    """
     logging.getLogger("fontTools.ttLib.tables._h_e_a_d").setLevel(logging.ERROR)  # old fonts, wrong dates
     with TTFont(Path(get_data_path()) / "fonts" / "ttf" / f"{face}.ttf") as font:
         glyphs, names = font.getGlyphSet(), font.getBestCmap()
@@ -60,7 +66,7 @@ def outlines(face: str, characters: str) -> Iterator[list[Array]]:
 
 
 def distance_field(contours: list[Array]) -> Array:
-    """Signed distance to the outline on a grid, positive inside: (FIELD, FIELD), rows upwards."""
+    """Return the signed distance to the outline on a grid (FIELD, FIELD), rows upwards, positive inside."""
     axis = np.linspace(-REACH, REACH, FIELD)
     px, py = axis[None, :, None], axis[:, None, None]  # broadcast to (FIELD, FIELD, segments)
     start = np.concatenate(contours)
@@ -68,12 +74,12 @@ def distance_field(contours: list[Array]) -> Array:
     keep = (start != end).any(axis=1)
     (x0, y0), (dx, dy) = start[keep].T, (end - start)[keep].T
 
-    # Nearest point of every segment.
+    # The nearest point of every segment.
     t = np.clip(((px - x0) * dx + (py - y0) * dy) / (dx * dx + dy * dy), 0, 1)
     ex, ey = px - x0 - t * dx, py - y0 - t * dy
     distance = np.sqrt((ex * ex + ey * ey).min(axis=2))
 
-    # Winding number: crossings of a ray to the right, upward ones minus downward ones.
+    # The winding number: crossings of a ray to the right, upward ones minus downward ones.
     crosses = (y0 <= py) != (y0 + dy <= py)
     with np.errstate(divide="ignore", invalid="ignore"):
         right = px < x0 + (py - y0) * dx / dy

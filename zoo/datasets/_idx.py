@@ -1,4 +1,4 @@
-"""What MNIST and the datasets in its file format share."""
+"""Code that MNIST and the datasets in its file format share."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def load_idx(
     digests: dict[Split, str] | None = None,
     options: dict[str, Any] | None = None,
 ) -> ImageSet:
-    """A dataset of torchvision's MNIST family.
+    """Load a dataset of torchvision's MNIST family.
 
     Args:
-        name: for the messages.
-        dataset: the class in ``torchvision.datasets``.
-        split: train or test.
+        name: the dataset's name in messages.
+        dataset: the name of the class in ``torchvision.datasets``.
+        split: the split to load.
         digests: :attr:`ImageSet.digest` of the released images where they are known, so that a damaged file is an error
             and not a worse model.
         options: further arguments of the class.
 
     Raises:
-        ZooError: the dataset cannot be had, or its content is not what was released.
+        ZooError: the dataset is not available, or its content is not what was released.
     """
     source = from_torchvision(name, dataset, train=split == "train", **(options or {}))
     images = ImageSet(source.data.unsqueeze(1), source.targets.to(torch.int64))

@@ -1,7 +1,8 @@
-"""MNIST as Larochelle binarised it (Larochelle & Murray 2011; Salakhutdinov & Murray 2008): every pixel drawn once.
+"""MNIST as Larochelle binarised it (Larochelle & Murray 2011; Salakhutdinov & Murray 2008): each pixel drawn once.
 
-The likelihoods of the literature on "static" or "fixed" binary MNIST are on this very draw. It is three text files of
-zeros and ones; ``"binarization": "fixed"`` of the dataset ``mnist`` draws others from the same intensities.
+The likelihoods of the literature on "static" or "fixed" binary MNIST are measured on this very draw. It comes in three
+text files of zeros and ones; ``"binarization": "fixed"`` of the dataset ``mnist`` draws other ones from the same
+intensities.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from zoo.schema.base import DatasetConfig, ImageShape
 
 URL = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 FILES = {"train": 50_000, "valid": 10_000, "test": 10_000}
-"""Part of a file's name → its images."""
+"""The number of images in each file, by the part of its name that differs."""
 
 PIXELS = 28 * 28
 
@@ -37,16 +38,16 @@ class BinaryMNISTConfig(DatasetConfig):
     paper="Larochelle & Murray 2011, The Neural Autoregressive Distribution Estimator, AISTATS",
 )
 def binary_mnist(config: BinaryMNISTConfig, split: Split) -> ImageSet:
-    """50,000 training images followed by the 10,000 for validation, or 10,000 test images: 0 or 255."""
+    """Load 50,000 training images followed by the 10,000 for validation, or 10,000 test images; pixels are 0 or 255."""
     parts = ("train", "valid") if split == "train" else ("test",)
     return ImageSet(torch.cat([read(part) for part in parts]))
 
 
 def read(part: str) -> Tensor:
-    """One of the three files: uint8 (N, 1, 28, 28).
+    """Read one of the three files as uint8 (N, 1, 28, 28).
 
     Raises:
-        ZooError: it is missing and cannot be downloaded, or it is not what was released.
+        ZooError: the file is missing and cannot be downloaded, or it is not what was released.
     """
     path = data_folder() / "binary_mnist" / f"binarized_mnist_{part}.amat"
     if not path.is_file():
@@ -59,11 +60,15 @@ def read(part: str) -> Tensor:
 
 
 def download(path: Path) -> None:
-    """Fetch one of the files."""
+    """Download one of the files.
+
+    Raises:
+        ZooError: the file cannot be downloaded.
+    """
     from torchvision.datasets.utils import download_url
 
     try:
         download_url(URL + path.name, str(path.parent), path.name)
-    except Exception as error:  # whatever a download can end in
+    except Exception as error:  # a download can fail in many ways
         path.unlink(missing_ok=True)
         raise unavailable("binary_mnist", error) from error

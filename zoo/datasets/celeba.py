@@ -13,6 +13,7 @@ from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 
 CROP = 148
+"""Pixels of a side of the central square that is cut out."""
 
 
 class CelebAConfig(DatasetConfig):
@@ -27,7 +28,7 @@ class CelebAConfig(DatasetConfig):
 
     @property
     def image_shape(self) -> ImageShape:
-        """(3, size, size)."""
+        """The shape of every image, (3, size, size)."""
         return (3, self.size, self.size)
 
 
@@ -36,7 +37,7 @@ class CelebAConfig(DatasetConfig):
     paper="Liu, Luo, Wang & Tang 2015, Deep Learning Face Attributes in the Wild, arXiv:1411.7766",
 )
 def celeba(config: CelebAConfig, split: Split) -> ImageSet:
-    """The official training and test splits, decoded once into a memory-mapped file; the validation split is unused."""
+    """Load the official training or test split, decoded once into a memory-mapped file; validation is unused."""
     source = from_torchvision("celeba", "CelebA", split=split, target_type="identity")
 
     def decode(index: int) -> Image.Image:
@@ -46,5 +47,5 @@ def celeba(config: CelebAConfig, split: Split) -> ImageSet:
 
     images, unreadable = decode_all(f"celeba-{split}-{config.size}", len(source), config.image_shape, decode)
     if unreadable:
-        raise damaged("celeba", f"{len(unreadable)} pictures cannot be read, number {unreadable[0][0]} first")
+        raise damaged("celeba", f"{len(unreadable)} images cannot be read, number {unreadable[0][0]} first")
     return ImageSet(images)

@@ -27,7 +27,7 @@ class CIFAR10Config(DatasetConfig):
     paper="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
 )
 def cifar10(config: CIFAR10Config, split: Split) -> ImageSet:
-    """50,000 training and 10,000 test images; torchvision checks the files' MD5 before it opens them."""
+    """Load 50,000 training or 10,000 test images; torchvision checks the files' MD5 before it opens them."""
     source = from_torchvision("cifar10", "CIFAR10", train=split == "train")
     images = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()  # (N, H, W, C) → (N, C, H, W)
     return ImageSet(images, torch.tensor(source.targets))

@@ -22,7 +22,7 @@ class EMNISTConfig(IDXConfig):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """As Cohen et al. 2017, table II, gives them."""
+        """The numbers of training and test images, from table II of Cohen et al. 2017."""
         sizes = {
             "byclass": (697_932, 116_323),
             "bymerge": (697_932, 116_323),
@@ -39,6 +39,6 @@ class EMNISTConfig(IDXConfig):
     paper="Cohen, Afshar, Tapson & van Schaik 2017, arXiv:1702.05373",
 )
 def emnist(config: EMNISTConfig, split: Split) -> ImageSet:
-    """One partition; the files hold each image transposed, which is undone here."""
+    """Load one partition; the files hold each image transposed, which is undone here."""
     stored = load_idx("emnist", "EMNIST", split, options={"split": config.partition})
     return replace(stored, images=stored.images.transpose(2, 3).contiguous())

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): 60,000 + 10,000 pictures of clothes, 28x28 grey. MIT."""
+"""Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): 60,000 + 10,000 images of clothes, 28x28 grey. MIT."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ RELEASED: dict[Split, str] = {
     "train": "0a9ee897a7afb6dd4c155e91561cbe3e6d188ca68f163d751bffa7c99147e70d",
     "test": "1f464896e3773fa498975dd234ac880af8e80a48f673c4e1358207b203a3932f",
 }
+"""The digest of the released images of each split."""
 
 
 class FashionMNISTConfig(IDXConfig):
@@ -28,5 +29,5 @@ class FashionMNISTConfig(IDXConfig):
     paper="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
 )
 def fashion_mnist(config: FashionMNISTConfig, split: Split) -> ImageSet:
-    """60,000 training and 10,000 test images."""
+    """Load 60,000 training or 10,000 test images."""
     return load_idx("fashion_mnist", "FashionMNIST", split, RELEASED)

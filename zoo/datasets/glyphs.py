@@ -36,13 +36,16 @@ FACES = (
     *(f"STIXGeneral{style}" for style in ("", "Bol", "Italic", "BolIta")),
     *("cmr10", "cmb10", "cmss10", "cmtt10"),
 )
-"""File names in matplotlib's font folder."""
+"""The typefaces, by their file names in matplotlib's font folder."""
 
 VERSION = 1
-"""Of the drawing: another one must never be taken from an old cache."""
+"""The version of the drawing code; images of another version are never taken from a cache."""
 
 SIDE = 28
+"""Pixels of a side."""
+
 TRAIN, TEST = 60_000, 10_000
+"""The numbers of training and test images."""
 
 RANGES = {
     "rotation": (-15.0, 15.0),  # degrees, counter-clockwise
@@ -52,6 +55,7 @@ RANGES = {
     "shift_y": (-2.5, 2.5),  # pixels, downwards
     "stroke": (-0.3, 0.7),  # pixels added to either side of the outline
 }
+"""The lowest and highest value of each factor."""
 
 
 class GlyphsConfig(DatasetConfig):
@@ -62,7 +66,9 @@ class GlyphsConfig(DatasetConfig):
     SIZES: ClassVar[tuple[int, int] | None] = (TRAIN, TEST)
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        0, description="Of the labels and the factors; the test images follow the training images in the same stream."
+        0,
+        description="The seed of the labels and the factors; the test images follow the training images in the same "
+        "stream.",
     )
 
 
@@ -70,14 +76,14 @@ class GlyphsConfig(DatasetConfig):
     config=GlyphsConfig,
 )
 def glyphs(config: GlyphsConfig, split: Split) -> ImageSet:
-    """60,000 training or 10,000 test images with labels and factors, from the cache or drawn."""
+    """Load 60,000 training or 10,000 test images with labels and factors, from the cache, or draw them."""
     path = data_folder() / "glyphs" / f"v{VERSION}-{split}-{config.seed}.safetensors"
     arrays = cached(path)
     if arrays is None:
         factors = draw_factors(config.seed)
         part = slice(0, TRAIN) if split == "train" else slice(TRAIN, TRAIN + TEST)
-        chosen = {name: values[part] for name, values in factors.items()}
-        arrays = {"images": render(chosen), **chosen}
+        split_factors = {name: values[part] for name, values in factors.items()}
+        arrays = {"images": render(split_factors), **split_factors}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, save_arrays(arrays, metadata={"sha256": checksum(arrays)}))
@@ -89,7 +95,7 @@ def glyphs(config: GlyphsConfig, split: Split) -> ImageSet:
 
 
 def cached(path: Path) -> dict[str, NDArray[Any]] | None:
-    """What an earlier call has drawn, or None where there is nothing whole."""
+    """Return the arrays that an earlier call has drawn, or None where the file is missing, incomplete or damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}
@@ -99,7 +105,7 @@ def cached(path: Path) -> dict[str, NDArray[Any]] | None:
 
 
 def checksum(arrays: dict[str, NDArray[Any]]) -> str:
-    """sha256 over every array and its name."""
+    """Return a sha256 over every array and its name."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name}{array.dtype}{array.shape}".encode())
@@ -108,7 +114,7 @@ def checksum(arrays: dict[str, NDArray[Any]]) -> str:
 
 
 def draw_factors(seed: int) -> dict[str, NDArray[Any]]:
-    """Labels, faces and distortions of all 70,000 images: name → (70000,)."""
+    """Draw labels, faces and distortions of all 70,000 images: arrays (70000,) by name."""
     random = np.random.RandomState(seed)
     n = TRAIN + TEST
     factors: dict[str, NDArray[Any]] = {
@@ -121,7 +127,7 @@ def draw_factors(seed: int) -> dict[str, NDArray[Any]]:
 
 
 def render(factors: dict[str, NDArray[Any]], chunk: int = 2000) -> NDArray[np.uint8]:
-    """Draw images from their factors: uint8 (N, 28, 28)."""
+    """Draw images, uint8 (N, 28, 28), from their factors, ``chunk`` images at a time."""
     n = len(factors["label"])
     images = np.empty((n, SIDE, SIDE), dtype=np.uint8)
     for start in range(0, n, chunk):
@@ -132,7 +138,7 @@ def render(factors: dict[str, NDArray[Any]], chunk: int = 2000) -> NDArray[np.ui
 
 @cache
 def glyph_fields() -> Array:
-    """The distance field of every face's every digit: (faces * 10, FIELD, FIELD)."""
+    """Return the distance field of every digit in every face, (faces * 10, FIELD, FIELD)."""
     return np.stack([distance_field(contours) for face in FACES for contours in outlines(face, "0123456789")])
 
 
@@ -151,7 +157,7 @@ def _render(fields: Array, factors: dict[str, NDArray[Any]]) -> NDArray[np.uint8
     u = u - column("shear") * v
     scale = column("scale")
 
-    # Bilinear look-up in the glyph's field, (n, 28, 28); beyond its edge the nearest value is far outside the outline.
+    # A bilinear look-up in the glyph's field, (n, 28, 28); beyond its edge the nearest value is far from the outline.
     step = (FIELD - 1) / (2 * REACH)
     column_, row_ = (u / scale + REACH) * step, (v / scale + REACH) * step
     column_, row_ = np.clip(column_, 0, FIELD - 1.001), np.clip(row_, 0, FIELD - 1.001)

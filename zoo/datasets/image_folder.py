@@ -1,7 +1,7 @@
-"""A folder of the user's own pictures: of any size, resized, grey or colour.
+"""A folder of the user's own image files, of any size, resized, grey or colour.
 
-One picture in ten, by the digest of its file's name, is kept for testing (the last one if that chose none), unless the
-folder has subfolders ``train`` and ``test``. Pictures that cannot be read are reported and skipped.
+One file in ten, by the digest of its name, is held out for testing (the last one if that selects none), unless the
+folder has subfolders ``train`` and ``test``. Files that cannot be read are reported and skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 from zoo.system.image_files import images_under, read_image, warn_skipped
 
-TEST_PART = 10
+FILES_PER_TEST_FILE = 10
+"""One file of this many is held out for testing."""
 
 
 class ImageFolderConfig(DatasetConfig):
@@ -38,22 +39,22 @@ class ImageFolderConfig(DatasetConfig):
 
     @property
     def image_shape(self) -> ImageShape:
-        """(channels, size, size)."""
+        """The shape of every image, (channels, size, size)."""
         return (self.channels, self.size, self.size)
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """The files that look like pictures now."""
+        """The numbers of training and test files in the folder now, by their endings."""
         root = Path(os.path.expanduser(self.path))
         return (len(find(root, "train")), len(find(root, "test")))
 
 
 @register_dataset(config=ImageFolderConfig)
 def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
-    """The split's pictures, decoded once into a memory-mapped file.
+    """Load the images of a split, decoded once into a memory-mapped file.
 
     Raises:
-        ZooError: there is no such folder, no picture in it, or none that can be read.
+        ZooError: there is no such folder, no image file in it, or none that can be read.
     """
     root = Path(os.path.expanduser(config.path))
     paths = find(root, split)
@@ -69,30 +70,30 @@ def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
     if unreadable:
         warn_skipped([f"{paths[index]}: {why}" for index, why in unreadable], len(paths), f"{split} images")
     if not len(images):
-        raise ZooError(f"none of the {len(paths)} {split} pictures under {root} can be read")
+        raise ZooError(f"none of the {len(paths)} {split} images under {root} can be read")
     return ImageSet(images)
 
 
 def find(root: Path, split: Split) -> list[Path]:
-    """The pictures of a split, sorted by name.
+    """Return the image files of a split, sorted by name.
 
     Raises:
-        ZooError: there is no such folder, or no picture in it for this split.
+        ZooError: there is no such folder, or no image file in it for this split.
     """
     paths = images_under(root)
     if (root / "train").is_dir() and (root / "test").is_dir():
-        chosen = [path for path in paths if path.relative_to(root).parts[0] == split]
+        split_paths = [path for path in paths if path.relative_to(root).parts[0] == split]
     else:
         held_out = {path for path in paths if is_test(path)} or {paths[-1]}
-        chosen = [path for path in paths if (path in held_out) == (split == "test")]
-    if not chosen:
+        split_paths = [path for path in paths if (path in held_out) == (split == "test")]
+    if not split_paths:
         raise ZooError(
-            f"data.path: {len(paths)} picture(s) under {root}, but none for the {split} split; "
-            f"add pictures, or sort them into {root}/train and {root}/test"
+            f"data.path: {len(paths)} image(s) under {root}, but none for the {split} split; "
+            f"add images, or sort them into {root}/train and {root}/test"
         )
-    return chosen
+    return split_paths
 
 
 def is_test(path: Path) -> bool:
-    """Whether a picture is held out: one in ten, by its file's name alone, wherever the folder is entered."""
-    return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % TEST_PART == 0
+    """Return whether a file is held out for testing: one in ten, by its name alone, whichever folder is opened."""
+    return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % FILES_PER_TEST_FILE == 0

@@ -20,5 +20,5 @@ class KMNISTConfig(IDXConfig):
     paper="Clanuwat et al. 2018, Deep Learning for Classical Japanese Literature, arXiv:1812.01718",
 )
 def kmnist(config: KMNISTConfig, split: Split) -> ImageSet:
-    """60,000 training and 10,000 test images."""
+    """Load 60,000 training or 10,000 test images."""
     return load_idx("kmnist", "KMNIST", split)

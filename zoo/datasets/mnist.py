@@ -12,6 +12,7 @@ RELEASED: dict[Split, str] = {
     "train": "0d4e8b667ff048906dd254ee247470055579ba6e618eeabdf871882705ffca4d",
     "test": "310a79d8170296feadcc605e7c57a3c87331de95e1bb64a02bca14fe91911b61",
 }
+"""The digest of the released images of each split."""
 
 
 class MNISTConfig(IDXConfig):
@@ -25,5 +26,5 @@ class MNISTConfig(IDXConfig):
     paper="LeCun, Bottou, Bengio & Haffner 1998, Gradient-Based Learning Applied to Document Recognition",
 )
 def mnist(config: MNISTConfig, split: Split) -> ImageSet:
-    """60,000 training and 10,000 test images."""
+    """Load 60,000 training or 10,000 test images."""
     return load_idx("mnist", "MNIST", split, RELEASED)

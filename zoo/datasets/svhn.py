@@ -26,7 +26,7 @@ class SVHNConfig(DatasetConfig):
     paper="Netzer et al. 2011, Reading Digits in Natural Images with Unsupervised Feature Learning",
 )
 def svhn(config: SVHNConfig, split: Split) -> ImageSet:
-    """73,257 training and 26,032 test images.
+    """Load 73,257 training or 26,032 test images.
 
     Raises:
         ZooError: SciPy, which reads the files, is not installed.

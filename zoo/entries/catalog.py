@@ -1,4 +1,4 @@
-"""The entries of the zoo: which recipes there are, and which of them come with weights.
+"""The entries of the zoo: its recipes, and which of them come with weights.
 
 Needs only the standard library to list, so that looking around costs no import of torch or pydantic.
 """
@@ -22,49 +22,53 @@ WEIGHTS = PACKAGE / "weights"
 
 
 def recipe_folder() -> Path:
-    """Where the recipes are: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the folder of the recipes: beside the package in a checkout, inside it in an installed wheel."""
     installed = PACKAGE / "recipes"
     return installed if installed.is_dir() else PACKAGE.parent / "recipes"
 
 
 @cache
 def recipe_paths() -> dict[str, Path]:
-    """Entry name → its recipe's file."""
-    found: dict[str, Path] = {}
+    """Return the path of each entry's recipe by the entry's name.
+
+    Raises:
+        ZooError: a file is no recipe, or two have one name.
+    """
+    paths: dict[str, Path] = {}
     for path in sorted(recipe_folder().glob("*.json")):
         try:
             name = json.loads(path.read_text(encoding="utf-8"))["name"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ZooError(f"{path} is no recipe ({error}); mend or remove it") from error
-        if name in found:
-            raise ZooError(f"{found[name]} and {path} are both named {name!r}; rename one")
-        found[name] = path
-    return found
+            raise ZooError(f"{path} is no recipe ({error}); correct or remove it") from error
+        if name in paths:
+            raise ZooError(f"{paths[name]} and {path} are both named {name!r}; rename one")
+        paths[name] = path
+    return paths
 
 
 def weights_folder(name: str) -> Path | None:
-    """The run folder shipped for an entry, or None."""
+    """Return the run folder that is shipped for an entry, or None."""
     folder = WEIGHTS / name
     return folder if (folder / "model.safetensors").is_file() else None
 
 
 def pinned(name: str) -> bool:
-    """Whether an entry's recipe says where on the Hub its weights are."""
+    """Return whether an entry's recipe pins its weights on the Hub."""
     return bool(json.loads(recipe_paths()[name].read_text(encoding="utf-8")).get("hub"))
 
 
 def record_folder(name: str) -> Path | None:
-    """Where an entry's ``config.json`` is, also where its weights are too large to be shipped; None: never trained."""
+    """Return the folder of an entry's ``config.json``, which is there even without its weights, or None."""
     folder = WEIGHTS / name
     return folder if (folder / "config.json").is_file() else None
 
 
 def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
-    """The zoo's entries in natural order.
+    """List the names of the zoo's entries in natural order.
 
     Args:
-        pattern: shell wildcards, ``"conv*"``.
-        weights: only the entries that ``zoo.load`` can give: their weights are shipped, or pinned on the Hub.
+        pattern: shell wildcards that a name must match, such as ``"conv*"``.
+        weights: list only the entries that ``zoo.load`` can load: their weights are shipped, or pinned on the Hub.
     """
     names = (name for name in recipe_paths() if fnmatchcase(name, pattern))
     return sorted((name for name in names if not weights or weights_folder(name) or pinned(name)), key=natural)
@@ -83,12 +87,12 @@ def shipped_entries(data: str) -> list[str]:
 
 
 def natural(name: str) -> list[tuple[bool, int, str]]:
-    """A sort key that puts ``vae_2d`` before ``vae_10d``."""
+    """Return a sort key that puts ``vae_2d`` before ``vae_10d``."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def recipe_path(name: str) -> Path:
-    """The file of an entry's recipe.
+    """Return the path of an entry's recipe.
 
     Raises:
         UnknownNameError: no entry has this name; shows the close matches.
@@ -100,7 +104,7 @@ def recipe_path(name: str) -> Path:
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of an entry.
+    """Return the recipe of an entry.
 
     Raises:
         UnknownNameError: no entry has this name; shows the close matches.

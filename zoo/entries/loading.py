@@ -1,4 +1,4 @@
-"""``zoo.load``: from an entry's name, a folder or an address on the Hub to a trained model."""
+"""``zoo.load``: a trained model by an entry's name, a folder or an address on the Hub."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from zoo.system.files import is_path
 
 @dataclass(frozen=True)
 class RunLocation:
-    """A run folder, and where it comes from."""
+    """A run folder, and the source that it comes from."""
 
     folder: Path
     origin: str
-    """The place it comes from: ``shipped with the zoo``, ``./runs/mine``, ``the cache: hf-hub:...``, ``hf-hub:...``."""
+    """The source: ``shipped with the zoo``, ``./runs/mine``, ``the cache: hf-hub:...`` or ``hf-hub:...``."""
     address: Address | None = None
-    """Its address, if it is on the Hub; its files are then in the cache, which is not the user's to write into."""
+    """The address of a run on the Hub; its files are in the cache, which is not the user's to write into."""
 
 
 def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | None = None) -> RunLocation:
@@ -36,11 +36,11 @@ def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | 
 
     Args:
         source: as in :func:`load`.
-        full: fetch also what is not needed to load a model on the Hub: drawn figures, history, snapshots.
+        full: fetch from the Hub also what is not needed to load a model: drawn figures, history, snapshots.
         endpoint: the Hub's web address; None: ``$HF_ENDPOINT``, or else the public one.
 
     Raises:
-        ZooError: there is none; the message shows the right spelling or the close match.
+        ZooError: there is no such folder; the message shows the right spelling or the close match.
     """
     if isinstance(source, os.PathLike):
         return RunLocation(Path(source), str(source))
@@ -84,12 +84,12 @@ def load(
     Args:
         source: an entry's name, a run folder as a path, or an address on the Hub: ``"conv_vae_mnist"``,
             ``"./runs/mine"``, ``"hf-hub:owner/name@revision"``.
-        device: where to put it; ``"auto"`` takes the best there is.
+        device: the device to put it on; ``"auto"`` takes the best there is.
         endpoint: the Hub's web address; None: ``$HF_ENDPOINT``, or else the public one.
 
     Raises:
-        ZooError: no such entry, folder or repository, a file is missing or damaged, or the weights do not fit the
-            recipe.
+        ZooError: there is no such entry, folder or repository, a file is missing or damaged, or the weights do not
+            fit the recipe.
     """
     location = find(source, endpoint=endpoint)
     model = load_folder(location.folder, device, trusted=location.folder.is_relative_to(WEIGHTS))
@@ -103,8 +103,8 @@ def _fetch(source: str, sha256: str | None, full: bool, endpoint: str | None) ->
     from zoo.hub.client import Hub
 
     address = Address.parse(source)
-    snapshot = fetch(address, Hub(endpoint), full=full, weights_sha256=sha256)
+    run = fetch(address, Hub(endpoint), full=full, weights_sha256=sha256)
     if not address.pinned:
-        warn_unpinned(address, snapshot.address, 5)
-    origin = f"{'' if snapshot.downloaded else 'the cache: '}{snapshot.address}"
-    return RunLocation(snapshot.folder, origin, snapshot.address)
+        warn_unpinned(address, run.address, 5)
+    origin = f"{'' if run.downloaded else 'the cache: '}{run.address}"
+    return RunLocation(run.folder, origin, run.address)

@@ -23,7 +23,7 @@ class TrainedModel:
 
     Args:
         source: an entry or a run folder, as :func:`zoo.load` takes it.
-        device: where to compute.
+        device: the device to compute on.
     """
 
     source: str | os.PathLike[str]
@@ -32,7 +32,7 @@ class TrainedModel:
 
     @cached_property
     def location(self) -> RunLocation:
-        """The run folder, and where it comes from."""
+        """The run folder, and the source that it comes from."""
         return find(self.source, full=True)
 
     @property
@@ -57,22 +57,22 @@ class TrainedModel:
 
     @property
     def train(self) -> ImageSet:
-        """The images that it was trained on."""
+        """The training images."""
         return self.images("train")
 
     @property
     def test(self) -> ImageSet:
-        """The images that it was not trained on."""
+        """The test images."""
         return self.images("test")
 
     def images(self, split: Split) -> ImageSet:
-        """Return one split of the dataset, which is looked for only once.
+        """Return the images of a split, which are looked for only once.
 
         Raises:
-            NotApplicable: it cannot be had.
+            NotApplicable: they are not here.
         """
         if split not in self._images:
-            data = self.config.checked_recipe.data  # what is wrong with the run folder is no lack of images
+            data = self.config.checked_recipe.data  # outside the try: a damaged run folder is no lack of images
             try:
                 self._images[split] = load_images(data, split)
             except ZooError as error:

@@ -1,4 +1,4 @@
-"""What a card states, measured again: its recipe's claims, and every other figure on it."""
+"""The statements of a card, measured again: its recipe's claims, and every other figure on it."""
 
 from __future__ import annotations
 
@@ -46,51 +46,51 @@ class Verdict:
 
 def statements(config: RunConfig, *, claims_only: bool = False) -> list[Statement]:
     """List everything that a card states and that is the same on every machine, claims first."""
-    made = [
+    stated = [
         Statement(claim.split, claim.metric, claim.value, claim.tolerance) for claim in config.checked_recipe.claims
     ]
     if not claims_only:
-        made += [
+        stated += [
             Statement(split, name, value)
             for split in ("test", "train")
             for name, value in config.metrics[split].items()
             if metric_of(name).repeatable
         ]
-    return made
+    return stated
 
 
 def check(
     context_of: Callable[[Split], EvalContext],
-    made: Iterable[Statement],
+    stated: Iterable[Statement],
     on_family: Callable[[str], object] = str,
 ) -> list[Verdict]:
-    """Measure what is stated, each family of metrics once.
+    """Measure what a card states, each family of metrics once.
 
     Args:
-        context_of: gives the model and the images of a split.
-        made: the statements.
+        context_of: a function of a split that returns the model and the images.
+        stated: the statements.
         on_family: called with the name of each family before it is measured.
     """
-    made = list(made)
+    stated = list(stated)
     evaluations: dict[Split, Evaluation] = {}
-    for split in dict.fromkeys(statement.split for statement in made):
-        names = [statement.metric for statement in made if statement.split == split]
+    for split in dict.fromkeys(statement.split for statement in stated):
+        names = [statement.metric for statement in stated if statement.split == split]
         evaluations[split] = evaluate(context_of(split), names, on_family=on_family)
-    return list(_verdicts(made, evaluations))
+    return list(_verdicts(stated, evaluations))
 
 
-def _verdicts(made: list[Statement], evaluations: dict[Split, Evaluation]) -> Iterator[Verdict]:
-    for statement in made:
-        measured = evaluations[statement.split]
-        if statement.metric in measured.metrics:
-            yield Verdict(statement, measured.metrics[statement.metric])
+def _verdicts(stated: list[Statement], evaluations: dict[Split, Evaluation]) -> Iterator[Verdict]:
+    for statement in stated:
+        evaluation = evaluations[statement.split]
+        if statement.metric in evaluation.metrics:
+            yield Verdict(statement, evaluation.metrics[statement.metric])
         else:
             family = family_of(statement.metric).name
-            yield Verdict(statement, None, measured.lacking.get(family, "the model has no such metric"))
+            yield Verdict(statement, None, evaluation.lacking.get(family, "the model has no such metric"))
 
 
 def check_images(config: RunConfig, split: Split, images: ImageSet) -> ImageSet:
-    """Return ``images``, if they are those that the card was measured on.
+    """Return ``images``, where they are those that the card was measured on.
 
     Raises:
         ZooError: they are others.

@@ -25,7 +25,7 @@ from zoo.schema.run_config import RunConfig
 from zoo.system.files import is_path
 
 LABEL_LENGTH = 28
-"""The characters of a name that a figure has room for; of a longer one, a path, the end tells more."""
+"""The number of characters of a name that a figure has room for."""
 
 SEED = 0
 """The seed of the prior samples; each model draws from the same stream."""
@@ -41,12 +41,12 @@ class Result:
     variant: str
     parameters: int
     metrics: dict[str, float]
-    """The metrics on the test images; from the card where there were none."""
+    """The metrics on the test images; the card's where there were no images."""
     measured: bool
-    """Whether the metrics were measured now."""
+    """True if the metrics were measured now."""
 
     def label(self) -> str:
-        """Write name, size and figures, for the drawing."""
+        """Write name, size and metrics, for the figure."""
         lines = [
             shortened(self.name, LABEL_LENGTH),
             f"{self.parameters:,} parameters",
@@ -63,7 +63,7 @@ class Comparison:
 
     results: list[Result]
     data: str
-    """The name of the dataset, or why there were no images."""
+    """The name of the dataset, or the reason why there were no images."""
     figure: Figure
 
     def table(self) -> Table:
@@ -90,13 +90,13 @@ class Comparison:
 def compare(
     sources: Sequence[str | os.PathLike[str]], *, data: str | None = None, count: int = 8, device: str = "cpu"
 ) -> Comparison:
-    """Load models, measure them on one test split, draw them in one figure.
+    """Load models, measure them on one test split and draw them in one figure.
 
     Args:
         sources: entries and run folders, as :func:`zoo.load` takes them.
         data: a dataset's name, or the path of a folder of images; by default what the first model was trained on.
-        count: test images and samples in a row.
-        device: where to compute.
+        count: the number of test images and of samples in a row.
+        device: the device to compute on.
 
     Raises:
         ZooError: a source cannot be loaded, or the models' images differ in shape.
@@ -108,14 +108,14 @@ def compare(
 
     config = choose_data(data, next(iter(models.values())))
     images: ImageSet | None = None
-    described = f"{config.name} test split"
+    data_note = f"{config.name} test split"
     try:
         images = load_images(config, "test")
     except ZooError as error:
         if data:
             raise
         warnings.warn(str(error), stacklevel=2)
-        described = (
+        data_note = (
             f"no reconstructions, because the dataset {config.name!r} is not here; the figures are those of each card"
         )
 
@@ -125,7 +125,7 @@ def compare(
     names = Counter(_config(model).name for model in models.values())
     for source, model in models.items():
         result = table_row(source, model, images, config)
-        if names[result.name] > 1:  # two runs of one recipe: where they are tells them apart
+        if names[result.name] > 1:  # two runs of one recipe: their paths tell them apart
             result = replace(result, name=source)
         reconstructions = None
         if first is not None and originals is not None:
@@ -133,12 +133,12 @@ def compare(
         samples = model.sample(count, torch.Generator().manual_seed(SEED)).cpu()
         rows.append(ComparisonRow(result.label(), reconstructions, samples))
         results.append(result)
-    note = described if images is None else f"figures over all {len(images):,} images of the {described}"
-    return Comparison(results, described, comparison(originals, rows, note))
+    note = data_note if images is None else f"figures over all {len(images):,} images of the {data_note}"
+    return Comparison(results, data_note, comparison(originals, rows, note))
 
 
 def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: DatasetConfig) -> Result:
-    """Return a model's line: measured on the images, or else as its card states."""
+    """Return a model's line: measured on the images, or as its card states where there are none."""
     config = _config(model)
     metrics = config.metrics["test"] if images is None else measure(model, images, data)
     variant = config.recipe["model"]["variant"]
@@ -154,7 +154,7 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
     """Return the settings of the dataset to compare on.
 
     Raises:
-        ZooError: no such dataset, or its images have another shape.
+        ZooError: there is no such dataset, or its images have another shape.
     """
     if data is None:
         return _config(model).checked_recipe.data

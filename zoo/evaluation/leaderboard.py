@@ -1,4 +1,4 @@
-"""Every trained entry beside the others: what its card states, as tables that can be sorted by any figure."""
+"""Every trained entry beside the others, with what its card states, as tables that can be sorted by any figure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CARD_FACTS = ("parameters", "training_seconds")
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
-    """A trained entry as its card has it."""
+    """A trained entry with what its card states."""
 
     name: str
     recipe: str
     """The name of the recipe's file."""
     data: str
-    """The dataset, how it is binarised, and what p(x|z) is: where these differ, likelihoods cannot be compared."""
+    """The dataset, its binarisation and the family of p(x|z): where these differ, likelihoods cannot be compared."""
     shipped: bool
     config: RunConfig
 
@@ -65,24 +65,23 @@ def kind_of_data(config: RunConfig) -> str:
 
 
 def columns(rows: Iterable[LeaderboardEntry], metrics: Iterable[str]) -> list[str]:
-    """Return those of the metrics that some row has; ``nll`` once for each number of samples."""
-    there = {name for row in rows for name in row.config.metrics["test"]}
+    """Return those of the metrics that at least one row has; ``nll`` once for each number of samples."""
+    present = {name for row in rows for name in row.config.metrics["test"]}
     shown = []
     for base in metrics:
-        named = sorted(
-            (name for name in there if metric_of(name).base == base), key=lambda name: metric_of(name).samples
+        shown += sorted(
+            (name for name in present if metric_of(name).base == base), key=lambda name: metric_of(name).samples
         )
-        shown += named
     return shown
 
 
 def table(rows: Iterable[LeaderboardEntry]) -> list[dict[str, str | float | None]]:
     """Return every row with every figure, for JSON and CSV."""
     rows = list(rows)
-    there = columns(rows, all_metrics())
+    metrics = columns(rows, all_metrics())
     return [
         {"entry": row.name, "data": row.data, "recipe": row.recipe, "hardware": row.config.hardware}
-        | {column: row.value(column) for column in (*CARD_FACTS, *there)}
+        | {column: row.value(column) for column in (*CARD_FACTS, *metrics)}
         for row in rows
     ]
 
@@ -99,10 +98,10 @@ def to_csv(rows: Iterable[LeaderboardEntry]) -> str:
 
 
 def best_first(rows: Iterable[LeaderboardEntry], column: str) -> list[LeaderboardEntry]:
-    """Sort entries, the best first, as far as the metric has a better; those without it last.
+    """Sort entries by a column, the best first, or the lowest where neither is better; those without a value last.
 
     Raises:
-        UnknownNameError: no such column.
+        UnknownNameError: there is no such column.
     """
     if column not in CARD_FACTS:
         _known(column)
@@ -124,7 +123,7 @@ def _known(column: str) -> None:
 
 
 def show(row: LeaderboardEntry, column: str) -> str:
-    """Format a cell: the figure, with the mean and spread over seeds where there are several."""
+    """Format a cell: the figure, with the mean and standard deviation over seeds where there are several."""
     value = row.value(column)
     if value is None:
         return ""

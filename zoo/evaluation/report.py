@@ -14,21 +14,21 @@ from zoo.errors import ZooError
 from zoo.evaluation.claims import Verdict, check, check_images, statements
 from zoo.evaluation.update import update
 from zoo.metrics import EvalContext, evaluate
-from zoo.runs.provenance import LIBRARIES, MEASURING, versions
+from zoo.runs.provenance import LIBRARIES, METRIC_LIBRARIES, versions
 from zoo.schema.base import Split
 from zoo.system.devices import describe
 
 
 @dataclass
 class ModelReport:
-    """Measures one model.
+    """One model, to be measured, checked against its card, or have its card updated.
 
     Args:
         trained: the model, its run folder and its images.
-        images: measure on the first so many images only; None: on all.
+        images: the number of images to measure on, the first ones; None: all.
         samples: K of metrics with a number of samples.
         seed: the seed of everything that is drawn.
-        track: shows how far a loop is, as rich's ``Progress.track``; None: nothing is shown.
+        track: a wrapper that shows the progress of a loop, such as rich's ``Progress.track``; None: nothing is shown.
     """
 
     trained: TrainedModel
@@ -39,7 +39,7 @@ class ModelReport:
     _family: str = field(default="", init=False)
 
     def measure(self, split: Split, names: Sequence[str] = ()) -> dict[str, Any]:
-        """Measure metrics, or families of them; returns them with all that decides them, for JSON."""
+        """Measure metrics, or families of them, and return them with all that decides them, for JSON."""
         begin = time.perf_counter()
         context, config = self.context(split), self.trained.config
         evaluation = evaluate(context, names, samples=self.samples, on_family=self._on_family)
@@ -54,32 +54,32 @@ class ModelReport:
             "card": config.metrics[split],
             "weights_sha256": config.weights_sha256,
             "hardware": describe(self.trained.model.device),
-            "versions": versions((*LIBRARIES, *MEASURING)),
+            "versions": versions((*LIBRARIES, *METRIC_LIBRARIES)),
             "seconds": round(time.perf_counter() - begin, 1),
         }
 
     def check(self, *, claims_only: bool = False) -> dict[str, Any]:
-        """Set every statement of the card, or its claims only, beside a measurement.
+        """Return every statement of the card, or its claims only, beside a measurement, for JSON.
 
         Raises:
             ZooError: the card states nothing, or the images are not those that it was measured on.
         """
         config = self.trained.config
-        made = statements(config, claims_only=claims_only)
-        if not made:
+        stated = statements(config, claims_only=claims_only)
+        if not stated:
             raise ZooError(f"{config.name} states nothing that could be checked")
-        for split in {statement.split for statement in made}:
+        for split in {statement.split for statement in stated}:
             check_images(config, split, self.trained.images(split))
-        verdicts = check(self.context, made, self._on_family)
+        verdicts = check(self.context, stated, self._on_family)
         return {"name": config.name, "statements": [_row(verdict) for verdict in verdicts]}
 
     def update(self, names: Sequence[str] = (), runs: Sequence[Path] = ()) -> dict[str, Any]:
-        """Write what is measured, and other seeds' runs, into the run folder; returns the files."""
+        """Write what is measured, and other seeds' runs, into the run folder, and return the files' paths, for JSON."""
         written = update(self.trained, self.context, names, runs, samples=self.samples, on_family=self._on_family)
         return {"name": self.trained.config.name, "written": [str(path) for path in written]}
 
     def context(self, split: Split) -> EvalContext:
-        """Return the model and its images of a split."""
+        """Return the model and its images of a split, with the training images where the split is another."""
         trained = self.trained
         images, data = trained.images(split).first(self.images), trained.config.checked_recipe.data
         reference = None if split == "train" else lambda: trained.train

@@ -1,4 +1,4 @@
-"""Measure a run folder again and write the figures into its config and card: nothing is typed by hand."""
+"""Measuring a run folder again and writing the figures into its config and card: nothing is typed by hand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from zoo.errors import ZooError
 from zoo.evaluation.claims import check_images
 from zoo.metrics import EvalContext, after_training, evaluate, in_order, measure_on_glyphs
 from zoo.runs.card import write_card
-from zoo.runs.folder import CONFIG_FILE, read_config
-from zoo.runs.provenance import LIBRARIES, MEASURING, versions
+from zoo.runs.folder import CARD_FILE, CONFIG_FILE, read_config
+from zoo.runs.provenance import LIBRARIES, METRIC_LIBRARIES, versions
 from zoo.schema.digest import digest
 from zoo.schema.run_config import EvaluationRecord, Repetition, RunConfig
 from zoo.system.devices import describe
@@ -28,26 +28,27 @@ def update(
     samples: int = 0,
     on_family: Callable[[str], object] = str,
 ) -> list[Path]:
-    """Put what is measured now, and other seeds' runs, into the card; figures that are not measured again stay.
+    """Write what is measured now, and other seeds' runs, into the card; figures that are not measured again stay.
 
     Args:
         trained: the model and its run folder.
-        context_of: gives the model and the images of a split.
+        context_of: a function of a split that returns the model and the images.
         names: metrics or families; by default all that are not left for a request, and the claimed ones.
         runs: run folders of the same recipe with other seeds.
         samples: K of metrics with a number of samples, where the name does not say it.
         on_family: called with the name of each family before it is measured.
 
     Returns:
-        The files written.
+        The paths of the files written.
 
     Raises:
-        ZooError: the images are not those of the card, or a run is of another recipe.
+        ZooError: the images are not those of the card, a run is of another recipe, two runs have the same seed, the
+            run folder is in the Hub's cache, or nothing could be measured.
     """
     config = trained.config
     if trained.location.address:
         raise ZooError(
-            f"the cache keeps {trained.location.address} as it is; measure a folder of your own: "
+            f"the cache keeps {trained.location.address} as it is; measure a copy of it: "
             f"zoo pull {trained.location.address} --to FOLDER"
         )
     repetitions = [repetition(config, run) for run in runs] or config.repetitions
@@ -67,31 +68,33 @@ def update(
         train = evaluate(training, after_training(), on_family=on_family).metrics
     if not evaluation.metrics:
         raise ZooError(f"nothing to write: {'; '.join(evaluation.lacking.values())}")
-    here = EvaluationRecord(hardware=describe(trained.model.device), versions=versions((*LIBRARIES, *MEASURING)))
+    record = EvaluationRecord(
+        hardware=describe(trained.model.device), versions=versions((*LIBRARIES, *METRIC_LIBRARIES))
+    )
     changed = config.model_copy(
         update={
             "metrics": {"train": train, "test": in_order(config.metrics["test"] | evaluation.metrics)},
-            "evaluation": config.evaluation | dict.fromkeys(evaluation.families, here),
+            "evaluation": config.evaluation | dict.fromkeys(evaluation.families, record),
             "glyphs": measure_on_glyphs(trained.model),
             "repetitions": repetitions,
         }
     )
-    write_atomically(trained.folder / "README.md", write_card(changed))
+    write_atomically(trained.folder / CARD_FILE, write_card(changed))
     write_atomically(trained.folder / CONFIG_FILE, changed.to_json())
-    return [trained.folder / "README.md", trained.folder / CONFIG_FILE]
+    return [trained.folder / CARD_FILE, trained.folder / CONFIG_FILE]
 
 
 def repetition(config: RunConfig, folder: Path) -> Repetition:
-    """Return what is kept of a run that differs from ``config``'s in its seed.
+    """Return the part of a run's record that is kept, where the run differs from ``config``'s in its seed only.
 
     Raises:
-        ZooError: it differs in more, or not at all.
+        ZooError: it differs in more than its seed, or not at all.
     """
     other = read_config(folder)
-    seed, own = other.checked_recipe.training.seed, config.checked_recipe.training.seed
-    if seed == own:
+    seed, config_seed = other.checked_recipe.training.seed, config.checked_recipe.training.seed
+    if seed == config_seed:
         raise ZooError(f"{folder} has the seed of {config.name} itself ({seed}); a repetition has another one")
-    same_seed = {**other.recipe, "training": {**other.recipe["training"], "seed": own}}
+    same_seed = {**other.recipe, "training": {**other.recipe["training"], "seed": config_seed}}
     if digest(same_seed) != config.recipe_sha256 or other.dataset != config.dataset:
         raise ZooError(f"{folder} is not a run of the recipe of {config.name} with another seed")
     return Repetition(seed=seed, **other.model_dump(include=set(Repetition.model_fields) - {"seed"}))

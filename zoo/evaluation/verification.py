@@ -1,4 +1,4 @@
-"""Where a trained model comes from, checked, and whether it can be made again."""
+"""Checks of the origin of a trained model, and of whether training gives it again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.errors import NotApplicable, ZooError
 from zoo.evaluation.claims import statements
 from zoo.metrics import measure_on_glyphs, metric_of
 from zoo.runs.card import is_generated, load_name_in, write_card
-from zoo.runs.folder import read_config
+from zoo.runs.folder import CARD_FILE, read_config
 from zoo.runs.provenance import versions
 from zoo.schema.digest import digest
 from zoo.schema.run_config import RunConfig
@@ -25,29 +25,33 @@ from zoo.system.devices import describe
 from zoo.training.run import train
 
 RETRAIN_TOLERANCE = 0.02
-"""The share of its value by which a figure of a model that is trained again may lie from the card's: another device,
-or other versions, round otherwise, and training carries the difference on. A claim's tolerance counts if it is more."""
+"""The share of the card's value by which a figure may differ once the model is trained again: another device, or other
+versions, round differently, and training amplifies the difference. A claim's tolerance counts where it is larger."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at, and the outcome."""
+    """One thing that was checked, and the outcome."""
 
     what: str
     passed: bool | None
-    """The outcome; None: it could not be checked, or is only reported."""
+    """True or False for a check; None: it could not be checked, or is only reported."""
     detail: str
 
 
 def verify(trained: TrainedModel) -> Iterator[Check]:
-    """Yield everything that can be checked without training; a card that cannot be read is an error."""
+    """Yield every check that needs no training.
+
+    Raises:
+        ZooError: ``config.json`` cannot be read.
+    """
     config = trained.config
     yield Check("origin", None, trained.location.origin)
     yield Check("recipe", digest(config.recipe) == config.recipe_sha256, f"sha256 {config.recipe_sha256}")
     if config.name in recipe_paths():
         same = recipe(config.name).digest() == config.checked_recipe.digest()
         words = f"the zoo's own {config.name} has {'this' if same else 'another'} recipe"
-        shipped = trained.folder == record_folder(config.name)  # a run of one's own may differ and keep the name
+        shipped = trained.folder == record_folder(config.name)  # a user's own run may differ and keep the name
         yield Check("recipe of the zoo", same if shipped or same else None, words)
     try:
         parameters = trained.model.parameter_count
@@ -65,7 +69,7 @@ def verify(trained: TrainedModel) -> Iterator[Check]:
 
 def _card(trained: TrainedModel) -> Check:
     try:
-        written = (trained.folder / "README.md").read_text(encoding="utf-8")
+        written = (trained.folder / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return Check("card", False, f"README.md cannot be read ({error})")
     same = written == write_card(trained.config, load_name_in(written), os.listdir(trained.folder))
@@ -86,15 +90,15 @@ def _images(trained: TrainedModel, split: Split) -> Check:
 
 
 def _computation(trained: TrainedModel) -> Check:
-    """Check whether this machine computes what the card's did, on images that are always there."""
+    """Check whether this machine computes what the card's did, on the embedded images."""
     stated = trained.config.glyphs
     if not stated:
         return Check("computation", None, "not checked: the card has no figures on the embedded images")
-    found = measure_on_glyphs(trained.model)
+    measured = measure_on_glyphs(trained.model)
     other = {
-        name: found.get(name)
+        name: measured.get(name)
         for name, value in stated.items()
-        if abs(found.get(name, math.inf) - value) > metric_of(name).allowed(value)
+        if abs(measured.get(name, math.inf) - value) > metric_of(name).allowed(value)
     }
     lines = [f"{name} {stated[name]:.6g}, here {value}" for name, value in other.items()]
     return Check("computation", not other, "; ".join(lines) or f"{len(stated)} figures on glyphs are the card's")
@@ -106,27 +110,27 @@ def _changed(then: dict[str, str], now: dict[str, str]) -> str:
 
 
 def retrain(trained: TrainedModel, out: Path, device: torch.device, *, resume: bool = False) -> Iterator[Check]:
-    """Train the card's recipe again and compare what training measures.
+    """Train the card's recipe again, and yield a check of the weights and of every figure that training measures.
 
     Raises:
         ZooError: as :func:`zoo.training.run.train`.
     """
     config = trained.config
-    again = read_config(train(config.checked_recipe, out, device, resume=resume))
-    same = again.weights_sha256 == config.weights_sha256
+    retrained = read_config(train(config.checked_recipe, out, device, resume=resume))
+    same = retrained.weights_sha256 == config.weights_sha256
     yield Check("weights again", True if same else None, "the same bits" if same else "other bits: see the figures")
-    yield from _figures(config, again)
+    yield from _figures(config, retrained)
 
 
-def _figures(config: RunConfig, again: RunConfig) -> Iterator[Check]:
+def _figures(config: RunConfig, retrained: RunConfig) -> Iterator[Check]:
     claimed = {(claim.split, claim.metric): claim.tolerance for claim in config.checked_recipe.claims}
     for statement in dict.fromkeys(s for s in statements(config) if s.tolerance is None):
-        found = again.metrics[statement.split].get(statement.metric)
-        if found is None:  # training does not measure it
+        measured = retrained.metrics[statement.split].get(statement.metric)
+        if measured is None:  # training does not measure it
             continue
         value = statement.value
         allowed = max(
             RETRAIN_TOLERANCE * abs(value), statement.allowed, claimed.get((statement.split, statement.metric), 0.0)
         )
-        words = f"{value:.6g} on the card, {found:.6g} again (\N{PLUS-MINUS SIGN} {allowed:.2g})"
-        yield Check(f"{statement.split} {statement.metric}", abs(found - value) <= allowed, words)
+        words = f"{value:.6g} on the card, {measured:.6g} again (\N{PLUS-MINUS SIGN} {allowed:.2g})"
+        yield Check(f"{statement.split} {statement.metric}", abs(measured - value) <= allowed, words)

@@ -1,4 +1,4 @@
-"""What a figure is drawn of: a trained model, and what is asked for."""
+"""The context of a figure: a trained model, and what is asked for."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from zoo.models import Autoencoder
 from zoo.system.devices import isolated_randomness
 
 MAX_GRID_IMAGES, MAX_MAP_SIDE = 1000, 100
-"""The most images in a grid, and along the side of a map."""
+"""The most images in a grid, and along one side of a map."""
 
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """What may be asked of a figure.
+    """The options of a figure.
 
     Args:
-        count: how many: images in a grid (at most 1,000), points in a scatter, images along one side of a map (at most
-            100). None: what suits.
+        count: the number of images in a grid (at most 1,000), of points in a scatter, or of images along one side of a
+            map (at most 100); None: a number that suits the kind.
         at: codes to decode.
-        between: the two classes to interpolate between; None: several pairs.
+        between: two classes to interpolate between; None: several pairs.
         path: the path of an interpolation.
         seed: the seed of everything that is drawn at random.
     """
@@ -46,7 +46,7 @@ class FigureContext:
 
     Args:
         trained: the model with its run folder and its images.
-        options: what is wanted.
+        options: what is asked for.
     """
 
     trained: TrainedModel
@@ -59,12 +59,12 @@ class FigureContext:
 
     @property
     def test(self) -> ImageSet:
-        """The images that it was not trained on."""
+        """The test images."""
         return self.trained.test
 
-    def count(self, usual: int, most: int = MAX_GRID_IMAGES) -> int:
-        """Return how many images to draw."""
-        return min(self.options.count or usual, most)
+    def count(self, usual: int, largest: int = MAX_GRID_IMAGES) -> int:
+        """Return the number of images to draw: the one asked for or the usual one, at most ``largest``."""
+        return min(self.options.count or usual, largest)
 
     @property
     def generator(self) -> torch.Generator:
@@ -72,7 +72,7 @@ class FigureContext:
         return torch.Generator().manual_seed(self.options.seed)
 
     def to_float(self, images: Tensor) -> Tensor:
-        """Turn uint8 images into float in [0, 1], on the device."""
+        """Turn uint8 images (N, C, H, W) into floats in [0, 1], on the model's device."""
         return display_images(images.to(self.model.device), self.trained.config.checked_recipe.data)
 
     def labels(self, images: ImageSet) -> Tensor:
@@ -86,18 +86,18 @@ class FigureContext:
         return images.labels
 
     def class_name(self, label: int) -> str:
-        """Return what the dataset calls a class."""
+        """Return the dataset's name of a class, or its number where the dataset names none."""
         names = self.trained.config.checked_recipe.data.CLASSES
         return names[label] if label < len(names) else str(label)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """While the context is active, there are no gradients, and random numbers start from the figure's seed."""
+        """Enter a context without gradients, in which random numbers start from the figure's seed."""
         with torch.no_grad(), isolated_randomness(self.options.seed, self.model.device):
             yield
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the images of codes (N, D), on the CPU; without ``labels``, those of the first class."""
+        """Return the images (N, C, H, W) of codes (N, D), on the CPU; without ``labels``, those of the first class."""
         labels = torch.zeros(len(z), dtype=torch.int64) if labels is None else labels
         parts = zip(z.split(MAX_GRID_IMAGES), labels.split(MAX_GRID_IMAGES), strict=True)
         return torch.cat([self.model.given(y).decode(part).mean.cpu() for part, y in parts])

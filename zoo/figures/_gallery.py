@@ -12,7 +12,7 @@ from zoo.figures._context import FigureContext
 from zoo.registry import FIGURES
 
 COLUMNS = 10
-"""Images in a row, unless the options say otherwise."""
+"""The number of images in a row, unless the options say otherwise."""
 
 
 def draw(kind: str, context: FigureContext) -> Figure:
@@ -30,7 +30,7 @@ def side_by_side(contexts: Mapping[str, FigureContext], kind: str) -> Figure:
     """Draw one kind of figure of several models, side by side below their names.
 
     Raises:
-        ZooError: as :func:`draw`; names the model.
+        ZooError: as :func:`draw`; the message names the model.
     """
     figures = {}
     for name, context in contexts.items():

@@ -1,4 +1,4 @@
-"""Arithmetic on codes (N, D): where to look in the space of codes, and how to see it in two dimensions."""
+"""Arithmetic on codes (N, D): points and paths in the space of codes, and its image in two dimensions."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from zoo.models.priors import FittedGaussian
 
 
 def normal_quantiles(n: int) -> Tensor:
-    """n values with equal shares of N(0, 1) between them: its quantiles at (i + 1/2) / n."""
+    """Return n values (n,) with equal shares of N(0, 1) between them: its quantiles at (i + 1/2) / n."""
     shares = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     quantiles: Tensor = torch.special.ndtri(shares)
     return quantiles.float()
 
 
 def square(values: Tensor) -> Tensor:
-    """Codes (n*n, 2) over a square, row by row from the top down: z_1 rises along a row, z_2 falls from row to row."""
+    """Return codes (n*n, 2) over a square: z_1 rises along a row, z_2 falls from one row to the next below."""
     z2, z1 = torch.meshgrid(values.flip(0), values, indexing="ij")
     return torch.stack([z1.flatten(), z2.flatten()], dim=1)
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> Tensor:
-    """Codes (steps, D) from ``start`` (D,) to ``end`` (D,), both included.
+    """Return codes (steps, D) from ``start`` (D,) to ``end`` (D,), both included.
 
     Args:
-        start, end: where from and where to.
-        steps: at least 2.
-        spherical: along a great circle, the length changing evenly (White 2016, arXiv:1609.04468), instead of straight.
+        start, end: the first and the last code.
+        steps: the number of codes, at least 2.
+        spherical: go along a great circle, the length changing evenly (White 2016, arXiv:1609.04468), instead of
+            straight.
     """
     t = torch.linspace(0, 1, steps, device=start.device)[:, None]
     straight = torch.lerp(start, end, t)
@@ -48,10 +49,10 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
 
 
 def gaussian_of(codes: Tensor) -> FittedGaussian:
-    """The Gaussian that fits codes (N, D), with their full covariance.
+    """Return the Gaussian that fits codes (N, D), with their full covariance.
 
-    Of samples z ~ q(z|x), one per image, its covariance is that of the means plus the mean of the variances: of all
-    the spread that a class has.
+    For samples z ~ q(z|x), one per image, the covariance is that of the means plus the mean of the variances, which is
+    all the spread that a class has.
     """
     fitted = FittedGaussian(codes.shape[1])
     fitted.fit(codes)
@@ -59,7 +60,7 @@ def gaussian_of(codes: Tensor) -> FittedGaussian:
 
 
 def pca(codes: Tensor) -> Tensor:
-    """The first two principal components of codes (N, D): (N, 2). The largest loading of each is positive."""
+    """Return the first two principal components (N, 2) of codes (N, D); the largest loading of each is positive."""
     centred = (codes - codes.mean(dim=0)).double()
     directions = torch.linalg.svd(centred, full_matrices=False).Vh[:2]  # (2, D)
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
@@ -68,7 +69,7 @@ def pca(codes: Tensor) -> Tensor:
 
 
 def tsne(codes: Tensor, seed: int) -> Tensor:
-    """t-SNE (van der Maaten & Hinton 2008) of codes (N, D), begun from their principal components: (N, 2).
+    """Embed codes (N, D) by t-SNE (van der Maaten & Hinton 2008), starting from their principal components: (N, 2).
 
     Raises:
         ZooError: scikit-learn is not installed.
@@ -77,5 +78,5 @@ def tsne(codes: Tensor, seed: int) -> Tensor:
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise ZooError("t-SNE needs scikit-learn: pip install 'autoencoder-zoo[figures]'") from error
-    made = TSNE(perplexity=min(30.0, (len(codes) - 1) / 3), init="pca", random_state=seed)
-    return torch.from_numpy(made.fit_transform(codes.numpy()))
+    embedding = TSNE(perplexity=min(30.0, (len(codes) - 1) / 3), init="pca", random_state=seed)
+    return torch.from_numpy(embedding.fit_transform(codes.numpy()))

@@ -23,7 +23,7 @@ def scatter(context: FigureContext, method: Literal["t-SNE", "PCA"]) -> Figure:
     means = codes(context.model, first, context.trained.config.checked_recipe.data).cpu()
     try:
         points = latents.tsne(means, context.options.seed) if method == "t-SNE" else latents.pca(means)
-    except ZooError as error:  # scikit-learn is not there
+    except ZooError as error:  # scikit-learn is not installed
         raise NotApplicable(str(error)) from error
     classes = range(0 if first.labels is None else int(labels.max()) + 1)
     names = [context.class_name(label) for label in classes]

@@ -15,7 +15,7 @@ from zoo.registry import register_figure
 
 @register_figure
 def codebook(context: FigureContext) -> Figure:
-    """How often each vector of the codebook is used by the test images."""
+    """The use of each vector of the codebook by the test images."""
     model = context.model
     if not model.prior.num_codes:
         raise NotApplicable("the use of a codebook needs a model with one, such as vq_vae_fashion_mnist")

@@ -15,7 +15,7 @@ from zoo.registry import register_figure
 
 @register_figure
 def interpolation(context: FigureContext) -> Figure:
-    """From one test image's code to that of another class; the first and the last column are the images themselves."""
+    """Images along a path between the codes of two test images, which are themselves the first and the last column."""
     rows = []
     steps = max(2, context.count(COLUMNS))
     with context.drawing():
@@ -31,11 +31,11 @@ def interpolation(context: FigureContext) -> Figure:
 
 
 def interpolated(context: FigureContext) -> dict[str, tuple[int, int]]:
-    """Label of a row → which two test images it is between: of different classes, or where there are none, any two.
+    """Return each row's label and the indices of its two test images: of two classes, or any two without classes.
 
     Raises:
         NotApplicable: there is only one image, or one class.
-        ZooError: the classes asked for are not there.
+        ZooError: the dataset has no such classes.
     """
     labels = context.test.labels
     if labels is None:
@@ -46,11 +46,11 @@ def interpolated(context: FigureContext) -> dict[str, tuple[int, int]]:
     pairs = list(zip(present[::2], [*present[1::2], present[0]], strict=False))  # an odd one out goes with the first
     if context.options.between:
         pairs = [context.options.between]
-    found = {}
+    ends = {}
     for pair in pairs[:COLUMNS]:
         if pair[0] == pair[1] or not set(pair) <= set(present):
             raise ZooError(f"choose two different classes of {', '.join(map(str, present))}, as in --between 3,5")
         first, last = (int((labels == label).nonzero()[0, 0]) for label in pair)
         names = map(context.class_name, pair) if context.test.labels is not None else map(str, pair)
-        found[" \N{RIGHTWARDS ARROW} ".join(names)] = (first, last)
-    return found
+        ends[" \N{RIGHTWARDS ARROW} ".join(names)] = (first, last)
+    return ends

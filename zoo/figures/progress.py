@@ -12,5 +12,5 @@ from zoo.registry import register_figure
 @register_figure
 def progress(context: FigureContext) -> Figure:
     """Reconstructions of the same test images as training went on; with ``--out NAME.gif`` as an animation."""
-    found = context.trained.snapshots
-    return plotting.progress_strip(found.originals, found.epochs, found.reconstructions)
+    snapshots = context.trained.snapshots
+    return plotting.progress_strip(snapshots.originals, snapshots.epochs, snapshots.reconstructions)

@@ -11,5 +11,5 @@ from zoo.registry import register_figure
 
 @register_figure
 def samples(context: FigureContext) -> Figure:
-    """Images decoded from the prior: of a codebook, from codes drawn at random."""
+    """Images decoded from samples of the prior; with a codebook, from codes drawn at random."""
     return plotting.sample_grid(context.model.sample(context.count(100), context.generator))

@@ -1,7 +1,7 @@
 """The Hugging Face Hub: run folders go there in one commit and come back pinned to it.
 
 >>> from zoo import hub
->>> pushed = hub.push("./runs/my_pictures", "me/my-pictures")  # doctest: +SKIP
+>>> pushed = hub.push("./runs/my_images", "me/my-images")  # doctest: +SKIP
 >>> hub.pull(str(pushed.address), to="somewhere")  # doctest: +SKIP
 """
 

@@ -1,4 +1,4 @@
-"""From the Hub: what is there is looked at first, then fetched at one commit, into the cache that all tools share."""
+"""The cache that all tools share: a repository is listed first, then fetched into it at one commit."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
 from zoo.errors import ZooError
 from zoo.hub.client import Hub, Offline, Unreachable
+from zoo.hub.guards import bounded_progress
 from zoo.runs.folder import CONFIG_FILE, MAX_CONFIG_BYTES, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.schema.hub_address import COMMIT, Address
 from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256, sha256_of_file
 
-ESSENTIAL = frozenset({CONFIG_FILE, WEIGHTS_FILE})
-PICKLES = (".bin", ".ckpt", ".h5", ".joblib", ".keras", ".pickle", ".pkl", ".pt", ".pth")
-"""Endings of weights that run code when they are opened, or may."""
+ESSENTIAL_FILES = frozenset({CONFIG_FILE, WEIGHTS_FILE})
+PICKLE_ENDINGS = (".bin", ".ckpt", ".h5", ".joblib", ".keras", ".pickle", ".pkl", ".pt", ".pth")
+"""The endings of weights that run code when they are opened, or may."""
 
-LIMIT = 2 * 2**30
-"""The most bytes of the weights, unless more is allowed."""
+MAX_WEIGHTS_BYTES = 2 * 2**30
+"""The most bytes of the weights, unless the caller allows more."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,14 @@ class CachedRun:
 
     folder: Path
     address: Address
-    """Its address, pinned to the commit."""
+    """The address of the run, pinned to the commit."""
     downloaded: bool
     """True if the weights were downloaded by this call; False if they came from the cache."""
 
 
 @dataclass(frozen=True)
 class RepoListing:
-    """What a repository holds at one commit."""
+    """The files of a repository at one commit."""
 
     commit: str
     private: bool
@@ -54,7 +53,7 @@ class RepoListing:
     """The sha256 of each large file's content."""
 
     def holds(self, name: str, content: bytes) -> bool:
-        """Return whether a file has this content."""
+        """Return whether the repository has a file with this content."""
         if name in self.large:
             return self.large[name] == sha256(content)
         blob = b"blob %d\0%s" % (len(content), content)
@@ -62,11 +61,11 @@ class RepoListing:
 
 
 def fetch(
-    address: Address, hub: Hub, *, full: bool = False, weights_sha256: str | None = None, limit: int = LIMIT
+    address: Address, hub: Hub, *, full: bool = False, weights_sha256: str | None = None, limit: int = MAX_WEIGHTS_BYTES
 ) -> CachedRun:
-    """Fetch the files of a model, from the cache or the Hub; the weights are those that its config describes.
+    """Fetch the files of a model, from the cache or the Hub, and check its weights against its config.
 
-    Weights at a commit that is in the cache cost no request. Without a network, a branch is what the cache last saw.
+    A commit that is in the cache costs no request. Without a network, a branch stands for the commit last fetched.
 
     Args:
         address: the repository and revision.
@@ -78,48 +77,48 @@ def fetch(
     Raises:
         ZooError: there is no such model, it is too large, incomplete, holds pickles only, or is not what was expected.
     """
-    if address.pinned and (folder := cached(address, hub, RUN_FILES if full else ESSENTIAL)):
+    if address.pinned and (folder := cached(address, hub, RUN_FILES if full else ESSENTIAL_FILES)):
         return _verified(CachedRun(folder, address, downloaded=False), weights_sha256)
     try:
         listing = list_repo(address, hub)
     except Unreachable as error:
-        folder = cached(address, hub, ESSENTIAL)
+        folder = cached(address, hub, ESSENTIAL_FILES)
         if not folder:
             raise
-        found = address.at(folder.name)
+        pinned = address.at(folder.name)
         if not address.pinned and not isinstance(error, Offline):
-            warnings.warn(f"{error}; meanwhile, {found} is taken from the cache", stacklevel=2)
-        if full and not any((folder / name).exists() for name in RUN_FILES - ESSENTIAL):
-            warnings.warn(f"of {found}, the cache has only what is needed to load it", stacklevel=2)
-        return _verified(CachedRun(folder, found, downloaded=False), weights_sha256)
-    check_usable(listing, address, math.inf if cached(address.at(listing.commit), hub, ESSENTIAL) else limit)
-    names = listing.sizes.keys() & (RUN_FILES if full else ESSENTIAL)
-    found = address.at(listing.commit)
-    downloaded = cached(found, hub, ESSENTIAL) is None
-    folder = download(found, hub, CONFIG_FILE, listing).parent
+            warnings.warn(f"{error}; meanwhile, {pinned} is taken from the cache", stacklevel=2)
+        if full and not any((folder / name).exists() for name in RUN_FILES - ESSENTIAL_FILES):
+            warnings.warn(f"of {pinned}, the cache has only what is needed to load it", stacklevel=2)
+        return _verified(CachedRun(folder, pinned, downloaded=False), weights_sha256)
+    check_usable(listing, address, math.inf if cached(address.at(listing.commit), hub, ESSENTIAL_FILES) else limit)
+    names = listing.sizes.keys() & (RUN_FILES if full else ESSENTIAL_FILES)
+    pinned = address.at(listing.commit)
+    downloaded = cached(pinned, hub, ESSENTIAL_FILES) is None
+    folder = download(pinned, hub, CONFIG_FILE, listing).parent
     expected = read_config(folder).weights_sha256
     if listing.large.get(WEIGHTS_FILE, expected) != expected or (weights_sha256 or expected) != expected:
-        raise ZooError(f"the weights of {found} are not those that its {CONFIG_FILE} or the pin names")
+        raise ZooError(f"the weights of {pinned} are not those that its {CONFIG_FILE} or the pin names")
     for name in sorted(names - {CONFIG_FILE}):
-        download(found, hub, name, listing)
-    snapshot = _verified(CachedRun(folder, found, downloaded), weights_sha256)
+        download(pinned, hub, name, listing)
+    run = _verified(CachedRun(folder, pinned, downloaded), weights_sha256)
     if not address.pinned:  # once all is there, by the revision's own name: without a network the cache then knows it
         download(address, hub, CONFIG_FILE, listing)
-    return snapshot
+    return run
 
 
 def cached(address: Address, hub: Hub, names: Iterable[str]) -> Path | None:
-    """Return the folder in the cache that has all these files of a revision, as far as the cache knows it."""
-    found = [try_to_load_from_cache(address.repository, name, hub.cache, address.revision) for name in names]
-    folders = {Path(path).parent for path in found if isinstance(path, str)}
-    if len(folders) != 1 or not all(isinstance(path, str) for path in found):
+    """Return the folder in the cache that has all these files of a revision, or None."""
+    paths = [try_to_load_from_cache(address.repository, name, hub.cache, address.revision) for name in names]
+    folders = {Path(path).parent for path in paths if isinstance(path, str)}
+    if len(folders) != 1 or not all(isinstance(path, str) for path in paths):
         return None
     folder = folders.pop()
     return folder if folder.name == address.revision or not address.pinned else None
 
 
 def list_repo(address: Address, hub: Hub) -> RepoListing:
-    """List what is there, before anything is downloaded.
+    """List the files of a repository, before anything is downloaded.
 
     Raises:
         ZooError: there is no such repository or revision, or no network.
@@ -141,14 +140,14 @@ def list_repo(address: Address, hub: Hub) -> RepoListing:
 
 
 def check_usable(listing: RepoListing, address: Address, limit: float) -> None:
-    """Refuse what is no model of the zoo, or too large.
+    """Refuse a repository that holds no model of the zoo, or too large a one.
 
     Raises:
         ZooError: a file is missing, is a pickle, or is too large.
     """
-    missing = sorted(ESSENTIAL - listing.sizes.keys())
+    missing = sorted(ESSENTIAL_FILES - listing.sizes.keys())
     if missing:
-        pickles = sorted(name for name in listing.sizes if name.endswith(PICKLES))
+        pickles = sorted(name for name in listing.sizes if name.endswith(PICKLE_ENDINGS))
         if pickles and WEIGHTS_FILE in missing:
             raise ZooError(
                 f"{address} has its weights in {', '.join(pickles[:3])} only: such files can run code when they are "
@@ -168,12 +167,12 @@ def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Pat
     Raises:
         ZooError: it cannot be had, or is not what the listing says.
     """
-    known = cached(address.at(listing.commit), hub, [name])
-    if known and not _as_listed(known / name, name, listing):
-        _drop(known / name)
-        known = None
-    if known and address.pinned:
-        return known / name
+    folder = cached(address.at(listing.commit), hub, [name])
+    if folder and not _as_listed(folder / name, name, listing):
+        _drop(folder / name)
+        folder = None
+    if folder and address.pinned:
+        return folder / name
     with hub.explaining(address, name):
         path = Path(
             hf_hub_download(
@@ -183,12 +182,12 @@ def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Pat
                 cache_dir=hub.cache,
                 endpoint=hub.endpoint,
                 token=hub.token,
-                tqdm_class=_no_more_than(listing.sizes[name]),
+                tqdm_class=bounded_progress(listing.sizes[name]),
                 **hub.library,
             )
         )
     if path.parent.name != listing.commit:
-        raise ZooError(f"{address} has changed in this moment; try again")
+        raise ZooError(f"{address} has changed during the download; try again")
     if not _as_listed(path, name, listing):
         _drop(path)
         raise ZooError(f"{name} of {address} arrived damaged and was removed again; try again")
@@ -202,44 +201,29 @@ def _as_listed(path: Path, name: str, listing: RepoListing) -> bool:
     return not path.exists() or listing.holds(name, read_file(path))
 
 
-def _no_more_than(size: int) -> type[Any]:
-    """Make a progress bar that stops a server from sending more than it has announced."""
+def _verified(run: CachedRun, weights_sha256: str | None) -> CachedRun:
+    """Return a run whose weights are what config and pin say; damaged ones leave the cache, so as to be fetched again.
 
-    class Bounded(tqdm):
-        received = 0
-
-        def update_transfer(self, n: float) -> None:
-            """Do nothing: with Xet, more may go over the network than the file holds."""
-
-        def update(self, n: float | None = 1) -> Any:
-            self.received += int(n or 0)
-            if self.received > size:
-                raise ZooError(f"the server sends more than the {size:,} bytes that it announced; nothing was kept")
-            return super().update(n)
-
-    return Bounded
-
-
-def _verified(snapshot: CachedRun, weights_sha256: str | None) -> CachedRun:
-    """Refuse weights that are not what config and pin say, and drop them from the cache, so that they can be fetched
-    again."""
-    config = read_config(snapshot.folder)
-    weights = snapshot.folder / WEIGHTS_FILE
-    found = sha256_of_file(weights)
-    if found != config.weights_sha256:
+    Raises:
+        ZooError: they are damaged, or not those of the pin.
+    """
+    config = read_config(run.folder)
+    weights = run.folder / WEIGHTS_FILE
+    digest = sha256_of_file(weights)
+    if digest != config.weights_sha256:
         _drop(weights)
-        _drop(snapshot.folder / CONFIG_FILE)  # which of the two is damaged cannot be told
+        _drop(run.folder / CONFIG_FILE)  # either of the two may be the damaged one
         raise ZooError(
-            f"the weights of {snapshot.address} are damaged or not those that its {CONFIG_FILE} describes: their "
+            f"the weights of {run.address} are damaged or not those that its {CONFIG_FILE} describes: their "
             f"sha256 differs; both were removed from the cache, so try again"
         )
-    if weights_sha256 not in (None, found):
-        raise ZooError(f"the weights of {snapshot.address} are not those that the pin names: their sha256 differs")
-    return snapshot
+    if weights_sha256 not in (None, digest):
+        raise ZooError(f"the weights of {run.address} are not those that the pin names: their sha256 differs")
+    return run
 
 
 def _drop(path: Path) -> None:
-    """Remove a file from the cache, where a snapshot's file is a link to what several may share."""
+    """Remove a file from the cache, together with the content that it may link to."""
     try:
         content = path.resolve()
         path.unlink(missing_ok=True)
@@ -249,6 +233,6 @@ def _drop(path: Path) -> None:
 
 
 @cache
-def warn_unpinned(address: Address, found: Address, caller: int) -> None:
-    """Warn once in a program for each address; ``caller`` is how many calls away the user's own line is."""
-    warnings.warn(f"{address} is not pinned and can change; write {found} to have this one always", stacklevel=caller)
+def warn_unpinned(address: Address, pinned: Address, caller: int) -> None:
+    """Warn once in a program for each address; ``caller`` is the number of calls up to the user's own line."""
+    warnings.warn(f"{address} is not pinned and can change; write {pinned} to have this one always", stacklevel=caller)

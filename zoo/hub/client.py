@@ -1,11 +1,9 @@
-"""The Hub's client: which endpoint, whose token, and what went wrong in words."""
+"""The Hub's client: the endpoint, the token, and messages for what can go wrong."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,24 +21,25 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
+from zoo._version import __version__
 from zoo.errors import ZooError, first_line, suggest
+from zoo.hub.guards import filter_headers, quiet_log
 from zoo.schema.hub_address import Address
 
-PUBLIC = "https://huggingface.co"
-ENDPOINT = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?"
-LOGIN = "set HF_TOKEN or run `hf auth login`"
+PUBLIC_ENDPOINT = "https://huggingface.co"
+ENDPOINT_PATTERN = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?"
+LOGIN_HINT = "set HF_TOKEN or run `hf auth login`"
 
-UNEXPECTED = (
+CLIENT_ERRORS = (
     HTTPError, HFValidationError, OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,
     ArithmeticError,
 )  # fmt: skip
-"""What the client raises where something is wrong with the network, the Hub or its answer."""
+"""The exceptions that the client raises where the network, the Hub or its answer is at fault."""
 
 
 class Absent(ZooError):
-    """There is no such repository, or it does not show itself to this token."""
+    """There is no such repository, or this token may not see it."""
 
 
 class NoRevision(ZooError):
@@ -48,50 +47,52 @@ class NoRevision(ZooError):
 
 
 class Unreachable(ZooError):
-    """No answer, or none that says anything: no network, offline mode, or the Hub has trouble."""
+    """The Hub gives no answer, or none that says anything: no network, offline mode, or trouble on its side."""
 
 
 class Offline(Unreachable):
-    """The user wants no network."""
+    """The user has switched the network off."""
 
 
 class Conflict(ZooError):
-    """The branch has moved on."""
+    """The branch has another commit than the one that was built on."""
 
 
 class Hub:
-    """One endpoint, and who is asking.
+    """One endpoint of a Hub, with the token that requests carry.
 
     Args:
-        endpoint: ``https://...``; None: ``$HF_ENDPOINT``, or else the public Hub.
-        token: None: ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
+        endpoint: the web address, ``https://...``; None: ``$HF_ENDPOINT``, or else the public Hub.
+        token: a token of the user; None: ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
 
     Raises:
-        ZooError: the endpoint is no web address.
+        ZooError: the endpoint is no web address, or the token cannot be one.
     """
 
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
-        from zoo._version import __version__
-
-        self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or PUBLIC).rstrip("/")
-        if not re.fullmatch(ENDPOINT, self.endpoint):
+        self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or PUBLIC_ENDPOINT).rstrip("/")
+        if not re.fullmatch(ENDPOINT_PATTERN, self.endpoint):
             raise ZooError(f"{self.endpoint!r} is no endpoint of a Hub; write https://... (--endpoint or HF_ENDPOINT)")
         self.token = token or get_token()
         if self.token and not (self.token.isascii() and self.token.isprintable()):
-            raise ZooError(f"the token holds characters that no token has; {LOGIN}")
+            raise ZooError(f"the token holds characters that no token has; {LOGIN_HINT}")
         self.library: dict[str, Any] = {"library_name": "autoencoder-zoo", "library_version": __version__}
         self.api = HfApi(endpoint=self.endpoint, token=self.token, **self.library)
 
     def need_token(self) -> None:
-        """Raises: ZooError: there is none."""
+        """Refuse to go on without a token.
+
+        Raises:
+            ZooError: there is none.
+        """
         if not self.token:
-            raise ZooError(f"pushing to {self.endpoint} needs a token with write access; {LOGIN}")
+            raise ZooError(f"pushing to {self.endpoint} needs a token with write access; {LOGIN_HINT}")
 
     @property
     def cache(self) -> Path:
-        """Where its files are kept: what another Hub than the public one calls a commit is kept apart."""
+        """The folder of the cache; every Hub but the public one has its own, since its commits are others."""
         shared = Path(constants.HF_HUB_CACHE)
-        if self.endpoint == PUBLIC:
+        if self.endpoint == PUBLIC_ENDPOINT:
             return shared
         return shared.with_name(f"{shared.name}-{re.sub('[^A-Za-z0-9.-]', '_', self.endpoint.partition('://')[2])}")
 
@@ -100,16 +101,19 @@ class Hub:
         """Turn what the client raises into one message for the user.
 
         Args:
-            address: what is asked for.
-            what: a file of it.
+            address: the repository that is asked for.
+            what: the name of a file in it.
+
+        Raises:
+            ZooError: the client raised; a subclass where the caller can do something about it.
         """
-        _check_answers()
-        with _quiet():
+        filter_headers()
+        with quiet_log():
             try:
                 yield
             except ZooError:
                 raise
-            except UNEXPECTED as error:
+            except CLIENT_ERRORS as error:
                 raise self._explain(error, address, what) from error
 
     def _explain(self, error: BaseException, address: Address, what: str) -> ZooError:
@@ -123,7 +127,7 @@ class Hub:
         if lost is not None or isinstance(error, LocalEntryNotFoundError):
             return Unreachable(
                 f"cannot reach {self.endpoint} ({first_line(lost or error)}); check the network"
-                f"{'' if self.endpoint == PUBLIC else ' and HF_ENDPOINT'}, then try again"
+                f"{'' if self.endpoint == PUBLIC_ENDPOINT else ' and HF_ENDPOINT'}, then try again"
             )
         if isinstance(error, OSError) and "Consistency check failed" in str(error):
             return Unreachable(f"{address}: {what} arrived incomplete; try again")
@@ -144,12 +148,12 @@ class Hub:
         if isinstance(error, EntryNotFoundError):
             return ZooError(f"{address} has no file {what}")
         if isinstance(error, RepositoryNotFoundError):
-            hidden = "your token may not see it" if self.token else f"it is private: {LOGIN}"
+            hidden = "your token may not see it" if self.token else f"it is private: {LOGIN_HINT}"
             return Absent(f"there is no model repository {repository}, or {hidden}")
         remedies = {
-            401: f"the token was refused: it is wrong, expired or revoked; {LOGIN}",
-            403: "your token may not do that; a push needs write access, and a place in the organization",
-            400: "the server refuses it; if it is about the card, mend source.license or README.md",
+            401: f"the token was refused: it is wrong, expired or revoked; {LOGIN_HINT}",
+            403: "your token may not do that; a push needs write access, and membership of the organization",
+            400: "the server refuses it; if it is about the card, correct source.license or README.md",
             404: "there is no such thing",
             409: "that is in conflict with what is there; look at the repository, then try again",
             412: "the branch has moved on",
@@ -162,51 +166,12 @@ class Hub:
         return (Conflict if status == 412 else ZooError)(f"{repository}: {remedy}{words}")
 
     def _close(self, address: Address) -> str:
-        """Which revisions there are; nothing where that cannot be found out."""
+        """Write the end of a message, with the revisions that there are; empty where they cannot be listed."""
         try:
             refs = self.api.list_repo_refs(address.repository)
         except (HTTPError, OSError, ValueError, KeyError, TypeError):
             return ""
         return suggest(address.revision, [ref.name for ref in (*refs.branches, *refs.tags)][:1000])
-
-
-_quieting = threading.Lock()
-_quiet_now = 0
-_level = logging.NOTSET
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The client tells of each attempt, we tell of the outcome; several threads may be at it."""
-    global _quiet_now, _level
-    log = logging.getLogger("huggingface_hub")
-    with _quieting:
-        if not _quiet_now:
-            _level = log.level
-            log.setLevel(logging.ERROR)
-        _quiet_now += 1
-    try:
-        yield
-    finally:
-        with _quieting:
-            _quiet_now -= 1
-            if not _quiet_now:
-                log.setLevel(_level)
-
-
-def _check_answers() -> None:
-    """The client names files in its cache after headers: let none through that leads somewhere else."""
-    session = get_session()
-    hooks = session.event_hooks
-    if _refuse_paths not in hooks.get("response", []):
-        session.event_hooks = {**hooks, "response": [*hooks.get("response", []), _refuse_paths]}
-
-
-def _refuse_paths(response: Any) -> None:
-    for header in ("ETag", "X-Linked-ETag", "X-Repo-Commit"):
-        value = response.headers.get(header, "")
-        if "X-Repo-Commit" in response.headers and not re.fullmatch(r'(W/)?"?[0-9A-Za-z-]{0,200}"?', value):
-            raise ValueError(f"a header {header} that is no identifier")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

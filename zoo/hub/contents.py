@@ -1,4 +1,4 @@
-"""What of a run folder goes to the Hub: the files that training wrote, each of the kind it should be."""
+"""The files of a run folder that go to the Hub: those that training wrote, each checked to be what it is called."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from zoo.runs.folder import (
     CARD_FILE,
     CONFIG_FILE,
     METRICS_FILE,
+    RECONSTRUCTIONS_FILE,
     RUN_FILES,
     SNAPSHOTS_FILE,
     WEIGHTS_FILE,
@@ -25,9 +26,12 @@ from zoo.runs.folder import (
 from zoo.schema.run_config import RunConfig
 from zoo.system.files import read_file, sha256
 
-PNG = b"\x89PNG\r\n\x1a\n"
-FILES_SHOWING_TEST_IMAGES = frozenset({"reconstructions.png", SNAPSHOTS_FILE})
+PNG_START = b"\x89PNG\r\n\x1a\n"
+FILES_SHOWING_TEST_IMAGES = frozenset({RECONSTRUCTIONS_FILE, SNAPSHOTS_FILE})
+"""The files that show images of the test split."""
+
 READERS = {METRICS_FILE: read_history, SNAPSHOTS_FILE: read_snapshots}
+"""The functions that refuse a damaged file, by its name."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +40,21 @@ class RunContents:
 
     config: RunConfig
     files: dict[str, bytes]
-    """The content of each file; the card is as it was edited by hand, or else written for its place on the Hub."""
+    """The content of each file; the card is as it was edited by hand, or else written for its address on the Hub."""
     notes: tuple[str, ...]
-    """Remarks for its author: what may be missed on the Hub."""
+    """Remarks for the author about what readers of the Hub may miss or see."""
 
 
 def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunContents:
     """Read everything of a run folder that is to be published; other files in it stay where they are.
 
     Args:
-        folder: what training wrote.
-        load_name: what ``zoo.load`` will be given.
-        test_images: whether files go, too, that show images of the test split.
+        folder: the folder that training wrote.
+        load_name: the name that the card passes to ``zoo.load``.
+        test_images: include the files that show images of the test split.
 
     Raises:
-        ZooError: it is no whole run folder, or a file is not what it is called.
+        ZooError: the folder is no whole run folder, or a file is not what its name says.
     """
     if not folder.exists() and (Path("runs") / folder.name / WEIGHTS_FILE).exists():
         raise ZooError(f"there is no folder {folder}; did you mean runs/{folder.name}?")
@@ -68,7 +72,7 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
         raise ZooError(f"{folder / CARD_FILE} is no UTF-8 text ({error}); save it as such") from error
     if not card or is_generated(card):
         card = write_card(config, load_name, files)
-    else:  # its author's words; only where the model is has changed
+    else:  # its author's words; only the address of the model has changed
         card = card.replace(f'zoo.load("./{config.name}")', f'zoo.load("{load_name}")')
     files[CARD_FILE] = card.encode()
     try:
@@ -97,7 +101,7 @@ def _content(path: Path) -> bytes:
     if path.is_symlink():  # which could lead to anything, and make it public
         raise ZooError(f"{path} is a link; push a folder of files (zoo pull ... --to FOLDER writes one)")
     content = read_file(path)
-    if path.suffix == ".png" and not content.startswith(PNG):
+    if path.suffix == ".png" and not content.startswith(PNG_START):
         raise ZooError(f"{path} is no PNG; remove it, or draw it again")
     if path.name in READERS:
         READERS[path.name](path.parent)

@@ -1,4 +1,4 @@
-"""Pull: a model from the Hub, whole, into the cache or a folder of one's own."""
+"""Pull: fetch a whole model from the Hub into the cache or into a folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from zoo.errors import ZooError, first_line
-from zoo.hub.cache import LIMIT, fetch, warn_unpinned
+from zoo.hub.cache import MAX_WEIGHTS_BYTES, fetch, warn_unpinned
 from zoo.hub.client import Hub
 from zoo.runs.folder import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.schema.hub_address import Address
@@ -18,12 +18,12 @@ from zoo.system.files import new_folder, write_atomically
 
 @dataclass(frozen=True)
 class Pulled:
-    """A model that is here now."""
+    """A model that was fetched from the Hub."""
 
     folder: Path
     """The run folder, which ``zoo.load`` takes."""
     address: Address
-    """Its address, pinned to the commit."""
+    """The address of the model, pinned to the commit."""
     pin: HubPin
     """The value of a recipe's field ``hub``: repository, commit, sha256 of the weights."""
     downloaded: bool
@@ -35,7 +35,7 @@ def pull(
     to: Path | str | None = None,
     *,
     overwrite: bool = False,
-    max_bytes: int = LIMIT,
+    max_bytes: int = MAX_WEIGHTS_BYTES,
     endpoint: str | None = None,
     token: str | None = None,
 ) -> Pulled:
@@ -44,7 +44,7 @@ def pull(
     Args:
         source: ``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``.
         to: a new run folder; by default the files stay in the cache.
-        overwrite: let ``to`` replace a run folder that is there.
+        overwrite: replace a run folder that is there already.
         max_bytes: the largest weights to download (default: 2 GiB).
         endpoint: the Hub's web address; by default ``$HF_ENDPOINT``, or else the public one.
         token: a token that may read it; by default ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
@@ -56,46 +56,46 @@ def pull(
     address = Address.parse(source)
     if to is not None:
         check_free(Path(to), overwrite)
-    snapshot = fetch(address, Hub(endpoint, token), full=True, limit=max_bytes)
+    run = fetch(address, Hub(endpoint, token), full=True, limit=max_bytes)
     if not address.pinned:
-        warn_unpinned(address, snapshot.address, 3)
-    weights = snapshot.folder / WEIGHTS_FILE
+        warn_unpinned(address, run.address, 3)
+    weights = run.folder / WEIGHTS_FILE
     try:
-        with safe_open(weights, framework="numpy"):  # a header that is none is told here
+        with safe_open(weights, framework="numpy"):  # refuses a damaged header
             pass
     except (SafetensorError, OSError) as error:
         raise ZooError(f"{WEIGHTS_FILE} of {address} is no valid safetensors file ({first_line(error)})") from error
     pin = HubPin(
         repo=address.repository,
-        revision=snapshot.address.revision,
-        sha256=read_config(snapshot.folder).weights_sha256,
+        revision=run.address.revision,
+        sha256=read_config(run.folder).weights_sha256,
     )
-    folder = snapshot.folder if to is None else copy(snapshot.folder, Path(to), pin)
-    return Pulled(folder, snapshot.address, pin, snapshot.downloaded)
+    folder = run.folder if to is None else copy(run.folder, Path(to), pin)
+    return Pulled(folder, run.address, pin, run.downloaded)
 
 
 def check_free(to: Path, overwrite: bool) -> None:
     """Refuse a folder that holds something that a pull would destroy.
 
     Raises:
-        ZooError: it does, or its name cannot be that of a new folder.
+        ZooError: it holds such a thing, or its name cannot be that of a new folder.
     """
     try:
         if not to.name or to.is_symlink() or (to.exists() and not to.is_dir()):
             raise ZooError(f"--to {to}: name a new folder")
-        there = {path.name for path in to.iterdir()} if to.exists() else set()
+        names = {path.name for path in to.iterdir()} if to.exists() else set()
     except OSError as error:
         raise ZooError(f"--to {to}: {error.strerror}") from error
-    if there - RUN_FILES - {PIN_FILE}:
-        raise ZooError(f"{to} holds something else than a run folder; choose another place with --to")
-    if there and not overwrite:
-        raise ZooError(f"{to} is there already; --overwrite replaces it, --to takes another place")
+    if names - RUN_FILES - {PIN_FILE}:
+        raise ZooError(f"{to} holds something else than a run folder; choose another folder with --to")
+    if names and not overwrite:
+        raise ZooError(f"{to} is there already; --overwrite replaces it, --to names another folder")
 
 
-def copy(snapshot: Path, to: Path, pin: HubPin) -> Path:
-    """Copy the files of a snapshot into a folder of one's own, with the pin beside them; whole or not at all."""
+def copy(cached: Path, to: Path, pin: HubPin) -> Path:
+    """Copy a run's files from the cache into a folder, with the pin beside them: all of them, or none."""
     with new_folder(to, replace=True) as complete:
-        for path in sorted(snapshot.iterdir()):
+        for path in sorted(cached.iterdir()):
             if path.name in RUN_FILES:
                 write_atomically(complete / path.name, path.read_bytes())
         write_atomically(complete / PIN_FILE, pin.model_dump_json(indent=2) + "\n")

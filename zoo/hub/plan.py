@@ -1,4 +1,4 @@
-"""What a push would do to a repository, and whether it may."""
+"""The plan of a push: the changes that it would make to a repository, if it may."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ FREE_REPO_FILES = frozenset({".gitattributes", "LICENSE", "LICENSE.md", "LICENSE
 
 @dataclass(frozen=True)
 class Plan:
-    """What a push would do."""
+    """The changes that a push would make."""
 
     address: Address
     endpoint: str
     files: dict[str, int]
     """The bytes of each file that is sent."""
     unchanged: tuple[str, ...]
-    """The files that are there already."""
+    """The files that the repository has already."""
     removed: tuple[str, ...]
-    """Files of an earlier run that this one does not have."""
+    """The files of an earlier run that this one does not have."""
     new: bool
-    """Whether the repository would be made."""
+    """True if the repository would be created."""
     private: bool | None
-    """None: as its owner's new repositories are."""
+    """True if the repository is private, or will be; None for a new one that is as its owner's settings say."""
     notes: tuple[str, ...]
-    """Remarks that its author may want to know before."""
+    """Remarks for the author, to be shown before the push."""
 
 
 def make_plan(
@@ -47,17 +47,17 @@ def make_plan(
     replace: bool = False,
     replace_card: bool = False,
 ) -> Plan:
-    """Plan a push from what is to go and what is there.
+    """Plan a push from the run's files and those of the repository.
 
     Args:
-        run: what is to go.
+        run: the files to push.
         address: the repository and the branch.
-        hub: the endpoint.
-        base: what is there; None: there is no repository.
+        hub: the endpoint to ask.
+        base: the files of the repository; None: there is no repository.
         private, replace, replace_card: as in :func:`zoo.hub.push`.
 
     Raises:
-        ZooError: the name is taken, or private things would be made public.
+        ZooError: the name is taken, or a private run would become public.
     """
     if base is None:
         sizes = {name: len(content) for name, content in run.files.items()}
@@ -68,11 +68,11 @@ def make_plan(
         raise ZooError(f"{address.repository} has a .gitignore, by which the Hub leaves out files; remove it there")
     same = holds_same_model(run, address, hub, base, replace)
     files, notes = dict(run.files), list(run.notes)
-    kept = None if replace_card or not same else edited_card(run, address, hub, base)
-    if kept is not None:
+    kept_card = None if replace_card or not same else edited_card(run, address, hub, base)
+    if kept_card is not None:
         del files[CARD_FILE]
-        notes.append(f"the {CARD_FILE} there was edited by hand and stays; --replace-card puts this one in its place")
-        if run.config.weights_sha256 not in kept:
+        notes.append(f"the {CARD_FILE} there was edited by hand and stays; --replace-card replaces it by this one")
+        if run.config.weights_sha256 not in kept_card:
             notes.append(f"that {CARD_FILE} is not about these weights")
     unchanged = tuple(name for name, content in files.items() if base.holds(name, content))
     return Plan(
@@ -88,31 +88,31 @@ def make_plan(
 
 
 def holds_same_model(run: RunContents, address: Address, hub: Hub, base: RepoListing, replace: bool) -> bool:
-    """Return whether it does, or is free; False: another model, which may be replaced.
+    """Return whether a repository holds the model of the run, or is free; False: another model, to be replaced.
 
     Raises:
-        ZooError: the repository holds something else.
+        ZooError: the repository holds something else, or another model that may not be replaced.
     """
     if not base.sizes.keys() - FREE_REPO_FILES:
         return True
-    taken = f"the name {address.repository} is taken by something else than a model of the zoo; choose another"
+    refusal = f"the name {address.repository} is taken by something else than a model of the zoo; choose another"
     if base.sizes.get(CONFIG_FILE, MAX_CONFIG_BYTES + 1) > MAX_CONFIG_BYTES:
-        raise ZooError(taken)
+        raise ZooError(refusal)
     path = download(address.at(base.commit), hub, CONFIG_FILE, base)
     try:
         other = read_config(path.parent).name
     except ZooError as error:
-        raise ZooError(taken) from error
+        raise ZooError(refusal) from error
     if other != run.config.name and not replace:
         raise ZooError(
             f"{address.repository} holds the model {other!r}, not {run.config.name!r}; push to another repository, or "
-            f"put this one in its place with --replace"
+            f"replace that model with --replace"
         )
     return other == run.config.name
 
 
 def edited_card(run: RunContents, address: Address, hub: Hub, base: RepoListing) -> str | None:
-    """Return the card there, if it was edited by hand and differs from the one that is to go."""
+    """Return the repository's card, if it was edited by hand and differs from the run's; else None."""
     if CARD_FILE not in base.sizes or base.holds(CARD_FILE, run.files[CARD_FILE]):
         return None
     if base.sizes[CARD_FILE] > MAX_RECORD_BYTES:

@@ -1,4 +1,4 @@
-"""Push: a run folder to the Hub, in one commit on top of the one that was looked at, or not at all."""
+"""Push: a run folder goes to the Hub in one commit on top of the one that was looked at, or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.schema.hub_address import MAIN, PREFIX, Address
 from zoo.schema.sections import HubPin
 
 ATTEMPTS = 3
-"""The attempts at the commit; the client repeats the uploads before it by itself."""
+"""The number of attempts at the commit; the client itself repeats the uploads before it."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Commit:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push has done, or would do."""
+    """The outcome of a push, or of a dry run."""
 
     plan: Plan
     address: Address
-    """Its address, pinned to the commit; of a dry run, the branch."""
+    """The address of the run, pinned to the commit; after a dry run, the branch."""
     pin: HubPin | None
     """The value of the recipe's field ``hub``; None after a dry run."""
     commit_url: str
     changed: bool
-    """False where all of it was there already, and after a dry run."""
+    """True if a commit was made; False where the repository had all of it already, and after a dry run."""
     pull_request: str | None
-    """The pull request's web address."""
+    """The pull request's web address; None where there is none."""
 
 
 def push(
@@ -68,17 +68,17 @@ def push(
     """Put a run folder into a repository, in one commit; other files in the folder stay where they are.
 
     Args:
-        folder: what training wrote, such as runs/mine.
-        repository: ``owner/name``; it is made if there is none.
+        folder: the run folder that training wrote, such as runs/mine.
+        repository: ``owner/name``; it is created if there is none.
         private: make a new repository private; with one that is public already, the push is refused.
-        branch: the branch of the commit, made from ``main`` if there is none.
+        branch: the branch of the commit, created from ``main`` if there is none.
         tag: set this tag on the commit, such as v1.
         pull_request: propose the commit instead of making it.
         message: the commit's message.
-        replace: let another model of the zoo in the repository give way.
+        replace: replace another model of the zoo in the repository.
         replace_card: overwrite a card that was edited on the Hub.
         without_test_images: leave out the files that show images of the test split.
-        dry_run: find out what would go, and write nothing.
+        dry_run: report what would be sent, and write nothing.
         endpoint: the Hub's web address; by default ``$HF_ENDPOINT``, or else the public one.
         token: a token with write access; by default ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
         on_plan: called with the plan before anything is sent.
@@ -117,7 +117,7 @@ def push(
 
 
 def _address(repository: str, branch: str, tag: str | None, pull_request: bool) -> Address:
-    """Return the repository and the branch, if their names can be told from commits and pull requests."""
+    """Return the repository and the branch, if no name could be taken for a commit or a pull request."""
     if repository.startswith((PREFIX, "http")):
         raise ZooError(f"{repository}: write owner/name; a branch or a tag goes into --branch or --tag")
     for option, name in (("--branch", branch), ("--tag", "v1" if tag is None else tag)):
@@ -142,7 +142,7 @@ def _look(hub: Hub, address: Address, pull_request: bool) -> tuple[RepoListing |
 
 @dataclass(frozen=True)
 class _Upload:
-    """A run on its way to a repository."""
+    """A run and the repository that it goes to."""
 
     hub: Hub
     address: Address
@@ -166,15 +166,15 @@ class _Upload:
             base = list_repo(self.address.at(MAIN), self.hub)
         except Absent as error:
             raise ZooError(f"the name {self.repository} is taken; choose another ({error})") from error
-        if base.sizes.keys() - FREE_REPO_FILES:  # somebody else has made it in this moment
+        if base.sizes.keys() - FREE_REPO_FILES:  # somebody else has just created it
             raise self._moved_on()
         return base
 
     def is_tagged(self, tag: str | None, base: RepoListing, changed: bool) -> bool:
-        """Return whether the tag is where it is to be.
+        """Return whether the tag is on the commit already, or none is asked for.
 
         Raises:
-            ZooError: it is elsewhere, or one name would stand for a branch and a tag.
+            ZooError: it is on another commit, or one name would stand for a branch and a tag.
         """
         if tag is None and self.branch == MAIN:
             return True
@@ -186,8 +186,7 @@ class _Upload:
         if tag is None or tag not in tags:
             return tag is None
         if changed or tags[tag] != base.commit:
-            there = tags[tag]
-            raise ZooError(f"{self.repository} has the tag {tag!r} already, at {there}; choose another")
+            raise ZooError(f"{self.repository} has the tag {tag!r} already, at {tags[tag]}; choose another")
         return True
 
     def commit(self, base: RepoListing) -> Commit:
@@ -195,7 +194,7 @@ class _Upload:
             try:
                 return self._send(base)
             except Conflict as error:
-                landed = self._landed(base) if attempt else None  # it may be ours that the branch has moved to
+                landed = self._landed(base) if attempt else None  # the branch may have moved to this very commit
                 if landed:
                     return landed
                 raise self._moved_on() from error
@@ -209,10 +208,10 @@ class _Upload:
         raise AssertionError("the last attempt returns or raises")
 
     def _send(self, base: RepoListing) -> Commit:
-        # In memory: what was checked is what goes; and such files go by a protocol that every server has.
+        # From memory, so that exactly what was checked is sent, and by a protocol that every server has.
         additions = [CommitOperationAdd(name, io.BytesIO(self.run.files[name])) for name in self.plan.files]
         with self.hub.explaining(self.address):
-            made = self.hub.api.create_commit(
+            commit = self.hub.api.create_commit(
                 self.repository,
                 [*additions, *(CommitOperationDelete(name) for name in self.plan.removed)],
                 commit_message=self.message or f"Push {self.run.config.name}",
@@ -221,13 +220,13 @@ class _Upload:
                 parent_commit=base.commit,
                 create_pr=self.pull_request,
             )
-            return Commit(made.oid, str(made.commit_url), made.pr_url)
+            return Commit(commit.oid, str(commit.commit_url), commit.pr_url)
 
     def _landed(self, base: RepoListing) -> Commit | None:
-        """Return the commit, if it was made and only the answer got lost; None: the branch is where it was.
+        """Return the commit, if it was made and only the answer got lost; None: the branch is unchanged.
 
         Raises:
-            ZooError: it holds another commit, or the Hub cannot be asked.
+            ZooError: the branch has another commit, or the Hub cannot be asked.
         """
         now = list_repo(self.address, self.hub)
         if now.commit == base.commit:

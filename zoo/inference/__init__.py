@@ -1,1 +1,1 @@
-"""A model over many images: loops in eval mode, streams of images, random numbers, running means."""
+"""Running a model over many images: loops in eval mode, streams of images, random numbers, running means."""

@@ -1,6 +1,6 @@
-"""Images in a stream, a batch at a time, however many there are: of a folder, or of a dataset's split.
+"""Streams of images, a batch at a time, however many there are: from a folder or from the split of a dataset.
 
-What a folder holds is decoded while the model works, and forgotten afterwards; memory does not grow with the folder.
+The images of a folder are decoded while the model works and not kept; memory does not grow with the folder.
 """
 
 from __future__ import annotations
@@ -32,38 +32,39 @@ from zoo.system.prefetch import prefetch
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Some of the images of a stream."""
+    """Some images of a stream."""
 
     names: list[str]
-    """The file of each image, or its place in a dataset: ``mnist/test/17``."""
+    """The file of each image, or its index in a dataset: ``mnist/test/17``."""
     images: Tensor
     """The images, uint8 (B, C, H, W)."""
     labels: Tensor | None
-    """The labels, int64 (B,), where there are any."""
+    """The labels, int64 (B,), or None where there are none."""
 
 
 @dataclass(frozen=True)
 class ImageStream:
-    """Images that can be gone through more than once."""
+    """A source of images that can be iterated more than once."""
 
     name: str
+    """The dataset and split, or the folder."""
     size: int
     """The number of images; some files of a folder may turn out not to be images."""
     batches: Callable[[int], Iterator[ImageBatch]]
-    """From the size of a batch to the batches."""
+    """A function that yields the batches; its argument is the number of images in a batch."""
     binarized: bool = False
-    """Whether the images have been binarised, once and for all, with their dataset."""
+    """Whether the images were binarised once and for all, with their dataset."""
 
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """A batch as a model gets it."""
+    """A batch in the form in which a model takes it."""
 
     batch: ImageBatch
     x: Tensor
-    """The images, float (B, C, H, W) in [0, 1], on the model's device, binarised as in the model's training."""
+    """The images on the model's device, float (B, C, H, W) in [0, 1], binarised as in the model's training."""
     noise: Noise
-    """A stream of random numbers for each image."""
+    """The source of random numbers, with a stream for each image."""
     model: Model
     """The model, with the labels of these images set if it is conditional."""
 
@@ -74,9 +75,15 @@ T = TypeVar("T")
 def map_images(
     model: Autoencoder, images: ImageStream, task: Callable[[PreparedBatch], T], *, seed: int = SEED
 ) -> Iterator[tuple[ImageBatch, T]]:
-    """Yield each batch with what a task returns for it.
+    """Yield each batch with the result of a task on it.
 
     The task runs in eval mode, without gradients, with random numbers that depend on the seed and the image alone.
+
+    Args:
+        model: the model that the batches are prepared for.
+        images: the stream.
+        task: a function of a prepared batch.
+        seed: the seed of the random numbers, not negative.
 
     Raises:
         ZooError: the model is conditional and the images have no labels.
@@ -95,7 +102,7 @@ def trained_on(model: Autoencoder) -> DatasetConfig:
     """Return the data section of the model's recipe.
 
     Raises:
-        ZooError: it has none, because it was not loaded.
+        ZooError: the model has no recipe, because it was not loaded.
     """
     if model.config is None:
         raise ZooError("this model was built, not loaded: its recipe does not come with it")
@@ -103,32 +110,33 @@ def trained_on(model: Autoencoder) -> DatasetConfig:
 
 
 def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStream:
-    """Open the images of a folder, in the model's shape, or of a dataset.
+    """Open the images of a folder, resized to the model's shape, or those of a dataset.
 
     Args:
         source: a folder as a path (``./images``); or a dataset (``mnist``: its test split; ``mnist/train``), perhaps
             only some of its classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
             has the settings of its recipe, but all classes and images.
-        model: what they are for.
+        model: the loaded model that will take the images.
 
     Raises:
-        ZooError: there are none, they have another shape than the model's, or no labels for a conditional one.
+        ZooError: there are no images, they do not have the model's shape, or the model is conditional and they have no
+            labels.
     """
     if isinstance(source, os.PathLike) or is_path(source):
         if model.classes:
             raise ZooError(
-                f"this model is conditional and needs labels, which a folder has not; name a dataset, such as "
+                f"this model is conditional and needs labels, which a folder does not have; name a dataset, such as "
                 f"{trained_on(model).name}"
             )
         return of_folder(Path(os.path.expanduser(source)), model.image_shape)
-    whole, colon, chosen = source.partition(":")
-    name, _, split = whole.partition("/")
+    dataset, colon, numbers = source.partition(":")
+    name, _, split = dataset.partition("/")
     if split not in ("", "train", "test"):
         raise ZooError(f"{source!r}: write ./{source} for a folder, or {name}/train or {name}/test for a dataset")
     try:
-        classes = tuple(whole_numbers(chosen)) if colon else None
+        classes = tuple(whole_numbers(numbers)) if colon else None
     except ValueError as error:
-        raise ZooError(f"{source!r}: write classes as in {whole}:9 or {whole}:0-4,7") from error
+        raise ZooError(f"{source!r}: write classes as in {dataset}:9 or {dataset}:0-4,7") from error
     config = _dataset(name, source, trained_on(model))
     if config.image_shape != model.image_shape:
         raise ZooError(
@@ -139,10 +147,10 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
     return of_dataset(config, "train" if split == "train" else "test", classes)
 
 
-def _dataset(name: str, source: str, own: DatasetConfig) -> DatasetConfig:
-    """Return the model's own dataset without its limits, or another as it is."""
-    if name == own.name:
-        return own.model_copy(update={"only_classes": None, "train_images": None, "test_images": None})
+def _dataset(name: str, source: str, trained: DatasetConfig) -> DatasetConfig:
+    """Return the settings of the named dataset: without limits if it is the ``trained`` one, else the defaults."""
+    if name == trained.name:
+        return trained.model_copy(update={"only_classes": None, "train_images": None, "test_images": None})
     if name not in DATASETS.names():
         hint = f" (for the folder, write ./{source})" if Path(source).is_dir() else ""
         raise UnknownNameError("dataset", name, DATASETS.names(), hint)
@@ -150,17 +158,17 @@ def _dataset(name: str, source: str, own: DatasetConfig) -> DatasetConfig:
 
 
 def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | None = None) -> ImageStream:
-    """Open a split, or some of its classes, as the data section describes it, without a binarisation at every use."""
+    """Open a split, or some classes of it; dynamic binarisation is left to :func:`map_images`."""
     images = load_images(config, split)
-    places: Sequence[int] = range(len(images))
+    indices: Sequence[int] = range(len(images))
     if classes is not None:
-        which = where_labelled(images, classes)
-        images, places = images.chosen(which), which.tolist()
+        selected = where_labelled(images, classes)
+        images, indices = images.chosen(selected), selected.tolist()
 
     def batches(size: int) -> Iterator[ImageBatch]:
         start = 0
         for part in images.batches(size):
-            names = [f"{config.name}/{split}/{place}" for place in places[start : start + len(part)]]
+            names = [f"{config.name}/{split}/{index}" for index in indices[start : start + len(part)]]
             yield ImageBatch(names, part.images, part.labels)
             start += len(part)
 
@@ -168,7 +176,7 @@ def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | N
 
 
 def of_folder(folder: Path, shape: ImageShape) -> ImageStream:
-    """Open every image file under a folder: its central part in the model's proportions, resized."""
+    """Open every image file under a folder, its central part in the proportions of ``shape``, resized."""
     paths = images_under(folder)
 
     def batches(size: int) -> Iterator[ImageBatch]:
@@ -184,10 +192,12 @@ def of_folder(folder: Path, shape: ImageShape) -> ImageStream:
                     f"{name}: {why}" for name, why in zip(names, results, strict=True) if isinstance(why, str)
                 ]
                 if pixels:
-                    whole = [name for name, result in zip(names, results, strict=True) if not isinstance(result, str)]
-                    yield ImageBatch(whole, torch.from_numpy(np.stack(pixels)), None)
+                    decoded_names = [
+                        name for name, result in zip(names, results, strict=True) if not isinstance(result, str)
+                    ]
+                    yield ImageBatch(decoded_names, torch.from_numpy(np.stack(pixels)), None)
         finally:
-            pool.shutdown(cancel_futures=True)  # nobody waits for the next batch when this one went wrong
+            pool.shutdown(cancel_futures=True)  # the next batch is not needed when this one has failed
         if len(unreadable) == len(paths):
             raise ZooError(f"none of the {len(paths)} images under {folder} can be read ({unreadable[0]})")
         warn_skipped(unreadable, len(paths), "images")
@@ -196,5 +206,5 @@ def of_folder(folder: Path, shape: ImageShape) -> ImageStream:
 
 
 def printable(path: Path) -> str:
-    """Return a file's name as text, also where the system's bytes are no UTF-8."""
+    """Return a file's name as text, even where the system's bytes are not UTF-8."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")

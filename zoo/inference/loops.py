@@ -1,4 +1,4 @@
-"""Going over a set of images: in an epoch's order, or with a model in eval mode and random numbers of its own."""
+"""Loops over a set of images: in an epoch's order, or with a model in eval mode and isolated random numbers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from zoo.system.devices import isolated_randomness
 from zoo.system.seeds import mixed_seed, mixed_seed_63
 
 PIXELS_AT_ONCE = 800_000
-"""Pixels in a batch of images to be measured: 1,000 images of MNIST, fewer of larger ones."""
+"""The most pixel values in a batch of images to be measured: 1,000 images of MNIST, fewer larger ones."""
 
 SEED = 0
-"""The seed of the noise in z and of the binarisation: the same model and images give the same figures."""
+"""The seed of the noise in z and of the binarisation, so that the same model and images give the same values."""
 
 T = TypeVar("T")
 ProgressBar = Callable[[Iterable[T], int], Iterable[T]]
-"""A function that shows how far a loop is: the loop's items and how many there are → the items."""
+"""A function that takes a loop's items and their number, and yields the items while it shows how far the loop is."""
 
 
 def no_progress(items: Iterable[T], total: int) -> Iterable[T]:
@@ -52,9 +52,21 @@ def mean_terms(
     seed: int = SEED,
     progress: ProgressBar[ImageSet] = no_progress,
 ) -> dict[str, float]:
-    """Return the mean over images of terms that are means over a batch (one that fits, by default).
+    """Return the means over all images of terms that are means over a batch, by name.
 
-    Images that are binarised anew at every use are so here in the same way at every call, whatever noise is drawn.
+    Images with dynamic binarisation are binarised the same way at every call, whatever noise is drawn.
+
+    Args:
+        images: the images, with labels for a conditional model.
+        data: the data section, which says how images become numbers.
+        model: the model, which is in eval mode meanwhile.
+        terms: a function of the model, labels given, and a batch (B, C, H, W) in [0, 1].
+        batch_size: images in a batch; 0 for :func:`eval_batch_size`.
+        seed: the seed of the noise in z and of the binarisation.
+        progress: a function that shows how far the loop is.
+
+    Raises:
+        ZooError: the model is conditional and the images have no labels that suit it.
     """
     model.check_labels(images.labels)
     means = RunningMeans(model.device)
@@ -69,7 +81,7 @@ def mean_terms(
 
 @contextmanager
 def eval_mode(model: Autoencoder, seed: int = SEED) -> Iterator[None]:
-    """While the context is active, the model is in eval mode, without gradients, and random numbers start anew."""
+    """Put the model in eval mode, without gradients, with random numbers from ``seed`` in the context."""
     was_training = model.training
     model.eval()
     try:
@@ -87,7 +99,7 @@ def binarization_seed(seed: int, batch: int) -> int:
 def codes(
     model: Autoencoder, images: ImageSet, data: DatasetConfig, *, progress: ProgressBar[ImageSet] = no_progress
 ) -> Tensor:
-    """Return the posterior means (N, D) of images."""
+    """Return the posterior means (N, D) of images; the arguments are those of :func:`mean_terms`."""
     means: list[Tensor] = []
 
     def terms(model: Model, x: Tensor) -> Terms:
@@ -99,5 +111,5 @@ def codes(
 
 
 def eval_batch_size(shape: Sequence[int]) -> int:
-    """Return how many images (C, H, W) to measure at once: a function of their shape alone, so that figures repeat."""
+    """Return the number of images (C, H, W) to measure at once, which depends on the shape alone: values repeat."""
     return max(1, min(1000, PIXELS_AT_ONCE // prod(shape)))

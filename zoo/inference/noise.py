@@ -1,4 +1,4 @@
-"""Random numbers that belong to a picture: its score or its code is its own, whatever else it is looked at with."""
+"""Random numbers that belong to one image: its score or code does not depend on the other images of a batch."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ from zoo.schema.base import DatasetConfig
 
 
 class Noise:
-    """Streams of random numbers, one for each of B pictures, that depend on its pixels and the seed alone.
+    """Streams of random numbers, one for each of B images, each a function of the image's pixels and the seed alone.
 
     Args:
-        images: uint8 (B, ...), on the CPU.
-        seed: not negative.
+        images: the images, uint8 (B, ...), on the CPU.
+        seed: a number that is not negative.
     """
 
     def __init__(self, images: Tensor, seed: int) -> None:
         self._streams = [np.random.default_rng((seed, zlib.crc32(image.tobytes()))) for image in images.numpy()]
 
     def normal(self, k: int, d: int) -> Tensor:
-        """Standard normal numbers (k, B, d); k of them and then k more are the same as 2k at once."""
+        """Return standard normal numbers (k, B, d); two calls with k give the same numbers as one with 2k."""
         drawn = [stream.standard_normal((k, d), dtype=np.float32) for stream in self._streams]
         return torch.from_numpy(np.stack(drawn, axis=1))
 
     def binarized(self, x: Tensor) -> Tensor:
-        """Each pixel of x (B, ...) in [0, 1], on the CPU, drawn from Bernoulli(intensity)."""
+        """Return images of 0 and 1, each pixel drawn from Bernoulli(intensity) of x, (B, ...) in [0, 1] on the CPU."""
         drawn = [stream.random(x.shape[1:], dtype=np.float32) for stream in self._streams]
         return (torch.from_numpy(np.stack(drawn)) < x).float()
 
 
 def presented(images: Tensor, data: DatasetConfig, noise: Noise, *, binarized: bool = False) -> Tensor:
-    """uint8 images (B, ...) → float in [0, 1], binarised as those that a model was trained on, or as they are."""
+    """Convert uint8 images (B, ...) to float in [0, 1], binarised if the model's training images were.
+
+    Args:
+        images: the images, on the CPU.
+        data: the data section of the model's recipe.
+        noise: the random numbers of these images.
+        binarized: the images are binarised already.
+    """
     x = images.float() / 255
     return x if data.binarization == "none" or binarized else noise.binarized(x)

@@ -1,4 +1,4 @@
-"""The loss terms of an epoch, summed on the device: no step waits for the host."""
+"""The loss terms of an epoch, summed on the device, so that no step waits for the host."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from zoo.system.devices import widest_float
 
 
 class RunningMeans:
-    """Sums of the terms over images, and how many batches each stayed finite.
+    """Sums up terms over images, and counts the batches for which each sum stayed finite.
 
-    Everything that changes is a tensor that stays where it is, so that adding can be part of a captured CUDA graph.
+    Everything that changes is a tensor that keeps its address, so that adding can be part of a captured CUDA graph.
+
+    Args:
+        device: the device of the sums.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.names: list[str] = []
         self.one = torch.ones((), device=device)
-        self.sums = torch.zeros(1, dtype=widest_float(device), device=device)  # (T + 1,), terms; last, images
-        self.finite = torch.zeros(1, dtype=torch.int64, device=device)  # (T + 1,), a sum that breaks stays broken
+        self.sums = torch.zeros(1, dtype=widest_float(device), device=device)  # (T + 1,), the terms, then the images
+        self.finite = torch.zeros(1, dtype=torch.int64, device=device)  # (T + 1,), batches; NaN in a sum stays
 
     def add(self, terms: Terms, images: int) -> None:
-        """Count the terms of a batch, each a mean over ``images``."""
+        """Add the terms of a batch, each a mean over ``images`` images."""
         if not self.names:
             self._name(list(terms))
         values = torch.stack([*(value.detach().float() for value in terms.values()), self.one])
@@ -36,16 +39,16 @@ class RunningMeans:
         self.finite = self.finite.new_zeros(len(names) + 1)
 
     def clear(self) -> None:
-        """Start again."""
+        """Set all sums and counts to zero."""
         self.sums.zero_()
         self.finite.zero_()
 
     def state(self) -> dict[str, Any]:
-        """What :meth:`restore` puts back."""
+        """Return the state that :meth:`restore` puts back; its tensors are the live ones."""
         return {"names": self.names, "sums": self.sums, "finite": self.finite}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continue from a state that :meth:`state` has returned."""
         if not state["names"]:
             return self.clear()
         if self.names != state["names"]:
@@ -54,13 +57,16 @@ class RunningMeans:
         self.finite.copy_(state["finite"])
 
     def means(self) -> dict[str, float]:
-        """The mean of each term over the images so far; waits for the device."""
+        """Return the mean of each term over the images so far; this waits for the device."""
         *sums, images = self.sums.tolist()
         return {name: value / images for name, value in zip(self.names, sums, strict=True)}
 
     def divergence(self) -> tuple[int, str] | None:
-        """The 0-based batch at which the first term was no longer finite, and its name; waits for the device."""
+        """Return the 0-based batch at which the first term was no longer finite, and its name, or None.
+
+        This waits for the device.
+        """
         *finite, batches = self.finite.tolist()
-        bad = [(batch, name) for batch, name in zip(finite, self.names, strict=False) if batch < batches]
-        # The loss is the sum of the others: name the culprit rather than the sum.
-        return min(bad, key=lambda found: (found[0], found[1] == "loss"), default=None)
+        broken = [(batch, name) for batch, name in zip(finite, self.names, strict=False) if batch < batches]
+        # The loss is the sum of the others: of the terms that broke at once, name another one.
+        return min(broken, key=lambda term: (term[0], term[1] == "loss"), default=None)

@@ -1,4 +1,4 @@
-"""One file per family of metrics: what each is, in which unit, by whom, and how it is measured."""
+"""One file per family of metrics: the definition, unit and source of each, and the code that measures it."""
 
 from zoo.metrics._base import REFERENCE_IMAGES, EvalContext
 from zoo.metrics._classifier import train_classifier

@@ -1,6 +1,6 @@
-"""What metrics are measured on: a trained model and its images.
+"""The context that metrics are measured in: a trained model and its images.
 
-Metrics that are computed together are a family, one file of :mod:`zoo.metrics`; ``register_metrics`` adds one's own.
+Metrics that are computed together are a family, one file of :mod:`zoo.metrics`; ``register_metrics`` adds another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoo.objectives import Terms
 from zoo.schema.base import DatasetConfig
 
 REFERENCE_IMAGES = 10_000
-"""Training images, chosen at random, that classifiers of codes are fitted to."""
+"""The number of training images, chosen at random, that classifiers of codes are fitted to."""
 
 
 @dataclass
@@ -29,11 +29,12 @@ class EvalContext:
 
     Args:
         model: the model; whatever its mode, it is measured in eval mode.
-        images: the images.
-        data: how they become numbers.
-        reference: gives the training images, for what is fitted to codes before it is measured; None: there are none.
+        images: the images to measure on.
+        data: the settings of their dataset, which decide how they become numbers.
+        reference: a function that returns the training images, to which classifiers of codes are fitted; None: there
+            are none.
         seed: the seed of everything that is drawn.
-        progress: shows how far a loop is.
+        progress: a wrapper of loops over images that shows their progress.
     """
 
     model: Autoencoder
@@ -44,20 +45,20 @@ class EvalContext:
     progress: ProgressBar[ImageSet] = field(default=no_progress)
 
     def mean(self, terms: Callable[[Model, Tensor], Terms]) -> dict[str, float]:
-        """The mean over the images of terms that are means over a batch."""
+        """Return the mean over the images of terms that are means over a batch."""
         return mean_terms(self.images, self.data, self.model, terms, seed=self.seed, progress=self.progress)
 
     @cached_property
     def codes(self) -> Tensor:
-        """The posterior means (N, D)."""
+        """The posterior means (N, D) of the images."""
         return codes(self.model, self.images, self.data, progress=self.progress)
 
     @cached_property
     def training(self) -> ImageSet:
-        """Some of the training images.
+        """Training images, chosen at random, at most :data:`REFERENCE_IMAGES`.
 
         Raises:
-            NotApplicable: there are none, or they are what is measured.
+            NotApplicable: there are none, or they are the measured images themselves.
         """
         if self.reference is None:
             raise NotApplicable("it is fitted to training images and measured on others")
@@ -66,10 +67,10 @@ class EvalContext:
 
     @cached_property
     def samples_drawn(self) -> Tensor:
-        """As many images (N, C, H, W) from the prior as there are images, uint8 on the CPU.
+        """Images (N, C, H, W) decoded from the prior, one for each measured image, uint8 on the CPU.
 
-        They are the means of p(x|z), binary where the images were binarised once and for all. Of a conditional model,
-        each class in turn.
+        They are the means of p(x|z), binary where the images were binarised once and for all. A conditional model
+        draws each class in turn.
         """
         n, size = len(self.images), eval_batch_size(self.images.images.shape[1:])
         generator = torch.Generator().manual_seed(self.seed)
@@ -80,5 +81,5 @@ class EvalContext:
             return torch.cat([(part * 255).round().to(torch.uint8).cpu() for part in parts])
 
     def order(self, n: int) -> Tensor:
-        """0 to n - 1 in an order of the seed's: images may be sorted by class or by a factor."""
+        """Return 0 to n - 1 in an order that the seed decides, since images may be sorted by class or by a factor."""
         return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))

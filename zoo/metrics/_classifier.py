@@ -1,7 +1,7 @@
-"""A small classifier's features of images: where samples are compared with images.
+"""A small classifier, in whose features samples are compared with images.
 
 There is one for MNIST, one for Fashion-MNIST and one for glyphs in the package; ``zoo classifier`` trains
-others. It has the place of the Inception network in the Fréchet Inception distance, but it is another network, trained
+others. It stands in for the Inception network of the Fréchet Inception distance, but it is another network, trained
 on other images: its distances are never to be called FID nor compared with one.
 """
 
@@ -32,7 +32,7 @@ CLASSIFIERS = Path(__file__).parent / "classifiers"
 """The folder of the shipped classifiers."""
 
 CHANNELS = (16, 32, 32)
-"""Output channels of the convolutions, each of which halves the image."""
+"""The output channels of the convolutions, each of which halves the image."""
 
 FEATURES = 64
 
@@ -41,8 +41,8 @@ class Classifier(nn.Module):
     """Three convolutions, a layer of 64 features, a linear map to the classes.
 
     Args:
-        shape: (C, H, W) of the images.
-        classes: how many.
+        shape: the shape (C, H, W) of the images.
+        classes: the number of classes.
     """
 
     def __init__(self, shape: ImageShape, classes: int) -> None:
@@ -57,11 +57,11 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the features (B, 64) of images (B, C, H, W) in [0, 1]."""
-        found: Tensor = self.body(x)
-        return found
+        features: Tensor = self.body(x)
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, classes) of images."""
+        """Return logits (B, classes) of images (B, C, H, W) in [0, 1]."""
         logits: Tensor = self.head(self.features(x))
         return logits
 
@@ -73,7 +73,7 @@ def features_of(classifier: Classifier, images: Tensor, device: torch.device) ->
 
 
 def candidate_paths(dataset: str) -> list[Path]:
-    """List where the classifier of a dataset is looked for: in the package, then in the data folder."""
+    """List the files that the classifier of a dataset is read from: the package's, else the data folder's."""
     return [folder / f"{dataset}.safetensors" for folder in (CLASSIFIERS, data_folder() / "classifiers")]
 
 
@@ -85,7 +85,7 @@ def classifier_of(data: DatasetConfig) -> Classifier:
         ZooError: its file is damaged.
     """
     if data.PRIVATE:
-        raise NotApplicable("images of one's own have no classifier to compare in")
+        raise NotApplicable("the zoo has no classifier of your own images to compare samples with")
     return load_classifier(data.name, data.image_shape)
 
 
@@ -115,12 +115,12 @@ def load_classifier(dataset: str, shape: ImageShape) -> Classifier:
             raise ZooError(f"{path} holds no classifier of the zoo ({error}); train it again") from error
         return model.eval()
     raise NotApplicable(
-        f"there is no classifier of {dataset!r} to compare in; if it has classes, train one with "
+        f"there is no classifier of {dataset!r} to compare samples with; if it has classes, train one with "
         f"`zoo classifier {dataset}`"
     )
 
 
-EPOCHS, BATCH, RATE = 8, 128, 1e-3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 8, 128, 1e-3
 TRAINING_SEED = 0
 
 
@@ -130,10 +130,10 @@ def fit_classifier(images: ImageSet, device: torch.device) -> Classifier:
     shape: Any = tuple(images.images.shape[1:])
     with isolated_randomness(TRAINING_SEED, device):
         model = Classifier(shape, int(images.labels.max()) + 1).to(device)
-        optimizer = torch.optim.Adam(model.parameters(), RATE)
+        optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
         for epoch in range(EPOCHS):
-            for chosen in epoch_permutation(len(images), TRAINING_SEED, epoch).split(BATCH):
+            for chosen in epoch_permutation(len(images), TRAINING_SEED, epoch).split(BATCH_SIZE):
                 logits = model(images.images[chosen].to(device).float() / 255)
                 optimizer.zero_grad()
                 F.cross_entropy(logits, images.labels[chosen].to(device)).backward()
@@ -143,23 +143,23 @@ def fit_classifier(images: ImageSet, device: torch.device) -> Classifier:
 
 
 def accuracy(model: Classifier, images: ImageSet, device: torch.device) -> float:
-    """Return the share of images that are classified rightly."""
+    """Return the share of images that are classified correctly."""
     assert images.labels is not None
-    right = 0
+    correct = 0
     with torch.no_grad():
         for batch in images.batches(eval_batch_size(images.images.shape[1:])):
             assert batch.labels is not None
-            right += int((model(batch.images.to(device).float() / 255).argmax(dim=1).cpu() == batch.labels).sum())
-    return right / len(images)
+            correct += int((model(batch.images.to(device).float() / 255).argmax(dim=1).cpu() == batch.labels).sum())
+    return correct / len(images)
 
 
 @dataclass(frozen=True)
 class WrittenClassifier:
-    """A classifier's file, and how good it is."""
+    """A classifier's file and its accuracy."""
 
     path: Path
     accuracy: float
-    """The share of test images that are classified rightly."""
+    """The share of test images that are classified correctly."""
     images: int
     """The number of test images."""
 
@@ -169,8 +169,8 @@ def train_classifier(dataset: str, device: torch.device, out: Path | None = None
 
     Args:
         dataset: the name of a dataset with classes.
-        device: where to train.
-        out: the file; None: where :func:`classifier_of` looks in the data folder.
+        device: the device to train on.
+        out: the file to write; None: the one in the data folder that :func:`classifier_of` reads.
 
     Raises:
         ZooError: the dataset cannot be had or has no classes, or the file cannot be written.

@@ -14,13 +14,13 @@ from zoo.registry import DATASETS, MetricFamily
 from zoo.schema.base import DatasetConfig
 from zoo.schema.metric import all_metrics, families, family_of, metric_of, summary_metrics
 
-GLYPHS = 500
-"""The number of embedded images that tell whether a machine computes the same figures."""
+GLYPH_IMAGES = 500
+"""The number of embedded images that show whether a machine computes the same figures."""
 
 
 @dataclass
 class Evaluation:
-    """What :func:`evaluate` measured."""
+    """The metrics that :func:`evaluate` measured, and the families that it could not."""
 
     metrics: dict[str, float] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
@@ -70,38 +70,38 @@ def evaluate(
 
 
 def _wanted(names: Iterable[str], samples: int) -> list[tuple[MetricFamily, int]]:
-    """Return each family once, for each number of samples that is asked for."""
+    """Return the families asked for and K of each, every pair once."""
     usual = [family for family in families().values() if not family.on_request or (family.numbered and samples)]
     asked = [(family_of(name), _samples_in(name) or samples) for name in names]
     return list(dict.fromkeys(asked or [(family, samples) for family in usual]))
 
 
 def _samples_in(name: str) -> int:
-    """Return 5000 of ``nll_5000``; 0 where a name has no number."""
+    """Return the number of samples in a metric's name, 5000 in ``nll_5000``; 0 where there is none."""
     return 0 if name in families() else metric_of(name).samples
 
 
 def after_training() -> list[str]:
-    """Return the families that every training ends with."""
+    """Return the names of the families that are measured at the end of every training."""
     return [family.name for family in families().values() if family.after_training]
 
 
 def measure(
     model: Autoencoder, images: ImageSet, data: DatasetConfig, names: Iterable[str] | None = None
 ) -> dict[str, float]:
-    """Measure what a model has, without the training images; by default the metrics that training ends with."""
+    """Return the metrics of a model without the training images; by default those measured after every training."""
     return evaluate(EvalContext(model, images, data), after_training() if names is None else names).metrics
 
 
 def measure_on_glyphs(model: Autoencoder) -> dict[str, float]:
-    """Measure the noise-free metrics on images that are always there; none for models of images of another shape.
+    """Measure the noise-free metrics on the embedded glyphs; none for models of images of another shape.
 
     Noise is left out because every kind of device draws it in its own way.
     """
     config = DATASETS.get("glyphs").config()
     if config.image_shape != model.image_shape:
         return {}
-    images = load_images(config, "test").first(GLYPHS)
+    images = load_images(config, "test").first(GLYPH_IMAGES)
     if model.classes and images.labels is not None:
         known = images.labels < model.classes
         images = ImageSet(images.images[known], images.labels[known])
@@ -110,7 +110,7 @@ def measure_on_glyphs(model: Autoencoder) -> dict[str, float]:
 
 
 def in_order(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Sort metrics as tables list them."""
+    """Return metrics in the order of tables."""
     names = list(all_metrics())
 
     def position(item: tuple[str, float]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Whether each dimension of a code stands for one factor of the images, where the factors are known.
+"""Disentanglement: each dimension of a code stands for one factor of the images, as far as the factors are known.
 
 Four scores from the papers that proposed them, all between 0 and 1, on posterior means. Factors with fractional values
 count as continuous; where a score needs classes of them, they are cut into 20 bins of equal width (Locatello et al.
@@ -21,55 +21,56 @@ Factors = dict[str, Array]
 
 BINS = 20
 TREES, DEPTH = 10, 12
-VOTES, PER_VOTE = 4000, 64
-LEAST = 100
+VOTES, GROUP_SIZE = 4000, 64
+MIN_IMAGES = 100
 
-CUT = "Fitted to one half of the images, measured on the other."
+HALVES_NOTE = "Fitted to one half of the images, measured on the other."
 
 
 @register_metrics(
     "disentanglement",
     Metric(
         "mig", "MIG", "",
-        "Mutual information gap: of the two dimensions that tell most of a factor, the difference of what they tell, "
-        "as a share of the factor's entropy; mean over factors.",
+        "Mutual information gap: the difference between the two highest mutual informations of a dimension and a "
+        "factor, as a share of the factor's entropy; mean over factors.",
         "Chen, Li, Grosse & Duvenaud 2018, arXiv:1802.04942", digits=3, better="higher", tolerance=0.02,
         topic="Disentanglement",
     ),
     Metric(
         "dci_disentanglement", "DCI disentanglement", "",
         "1 - entropy of the factors that a dimension matters for, weighted by how much it matters, in random "
-        f"forests. {CUT}",
+        f"forests. {HALVES_NOTE}",
         "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
     Metric(
         "dci_completeness", "DCI completeness", "",
-        f"1 - entropy of the dimensions that matter for a factor, mean over factors, in the same forests. {CUT}",
+        f"1 - entropy of the dimensions that matter for a factor, mean over factors, in the same forests. "
+        f"{HALVES_NOTE}",
         "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
     Metric(
         "dci_informativeness", "DCI informativeness", "",
-        "How well the same forests tell the factors: accuracy, or R^2 (at least 0) of continuous ones; mean over "
-        f"factors. {CUT}",
+        "How well the same forests predict the factors: accuracy, or R^2 (at least 0) of continuous ones; mean over "
+        f"factors. {HALVES_NOTE}",
         "Eastwood & Williams 2018, ICLR", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
     Metric(
         "sap", "SAP", "",
-        "Separated attribute predictability: of the two dimensions that alone predict a factor best, the difference "
-        "of their scores (R^2 of a line; for classes, balanced accuracy of thresholds fitted to one half of the images "
-        "and measured on the other), mean over factors.",
+        "Separated attribute predictability: the difference between the scores of the two dimensions that alone "
+        "predict a factor best (R^2 of a line; for classes, balanced accuracy of thresholds fitted to one half of the "
+        "images and measured on the other), mean over factors.",
         "Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848", digits=3, better="higher", tolerance=0.02,
         topic="Disentanglement",
     ),
     Metric(
         "factor_vae_score", "FactorVAE score", "",
         "How often the dimension that varies least among images that share one factor tells which factor it is, by "
-        f"majority vote over {VOTES:,} groups of {PER_VOTE}. {CUT}",
+        f"majority vote over {VOTES:,} groups of {GROUP_SIZE}. {HALVES_NOTE}",
         "Kim & Mnih 2018, arXiv:1802.05983", digits=3, better="higher", tolerance=0.03, topic="Disentanglement",
     ),
 )  # fmt: skip
 def disentanglement(context: EvalContext) -> dict[str, float]:
-    """Needs the generating factors of the images: glyphs have them."""
+    """Measure all scores on posterior means; the images need known factors, as glyphs have them."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
@@ -80,8 +81,8 @@ def disentanglement(context: EvalContext) -> dict[str, float]:
     codes = context.codes.cpu().double()[order].numpy()
     factors = {name: values[order].numpy() for name, values in context.images.factors.items()}
     factors = {name: values for name, values in factors.items() if len(np.unique(values)) > 1}
-    if len(codes) < LEAST or codes.shape[1] < 2 or len(factors) < 2:
-        raise NotApplicable(f"it needs {LEAST} images, two factors that vary and a code of two dimensions")
+    if len(codes) < MIN_IMAGES or codes.shape[1] < 2 or len(factors) < 2:
+        raise NotApplicable(f"it needs {MIN_IMAGES} images, two factors that vary and a code of two dimensions")
     if not np.isfinite(codes).all() or not codes.var(axis=0).max():
         raise NotApplicable("its codes are not finite, or all the same")
     disentanglement, completeness, informativeness = dci(codes, factors, context.seed)
@@ -96,19 +97,19 @@ def disentanglement(context: EvalContext) -> dict[str, float]:
 
 
 def mutual_information_gap(codes: Array, factors: Factors) -> float:
-    """Codes (N, D), factors name → (N,)."""
+    """Return the gap, mean over the factors (N,), of codes (N, D): from 0 to 1."""
     from sklearn.metrics import mutual_info_score
 
     binned = [binned_values(dimension) for dimension in codes.T]
     gaps = []
     for values in map(classes, factors.values()):
-        told = sorted(mutual_info_score(values, dimension) for dimension in binned)
-        gaps.append((told[-1] - told[-2]) / mutual_info_score(values, values))
+        *_, second, best = sorted(mutual_info_score(values, dimension) for dimension in binned)
+        gaps.append((best - second) / mutual_info_score(values, values))
     return float(np.mean(gaps))
 
 
 def dci(codes: Array, factors: Factors, seed: int = 0) -> tuple[float, float, float]:
-    """Disentanglement, completeness and informativeness."""
+    """Return disentanglement, completeness and informativeness of codes (N, D) and factors (N,)."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     half = len(codes) // 2
@@ -127,7 +128,7 @@ def dci(codes: Array, factors: Factors, seed: int = 0) -> tuple[float, float, fl
 
 
 def separated_attribute_predictability(codes: Array, factors: Factors, seed: int = 0) -> float:
-    """The gap between the two best dimensions, mean over factors."""
+    """Return the gap between the two dimensions that predict a factor best, mean over factors."""
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.tree import DecisionTreeClassifier
 
@@ -152,7 +153,7 @@ def separated_attribute_predictability(codes: Array, factors: Factors, seed: int
 
 
 def factor_vae_score(codes: Array, factors: Factors, seed: int = 0) -> float:
-    """Accuracy of the majority vote; dimensions that hardly vary have no vote."""
+    """Return the accuracy of the majority vote, in which dimensions that hardly vary have no vote."""
     random = np.random.RandomState(seed)
     spread = codes.var(axis=0)
     used = codes[:, spread > ACTIVE_VARIANCE * spread.max()]
@@ -164,7 +165,7 @@ def factor_vae_score(codes: Array, factors: Factors, seed: int = 0) -> float:
     for vote in range(VOTES):
         factor = random.randint(len(factors))
         alike = groups[factor][random.randint(len(groups[factor]))]
-        chosen = used[random.choice(alike, PER_VOTE)]
+        chosen = used[random.choice(alike, GROUP_SIZE)]
         votes[vote % 2, (chosen.var(axis=0) / spread).argmin(), factor] += 1
     learned, tested = votes
     verdict = learned.argmax(axis=1)  # of each dimension
@@ -172,23 +173,23 @@ def factor_vae_score(codes: Array, factors: Factors, seed: int = 0) -> float:
 
 
 def continuous(values: Array) -> bool:
-    """Whether a factor has fractional values."""
+    """Return whether a factor has fractional values."""
     return bool(np.issubdtype(values.dtype, np.floating))
 
 
 def classes(values: Array) -> Array:
-    """A factor's values as whole numbers."""
+    """Return a factor's values (N,) as whole numbers."""
     return binned_values(values) if continuous(values) else values
 
 
 def binned_values(values: Array) -> Array:
-    """(N,) → 0 ... 19, in bins of equal width."""
+    """Return the bin of each value (N,), 0 to 19, in bins of equal width."""
     edges = np.linspace(values.min(), values.max(), BINS + 1)[1:-1]
     return np.digitize(values, edges)
 
 
 def _entropy(shares: Array, axis: int) -> Array:
-    """Along an axis, in units of its greatest value."""
+    """Return the entropy along an axis, as a share of the greatest possible."""
     total = np.maximum(shares.sum(axis=axis, keepdims=True), 1e-300)
     p = shares / total
     entropy: Array = -(p * np.log(np.where(p > 0, p, 1))).sum(axis=axis) / np.log(shares.shape[axis])

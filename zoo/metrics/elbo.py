@@ -32,7 +32,7 @@ SOURCE = "Kingma & Welling 2014, arXiv:1312.6114, equation 3"
     after_training=True,
 )  # fmt: skip
 def elbo(context: EvalContext) -> dict[str, float]:
-    """Measure the bound with one sample of z per image."""
+    """Measure the bound and its terms with one sample of z per image."""
 
     def terms(model: Model, x: Tensor) -> Terms:
         posterior = model.encode(x)

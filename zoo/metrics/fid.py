@@ -21,7 +21,7 @@ from zoo.metrics import EvalContext, Metric, register_metrics
     on_request=True,
 )  # fmt: skip
 def fid(context: EvalContext) -> dict[str, float]:
-    """Downloads 91 MB at first use."""
+    """Measure FID with as many samples as images; the first use downloads 91 MB."""
     if len(context.images) < 2:
         raise NotApplicable("it needs at least two images")
     device = torch.device("cpu") if context.model.device.type == "mps" else context.model.device  # MPS has no float64
@@ -33,7 +33,7 @@ def fid(context: EvalContext) -> dict[str, float]:
 
 
 def inception() -> Any:
-    """torchmetrics' metric with its network.
+    """Return torchmetrics' metric with its network.
 
     Raises:
         NotApplicable: it is not installed, or the network cannot be downloaded.
@@ -44,5 +44,5 @@ def inception() -> Any:
         return FrechetInceptionDistance()
     except ImportError as error:  # also raised by torchmetrics where torch-fidelity is missing
         raise NotApplicable("it needs torchmetrics with its network: pip install 'autoencoder-zoo[fid]'") from error
-    except Exception as error:  # whatever a download can end in
+    except Exception as error:  # any way that a download can fail
         raise NotApplicable(f"torch-fidelity's Inception network cannot be had ({first_line(error)})") from error

@@ -1,4 +1,4 @@
-"""What a code tells of its image, and how far all codes together are from the prior: the two parts of the KL.
+"""Mutual information of codes and images, and the KL of all codes together to the prior: the two parts of the KL.
 
 KL(q(z|x) || p(z)), mean over the images = mutual information + KL(q(z) || p(z)), where q(z) is the mixture of the
 posteriors of the measured images.
@@ -17,11 +17,11 @@ from zoo.models.autoencoder import Model
 from zoo.models.posteriors import Posterior
 from zoo.objectives import Terms
 
-POINTS = 2000
-"""Codes, each of another image, that the expectations are taken over."""
+NUM_CODES = 2000
+"""The number of codes, each of another image, that the expectations are taken over."""
 
-CHUNK = 8_000_000
-"""Numbers held at once: codes x images of a batch x dimensions."""
+MAX_NUMBERS = 8_000_000
+"""The most numbers held at once: codes x images of a batch x dimensions."""
 
 SOURCE = "Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on Advances in Approximate Bayesian Inference"
 
@@ -30,8 +30,8 @@ SOURCE = "Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on Advances in App
     "information",
     Metric(
         "mutual_information", "mutual information", "nats per image",
-        f"E[log q(z|x) - log q(z)] over one code of each of {POINTS:,} images; q(z) is the mixture of the posteriors "
-        "of all N measured images, so that it is at most log N (9.21 for 10,000).",
+        f"E[log q(z|x) - log q(z)] over one code of each of {NUM_CODES:,} images; q(z) is the mixture of the "
+        "posteriors of all N measured images, so that it is at most log N (9.21 for 10,000).",
         SOURCE, tolerance=0.1, topic="Likelihood",
     ),
     Metric(
@@ -41,7 +41,7 @@ SOURCE = "Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on Advances in App
     ),
 )  # fmt: skip
 def information(context: EvalContext) -> dict[str, float]:
-    """Sampled, with the mixture in full."""
+    """Estimate both parts from samples of z, with the mixture over all measured images."""
     posteriors: list[Posterior] = []
     drawn: list[Tensor] = []
 
@@ -54,10 +54,10 @@ def information(context: EvalContext) -> dict[str, float]:
         return {}
 
     context.mean(terms)
-    chosen = context.order(len(context.images))[:POINTS].to(context.model.device)  # the images may be sorted
+    chosen = context.order(len(context.images))[:NUM_CODES].to(context.model.device)  # the images may be sorted
     z = torch.cat(drawn)[chosen]  # (P, D)
     inside = torch.cat([posterior.log_prob(codes) for posterior, codes in zip(posteriors, drawn, strict=True)])[chosen]
-    mixture = torch.cat([_log_mixture(posteriors, part) for part in z.split(max(1, CHUNK // drawn[0].numel()))])
+    mixture = torch.cat([_log_mixture(posteriors, part) for part in z.split(max(1, MAX_NUMBERS // drawn[0].numel()))])
     mixture -= math.log(len(context.images))
     return {
         "mutual_information": float((inside - mixture).mean()),
@@ -66,7 +66,7 @@ def information(context: EvalContext) -> dict[str, float]:
 
 
 def _log_mixture(posteriors: list[Posterior], z: Tensor) -> Tensor:
-    """log sum_n q(z|x_n): codes (P, D) → (P,)."""
+    """Return log sum_n q(z|x_n) of codes (P, D): (P,)."""
     total = z.new_full((len(z),), -math.inf)
     for posterior in posteriors:
         each = posterior.log_prob(z[:, None])  # (P, B), for one batch of images

@@ -1,4 +1,4 @@
-"""How far reconstructions from the posterior's mean are from their images, pixel by pixel."""
+"""The distance of reconstructions from the posterior's mean to their images, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from zoo.metrics import EvalContext, Metric, register_metrics
 from zoo.models.autoencoder import Model
 from zoo.objectives import Terms
 
-LEAST = 1e-12
-"""Squared error that a perfect image counts as: 120 dB."""
+MIN_SQUARED_ERROR = 1e-12
+"""The squared error that a perfect image counts as: 120 dB."""
 
 
 @register_metrics(
@@ -30,10 +30,10 @@ LEAST = 1e-12
     after_training=True,
 )  # fmt: skip
 def pixels(context: EvalContext) -> dict[str, float]:
-    """From the posterior's mean: no noise."""
+    """Measure MSE and PSNR of reconstructions from the posterior's mean, without noise."""
 
     def terms(model: Model, x: Tensor) -> Terms:
-        each = (x - model.decode(model.encode(x).mean).mean).square().flatten(1).mean(dim=1)  # (B,)
-        return {"mse": each.mean(), "psnr": -10 * each.clamp(min=LEAST).log10().mean()}
+        each = mean_squared_errors(x, model.decode(model.encode(x).mean).mean)  # (B,)
+        return {"mse": each.mean(), "psnr": -10 * each.clamp(min=MIN_SQUARED_ERROR).log10().mean()}
 
     return context.mean(terms)

@@ -1,4 +1,4 @@
-"""How well simple classifiers tell the classes from codes: what a code is worth as a feature."""
+"""The accuracy of simple classifiers on codes, which says how much a code is worth as a feature."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from zoo.inference.loops import codes
 from zoo.metrics import REFERENCE_IMAGES, EvalContext, Metric, register_metrics
 
 NEIGHBOURS = 5
-FITTED = f"fitted to the posterior means of {REFERENCE_IMAGES:,} training images"
+FITTING_NOTE = f"fitted to the posterior means of {REFERENCE_IMAGES:,} training images"
 
 
 @register_metrics(
     "representation",
     Metric(
         "knn_accuracy", "k-NN", "share",
-        f"Share of images whose class is that of most of the {NEIGHBOURS} nearest codes; {FITTED}.",
+        f"Share of images whose class is that of most of the {NEIGHBOURS} nearest codes; {FITTING_NOTE}.",
         "Cover & Hart 1967; scikit-learn", digits=4, better="higher", tolerance=0.003, topic="Codes",
     ),
     Metric(
         "probe_accuracy", "linear probe", "share",
-        f"Share of images that a logistic regression on standardised codes classifies rightly; {FITTED}.",
+        f"Share of images that a logistic regression on standardised codes classifies correctly; {FITTING_NOTE}.",
         "Alain & Bengio 2016, arXiv:1610.01644; scikit-learn", digits=4, better="higher", tolerance=0.003,
         topic="Codes",
     ),
 )  # fmt: skip
 def representation(context: EvalContext) -> dict[str, float]:
-    """Needs labels, and the training images."""
+    """Measure both classifiers, which need labels and the training images."""
     try:
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier
@@ -37,7 +37,7 @@ def representation(context: EvalContext) -> dict[str, float]:
     except ImportError as error:
         raise NotApplicable("it needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'") from error
     if context.model.classes:
-        raise NotApplicable("its codes are given the class, and need not tell it")
+        raise NotApplicable("its encoder is given the class, so its codes need not hold it")
     if context.images.labels is None:
         raise NotApplicable("the images have no classes")
     training = context.training
@@ -50,7 +50,7 @@ def representation(context: EvalContext) -> dict[str, float]:
 
     def accuracy(classifier: Any) -> float:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that 200 iterations are not the very end
+            warnings.simplefilter("ignore")  # the warning that 200 iterations did not converge
             return float(classifier.fit(*fit).score(*test))
 
     return {

@@ -1,4 +1,4 @@
-"""How fast a model encodes and decodes, on the machine at hand."""
+"""The speed at which a model encodes and decodes, on the machine at hand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from zoo.datasets import as_float
 from zoo.inference.loops import eval_batch_size, eval_mode
 from zoo.metrics import EvalContext, Metric, register_metrics
 
-SECONDS = 0.3
-"""Each is repeated for so long."""
+MIN_SECONDS = 0.3
+"""The time for which each call is repeated."""
 
 SOURCE = "measured here; the hardware stands beside it"
 
@@ -35,18 +35,18 @@ def _metrics(what: str) -> tuple[Metric, Metric]:
 
 @register_metrics("speed", *_metrics("encode"), *_metrics("decode"))
 def speed(context: EvalContext) -> dict[str, float]:
-    """In eval mode, without gradients, images and codes already on the device."""
-    found: dict[str, float] = {}
+    """Measure in eval mode, without gradients, with images and codes already on the device."""
+    figures: dict[str, float] = {}
     with eval_mode(context.model):
         many, one = (seconds_to_code(context, size) for size in (eval_batch_size(context.model.image_shape), 1))
     for what in ("encode", "decode"):
-        found[f"{what}_throughput"] = 1 / many[what]
-        found[f"{what}_latency"] = 1000 * one[what]
-    return found
+        figures[f"{what}_throughput"] = 1 / many[what]
+        figures[f"{what}_latency"] = 1000 * one[what]
+    return figures
 
 
 def seconds_to_code(context: EvalContext, size: int) -> dict[str, float]:
-    """Seconds per image to encode and to decode so many at once."""
+    """Return the seconds per image to encode and to decode ``size`` images at once."""
     batch = context.images.first(size).to(context.model.device)
     model, x = context.model.given(batch.labels), as_float(batch.images, context.data)
     z = model.encode(x).mean
@@ -57,17 +57,17 @@ def seconds_to_code(context: EvalContext, size: int) -> dict[str, float]:
 
 
 def typical_seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The median time of a call after a first one, waiting for the device."""
-    taken: list[float] = []
+    """Return the median seconds of a call after a first one, waiting for the device."""
+    durations: list[float] = []
     call()
     _wait(device)
     begin = time.perf_counter()
-    while not taken or time.perf_counter() - begin < SECONDS:
+    while not durations or time.perf_counter() - begin < MIN_SECONDS:
         start = time.perf_counter()
         call()
         _wait(device)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""How much of what a code can hold is used, as the posterior itself counts it."""
+"""The used part of what a code can hold, as the posterior itself counts it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from zoo.objectives import Terms
     ),
     Metric(
         "perplexity", "perplexity", "vectors",
-        "exp(entropy) of how often each vector of a codebook is used: how many are in use, in effect.",
+        "exp(entropy) of how often each vector of a codebook is used: the effective number of vectors in use.",
         "van den Oord, Vinyals & Kavukcuoglu 2017, arXiv:1711.00937", digits=0,
         topic="Reconstruction", summary=True, noise_free=True,
     ),
     after_training=True,
 )  # fmt: skip
 def usage(context: EvalContext) -> dict[str, float]:
-    """Active units of a Gaussian code, the perplexity of a codebook."""
+    """Measure the active units of a Gaussian code, or the perplexity of a codebook."""
     kept: list[HasCodeUsage] = []
     codes: list[Tensor] = []
 

@@ -21,7 +21,7 @@ from zoo.schema.run_config import RunConfig
 
 
 class Model(Protocol):
-    """What objectives and metrics see: an autoencoder, or a conditional one whose labels are given.
+    """The view that objectives and metrics have of an autoencoder; a conditional one has its labels given.
 
     Codes (K*B, D) are K for each of the B images, the first of every image before the second of any.
     """
@@ -44,22 +44,23 @@ class Autoencoder(nn.Module):
     """An encoder, a decoder, a likelihood p(x|z) and a prior p(z).
 
     Args:
-        image_shape: (C, H, W) of the images.
-        encoder: images (B, C, H, W) → Posterior over codes (B, D); usually a Sequential that ends in a head, such as
-            ``GaussianHead``. With ``head``, features.
-        decoder: codes (B, D) → (B, C, H, W), the unbounded outputs that the likelihood turns into an image.
-        prior: p(z).
+        image_shape: the shape (C, H, W) of the images.
+        encoder: maps images (B, C, H, W) to a Posterior over codes (B, D), usually as a Sequential that ends in a head,
+            such as ``GaussianHead``; or, with ``head``, to features.
+        decoder: maps codes (B, D) to the unbounded outputs (B, C, H, W) that the likelihood turns into images.
+        prior: the distribution p(z) of codes.
         likelihood: the family of p(x|z), from the variant's config.
-        classes: of a conditional model, q(z|x,y) and p(x|z,y): the number of labels y. Its encoder and decoder take
-            one-hot labels (B, classes) as a second input.
-        head: features → Posterior, where that is no module of the encoder: a codebook belongs to the prior.
+        classes: the number of labels y of a conditional model, q(z|x,y) and p(x|z,y), whose encoder and decoder take
+            one-hot labels (B, classes) as a second input; 0 for any other model.
+        head: a function from features to a Posterior, where it is no module of the encoder: a codebook belongs to the
+            prior.
     """
 
     config: RunConfig | None = None
     """The content of ``config.json`` where the model was loaded: recipe, metrics and provenance."""
 
     origin: str | None = None
-    """The place that it was loaded from."""
+    """The source that the model was loaded from, such as ``shipped with the zoo`` or ``./runs/mine``."""
 
     def __init__(
         self,
@@ -129,10 +130,10 @@ class Autoencoder(nn.Module):
         return Given(self, labels) if self.classes else self
 
     def check_labels(self, labels: Tensor | None) -> None:
-        """Refuse labels that a conditional model cannot take; waits for the device.
+        """Refuse labels that a conditional model cannot take; the check waits for the device.
 
         Raises:
-            ZooError: they are missing, or not among its classes.
+            ZooError: they are missing, or not among the model's classes.
         """
         if not self.classes:
             return
@@ -153,12 +154,12 @@ class Autoencoder(nn.Module):
         return ((labels.to(self.device)[:, None] == torch.arange(self.classes, device=self.device)).float(),)
 
     def __repr__(self) -> str:
-        """Say what a person wants to know; ``model.encoder`` and ``model.decoder`` show their layers."""
+        """Describe the model in a few lines; ``model.encoder`` and ``model.decoder`` show their layers."""
         name, variant, figures = type(self).__name__, "", ""
         if self.config:
             test = self.config.metrics["test"]
-            named = {"negative_elbo": "\N{MINUS SIGN}ELBO {:.2f} nats per image", "mse": "MSE {:.5f} per pixel"}
-            values = [text.format(test[metric]) for metric, text in named.items() if metric in test]
+            formats = {"negative_elbo": "\N{MINUS SIGN}ELBO {:.2f} nats per image", "mse": "MSE {:.5f} per pixel"}
+            values = [text.format(test[metric]) for metric, text in formats.items() if metric in test]
             figures = f"\n  {', '.join(values)}, on {self.config.dataset['test'].images:,} test images"
             name, variant = self.config.name, f"{self.config.recipe['model']['variant']}, "
         shape = "x".join(map(str, self.image_shape))
@@ -178,20 +179,20 @@ class Given:
 
     @property
     def prior(self) -> Prior:
-        """The prior p(z), whatever the labels."""
+        """The prior p(z), which does not depend on the labels."""
         return self.model.prior
 
     def encode(self, x: Tensor) -> Posterior:
-        """Return q(z|x,y)."""
+        """Return q(z|x,y) of images (B, C, H, W) in [0, 1]."""
         return self.model.encode(x, self.labels)
 
     def decode(self, z: Tensor) -> Likelihood:
-        """Return p(x|z,y)."""
+        """Return p(x|z,y) of codes (K*B, D), K for each of the B images."""
         labels = self.labels
         if labels is not None and len(labels):
             labels = labels.repeat(len(z) // len(labels))  # several codes for each image
         return self.model.decode(z, labels)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Reconstruct images from the mean of q(z|x,y)."""
+        """Reconstruct images (B, C, H, W) from the mean of q(z|x,y), all in [0, 1]."""
         return self.model.reconstruct(x, self.labels)

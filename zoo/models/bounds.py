@@ -16,19 +16,19 @@ from zoo.models.autoencoder import Model
 from zoo.models.posteriors import Posterior
 from zoo.system.devices import widest_float
 
-PIXELS_AT_ONCE = 1_600_000
-"""Pixels decoded at once. It decides how the noise is drawn, so it is the same everywhere."""
+MAX_DECODED_PIXELS = 1_600_000
+"""The most pixels that are decoded at once; it decides how the noise is drawn, so it is the same everywhere."""
 
 
 def elbo_terms(
     model: Model, x: Tensor, posterior: Posterior | None = None, epsilon: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return -log p(x|z), for one z from q(z|x), and KL(q(z|x) || p(z)), in closed form: twice (B,) nats.
+    """Return -log p(x|z), for one z from q(z|x), and KL(q(z|x) || p(z)), in closed form: each (B,) in nats.
 
     Args:
-        model: with the labels of the images, if it is conditional.
+        model: the model; a conditional one with the labels of the images given.
         x: images (B, C, H, W) in [0, 1].
-        posterior: q(z|x), if it is known already.
+        posterior: q(z|x), where it is known already; None computes it.
         epsilon: standard normal numbers (B, D) that z is made of; None draws them with torch's default generator.
     """
     posterior = model.encode(x) if posterior is None else posterior
@@ -39,7 +39,7 @@ def elbo_terms(
 def importance_terms(
     model: Model, x: Tensor, posterior: Posterior, k: int, epsilon: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return -log p(x|z) and log q(z|x) - log p(z) for k samples of z of each of B images: twice (k, B) nats.
+    """Return -log p(x|z) and log q(z|x) - log p(z) for k samples of z of each of B images: each (k, B) in nats.
 
     The samples are drawn with torch's default generator, or made of standard normal numbers ``epsilon`` (k, B, D).
     """
@@ -53,10 +53,11 @@ def log_likelihood(model: Model, x: Tensor, samples: int, epsilon: Callable[[int
     """Estimate log p(x) as log 1/K sum_k p(x, z_k) / q(z_k|x): (B,) nats; the memory does not grow with K.
 
     Args:
-        model: with the labels of the images, if it is conditional.
+        model: the model; a conditional one with the labels of the images given.
         x: images (B, C, H, W) in [0, 1].
-        samples: K.
-        epsilon: k → standard normal numbers (k, B, D), more of them at each call; else torch's default generator.
+        samples: the number K of samples of z for each image.
+        epsilon: a function of k that returns standard normal numbers (k, B, D), others at each call; None draws them
+            with torch's default generator.
 
     Raises:
         NotApplicable: the posterior is a point without a density.
@@ -64,7 +65,7 @@ def log_likelihood(model: Model, x: Tensor, samples: int, epsilon: Callable[[int
     posterior = model.encode(x)
     if not posterior.stochastic:
         raise NotApplicable("a deterministic code has no likelihood")
-    at_once = max(1, PIXELS_AT_ONCE // x.numel())
+    at_once = max(1, MAX_DECODED_PIXELS // x.numel())
     total = torch.full((len(x),), -math.inf, dtype=widest_float(x.device), device=x.device)
     for start in range(0, samples, at_once):
         k = min(at_once, samples - start)

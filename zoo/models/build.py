@@ -1,4 +1,4 @@
-"""From a recipe, or from a variant's name and settings, to an untrained model."""
+"""Building an untrained model from a recipe, or from a variant's name and settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
     """
     try:
         model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
-    except (RuntimeError, MemoryError, OverflowError) as error:  # torch's words for sizes beyond memory
+    except (RuntimeError, MemoryError, OverflowError) as error:  # what torch raises for sizes beyond memory
         raise ZooError(
             f"cannot build a {config.variant} of these sizes ({first_line(error)}); make it smaller"
         ) from error
@@ -50,8 +50,8 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
     Args:
         variant: the name of a variant, one of :func:`zoo.list_variants`.
         image_shape: channels, height and width of the images.
-        settings: what the model section of a recipe can say, such as ``latent_dim=32`` or
-            ``network={"name": "conv", "channels": [32, 64]}``; the rest has the variant's defaults.
+        settings: fields of a recipe's model section, such as ``latent_dim=32`` or
+            ``network={"name": "conv", "channels": [32, 64]}``; the others have the variant's defaults.
 
     Returns:
         A model in training mode on torch's default device, its weights drawn from torch's default generator.
@@ -61,12 +61,12 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
         ZooError: a setting is unknown or out of range, or the variant cannot take such images.
     """
     where = f"create_model({variant!r})"
-    shape = tuple(image_shape)
-    if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape):
+    shape = tuple(image_shape) if isinstance(image_shape, Sequence) else ()
+    if len(shape) != 3 or not all(isinstance(size, int) and 0 < size <= 2**20 for size in shape):
         raise ZooError(f"{where}: image_shape is {image_shape}; give channels, height and width, as in (1, 28, 28)")
     try:
         fields = json.loads(json.dumps(settings))
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ZooError(f"{where}: {error}; settings are numbers, words, lists and dicts") from error
     schema = narrowed(VARIANTS.get(variant).config, fields, where)
     return build_variant(validate(schema, {"variant": variant, **fields}, where), shape)

@@ -1,7 +1,7 @@
 """Vector quantisation: codes that are taken from a codebook (van den Oord et al. 2017, arXiv:1711.00937).
 
-The codebook belongs to the prior: every place of a code takes one of its K vectors, all equally likely. It follows the
-encoder's output by exponential moving averages (section A.1) and gets no gradient.
+The codebook belongs to the prior: every position of a code takes one of its K vectors, all equally likely. It follows
+the encoder's output by exponential moving averages (section A.1) and gets no gradient.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,25 +19,13 @@ from zoo.models.priors import Prior
 from zoo.system.collectives import all_reduce, broadcast, several
 
 EPSILON = 1e-5
-"""Added to the count of each vector (Laplace smoothing), so that none is divided by zero; one that has not been used
-for so long that its own count is about this small shrinks towards zero."""
-
-
-@runtime_checkable
-class HasCommitment(Protocol):
-    """A posterior whose code was taken from a codebook, and that knows how far the encoder's output was from it."""
-
-    @property
-    def mean(self) -> Tensor:
-        """The code, (B, D)."""
-
-    def commitment(self) -> Tensor:
-        """Return the squared distance of the encoder's output from the code, which gets no gradient: (B,)."""
+"""The number added to the count of each vector (Laplace smoothing), so that nothing is divided by zero; a vector
+that has not been used for so long that its own count is about this small shrinks towards zero."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """All mass on one vector of the codebook at each of h*w places. K vectors of D dimensions."""
+    """A posterior with all its mass on one of K vectors of D dimensions, at each of h*w positions."""
 
     stochastic: ClassVar[bool] = True  # a point mass, but among finitely many: it has a probability and a KL
 
@@ -58,7 +46,7 @@ class Quantized:
 
     @staticmethod
     def usage(codes: Tensor) -> dict[str, float]:
-        """Return the ``perplexity``: exp of the entropy of how often each vector is used."""
+        """Return the ``perplexity`` of indices (N, h, w): exp of the entropy of the vectors' shares of them."""
         counts = torch.bincount(codes.flatten().cpu()).double()  # MPS has no float64
         share = counts[counts > 0] / counts.sum()
         return {"perplexity": math.exp(-float((share * share.log()).sum()))}
@@ -69,8 +57,8 @@ class Quantized:
 
     def kl(self) -> Tensor:
         """Return h*w*log(K), the KL against the uniform prior: (B,) nats."""
-        places = self.indices[0].numel()
-        return self.features.new_full((len(self.indices),), places * math.log(self.size))
+        positions = self.indices[0].numel()
+        return self.features.new_full((len(self.indices),), positions * math.log(self.size))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return 0 for the code itself, else minus infinity: (..., B, D*h*w) → (..., B) nats."""
@@ -83,15 +71,15 @@ class Quantized:
 
 
 class Codebook(Prior):
-    """K vectors of D dimensions, and the uniform prior over those at h*w places.
+    """K vectors of D dimensions, and the uniform prior over those at h*w positions.
 
     Args:
         size: the number K of vectors.
-        dim: the dimensions D of each.
-        grid: the places (h, w) of a code.
+        dim: the number D of dimensions of each vector.
+        grid: the height and width (h, w) of a code, in vectors.
         decay: the decay of the moving averages, per step.
-        restart_below: a vector that is used less than this share of the average takes the place of a feature
-            (Dhariwal et al. 2020, arXiv:2005.00341, section 3.1); at the first step, when none has been used, most do.
+        restart_below: a vector that is used less than this share of the average is moved to where a feature is
+            (Dhariwal et al. 2020, arXiv:2005.00341, section 3.1); at the first step, when none has been used, most are.
     """
 
     vectors: Tensor  # (K, D)
@@ -141,19 +129,19 @@ class Codebook(Prior):
         chosen = flat[torch.randint(len(flat), (self.num_codes,), device=flat.device)]  # (K, D)
         if several():
             broadcast(chosen)
-        least = self.restart_below * self.counts.mean()
-        unused = self.counts < least
-        self.sums.copy_(torch.where(unused[:, None], least * chosen, self.sums))
-        self.counts.copy_(torch.where(unused, least, self.counts))
+        threshold = self.restart_below * self.counts.mean()
+        unused = self.counts < threshold
+        self.sums.copy_(torch.where(unused[:, None], threshold * chosen, self.sums))
+        self.counts.copy_(torch.where(unused, threshold, self.counts))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw a vector for every place, all equally likely: (n, D*h*w)."""
+        """Draw a vector for every position, all equally likely: (n, D*h*w)."""
         device = generator.device if generator else "cpu"
         indices = torch.randint(self.num_codes, (n, *self.index_shape), generator=generator, device=device)
         return self.decode_indices(indices)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return -h*w*log(K) for codes that are made of its vectors: (..., D*h*w) → (...) nats."""
+        """Return -h*w*log(K) for codes that consist of its vectors: (..., D*h*w) → (...) nats."""
         return z.new_full(z.shape[:-1], -prod(self.index_shape) * math.log(self.num_codes))
 
     def decode_indices(self, indices: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layers that several networks are made of."""
+"""Layers that several networks share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """Adds a layer's output to its input: h + layer(h)."""
+    """A layer whose output is added to its input: h + layer(h)."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Posteriors q(z|x), what an encoder returns, and the heads that make them of features.
+"""Posteriors q(z|x), what an encoder returns, and the heads that turn features into them.
 
 Every density is in nats, one value per image. B images, D latent dimensions, F features.
 """
@@ -22,7 +22,7 @@ class Posterior(Protocol):
     """A distribution over codes for each of B images."""
 
     stochastic: ClassVar[bool]
-    """Whether it has a density, and with it a KL divergence and an ELBO."""
+    """True if the posterior has a density, and with it a KL divergence and an ELBO."""
 
     @property
     def mean(self) -> Tensor:
@@ -47,11 +47,11 @@ class HasCodeUsage(Protocol):
 
     @property
     def code(self) -> Tensor:
-        """What identifies the code, (B, ...): its mean, or its indices in a codebook."""
+        """The values that identify the code, (B, ...): its mean, or its indices in a codebook."""
 
     @staticmethod
     def usage(codes: Tensor) -> dict[str, float]:
-        """Return the metrics of the codes (N, ...) of many images."""
+        """Return metrics by name of the codes (N, ...) of many images."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,19 @@ class Deterministic:
 
 
 class DeterministicHead(nn.Module):
-    """Maps features (B, F) linearly to a code (B, D) without noise."""
+    """A linear map from features (B, F) to a code (B, D) without noise."""
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__()
         self.code = nn.Linear(features, latent_dim)
 
     def forward(self, h: Tensor) -> Deterministic:
-        """Return q(z|x)."""
+        """Return q(z|x) of features h (B, F)."""
         return Deterministic(self.code(h))
 
 
 class GaussianHead(nn.Module):
-    """Maps features (B, F) by two linear layers to N(mu, diag(exp(logvar))) over codes (B, D)."""
+    """Two linear maps from features (B, F) to N(mu, diag(exp(logvar))) over codes (B, D)."""
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__()
@@ -151,5 +151,5 @@ class GaussianHead(nn.Module):
         self.logvar = nn.Linear(features, latent_dim)
 
     def forward(self, h: Tensor) -> DiagonalGaussian:
-        """Return q(z|x)."""
+        """Return q(z|x) of features h (B, F)."""
         return DiagonalGaussian(at_least_float32(self.mu(h)), at_least_float32(self.logvar(h)))

@@ -18,10 +18,10 @@ class Prior(nn.Module):
     """
 
     fitted: ClassVar[bool] = False
-    """Whether ``fit`` wants the codes of the training images once training is over."""
+    """True if ``fit`` wants the codes of the training images once training is over."""
 
     num_codes: int = 0
-    """The number K of vectors that codes are made of; 0 where codes are vectors of real numbers."""
+    """The number K of vectors that a code consists of; 0 where codes are vectors of real numbers."""
 
     index_shape: tuple[int, ...] = ()
     """The shape of one image's indices, such as (h, w), where codes are discrete."""
@@ -76,7 +76,7 @@ class FittedGaussian(StandardNormal):
         self.register_buffer("scale_tril", torch.eye(latent_dim))
 
     def fit(self, codes: Tensor) -> None:
-        """Take mean and covariance from codes (N, D); unused dimensions are allowed."""
+        """Estimate mean and covariance from codes (N, D); unused dimensions are allowed."""
         codes = codes.cpu().double()  # MPS has no float64
         covariance = torch.cov(codes.T, correction=0).reshape(self.latent_dim, self.latent_dim)
         jitter = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12) * torch.eye(self.latent_dim).to(covariance)

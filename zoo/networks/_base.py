@@ -21,9 +21,10 @@ class Network:
     features: tuple[int, ...]
     """The shape of the features: (F,), or (F, h, w) where they are a map."""
     decoder: Callable[[int], list[nn.Module]]
-    """From the size of the code, or of its channels where it is a map, to the layers that end in (B, C, H, W)."""
+    """A function from the dimensions of a code, or its channels where it is a map, to the layers that end in
+    (B, C, H, W)."""
     initialise: Callable[[nn.Module], None] | None = None
-    """Applied to every layer of the finished model, where a network has initial weights of its own."""
+    """A function that sets the initial weights of each layer of the finished model, or None for torch's."""
 
 
 def build_network(config: NetworkConfig, shape: ImageShape) -> Network:

@@ -1,4 +1,4 @@
-"""Strided convolutions down, transposed convolutions back up."""
+"""A network of strided convolutions down and transposed convolutions back up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class ConvSizes(Section):
     )
     hidden: Sizes = Field((), description="Units of fully connected layers between the convolutions and the code.")
     decoder_hidden: Sizes | None = Field(
-        None, description="Units of those between the code and the decoder's convolutions; `null`: in reverse."
+        None,
+        description="Units of the layers between the code and the decoder's convolutions; `null`: `hidden` in reverse.",
     )
     decoder_kernel: Literal[3, 4] = Field(4, description="Side of the transposed convolutions' kernels.")
 
@@ -42,7 +43,7 @@ class ConvConfig(ConvSizes, NetworkConfig):
 
 @register_network(config=ConvConfig)
 def conv(config: ConvSizes, shape: ImageShape) -> Network:
-    """Conv k3 s2 per channel count, then hidden layers; the decoder's hidden layers, ConvTranspose s2 mirrored."""
+    """Build Conv k3 s2 per channel count, hidden layers; the decoder's hidden layers, ConvTranspose s2 mirrored."""
     c, h, w = halved(shape, len(config.channels), "conv")
     channels = (c, *config.channels)
     global_conv = (config.neck, 1, 1) if config.neck else (channels[-1], h, w)

@@ -1,6 +1,6 @@
 """Convolutions with LeakyReLU, max-pooling, BatchNorm and dropout, after GenZoo's MNIST VAE (ayushtues/GenZoo, 2019).
 
-Order in a block: convolution, LeakyReLU, max-pooling, BatchNorm. The decoder has BatchNorm but no activation.
+The order in a block is convolution, LeakyReLU, max-pooling, BatchNorm. The decoder has BatchNorm but no activation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ConvPoolConfig(ConvPoolSizes, NetworkConfig):
 
 @register_network(config=ConvPoolConfig)
 def conv_pool(config: ConvPoolSizes, shape: ImageShape) -> Network:
-    """Three convolutions and an MLP down; linear maps and three transposed convolutions back up."""
+    """Build three convolutions and an MLP down; linear maps and three transposed convolutions back up."""
     c, h, w = halved(shape, 2, "conv_pool")
     c1, c2, c3 = config.channels
     sizes = (c3 * h * w, *config.hidden)
@@ -68,8 +68,10 @@ def conv_pool(config: ConvPoolSizes, shape: ImageShape) -> Network:
 
 
 def initialise(layer: nn.Module) -> None:
-    """Set the source's initial weights: Xavier-normal, bias 0 in linear, 0.01 in convolution layers; transposed ones
-    keep torch's."""
+    """Set the initial weights of the source: Xavier-normal, with bias 0 in linear and 0.01 in convolution layers.
+
+    Transposed convolutions keep torch's.
+    """
     if isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None:
         nn.init.xavier_normal_(layer.weight)
         nn.init.constant_(layer.bias, 0.01 if isinstance(layer, nn.Conv2d) else 0.0)

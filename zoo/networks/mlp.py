@@ -1,4 +1,4 @@
-"""Fully connected layers: hidden layers with an activation after each."""
+"""A network of fully connected layers, with an activation after each hidden one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "leaky_relu": partial(nn.LeakyReLU, 0.2),
     "tanh": nn.Tanh,
 }
+"""The module of each activation."""
 
 
 class MLPSizes(Section):
@@ -43,9 +44,12 @@ class MLPConfig(MLPSizes, NetworkConfig):
 
 @register_network(config=MLPConfig)
 def mlp(config: MLPSizes, shape: ImageShape, condition: int = 0) -> Network:
-    """C*H*W - hidden, and back from the code by the decoder's hidden layers.
+    """Build C*H*W - hidden, and back from the code by the decoder's hidden layers.
 
-    With a condition of that many values beside images and codes, the encoder takes images that are flat already.
+    Args:
+        config: the sizes.
+        shape: the shape of images (C, H, W).
+        condition: the number of values that follow each image and each code; unless 0, the encoder takes flat images.
     """
     pixels = prod(shape)
     sizes = (pixels + condition, *config.hidden)
@@ -59,7 +63,7 @@ def mlp(config: MLPSizes, shape: ImageShape, condition: int = 0) -> Network:
 
 
 def dense(sizes: Sequence[int], activation: Activation = "relu") -> list[nn.Module]:
-    """Return linear layers through ``sizes``, an activation after each."""
+    """Return linear layers between successive ``sizes``, an activation after each."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]

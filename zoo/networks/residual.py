@@ -1,4 +1,4 @@
-"""Two strided convolutions and two residual layers to a map of features, in the sizes of Jackson-Kang's tutorial.
+"""A network of two strided convolutions and two residual layers, in the sizes of Jackson-Kang's tutorial.
 
 Kept as published: there is no activation between the strided convolutions.
 """
@@ -30,7 +30,7 @@ class ResidualConfig(ResidualSizes, NetworkConfig):
 
 @register_network(config=ResidualConfig)
 def residual(config: ResidualSizes, shape: ImageShape) -> Network:
-    """Conv k4 s2 twice, residual k3 and k1; back through ConvTranspose k2 s2 twice."""
+    """Build Conv k4 s2 twice, residual k3 and k1; back through ConvTranspose k2 s2 twice."""
     c, h, w = halved(shape, 2, "residual")
     n = config.channels
     encoder = [

@@ -1,4 +1,4 @@
-"""One file per objective, named like it: what is minimised, as named terms in nats per image."""
+"""One file per objective, named like it: a loss and its named terms."""
 
 from zoo.objectives._base import DistanceConfig, Objective, Terms, build_objective
 

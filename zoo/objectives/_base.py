@@ -1,4 +1,4 @@
-"""The contract of an objective: images in, named loss terms out, nothing waits for the host."""
+"""The contract of an objective: named loss terms from images, without waiting for the host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Terms = dict[str, Tensor]
 
 
 class Objective(nn.Module):
-    """What is minimised. Each objective is built from its config and implements ``forward``."""
+    """A loss to minimise. Each objective is built from its config and implements ``forward``."""
 
     unit: str = "nats per image"
     """The unit of the terms."""
@@ -27,15 +27,15 @@ class Objective(nn.Module):
         """Return the loss terms of one batch.
 
         Args:
-            model: in train or eval mode, as the caller wants; a conditional one with its labels given.
-            x: images (B, C, H, W) in [0, 1].
+            model: the model, in training or eval mode; a conditional one with its labels given.
+            x: the images, (B, C, H, W) in [0, 1].
             epoch: epochs done so far, a scalar tensor with a fractional part, for terms that are annealed.
         """
         raise NotImplementedError
 
 
 class DistanceConfig(ObjectiveConfig):
-    """Settings of an objective that may leave the likelihood out of account."""
+    """Settings of an objective that may use a distance other than the likelihood."""
 
     distance: Literal["squared_error", "nll"] = Field(
         "squared_error",
@@ -48,13 +48,13 @@ class DistanceConfig(ObjectiveConfig):
         return "nats per image" if self.distance == "nll" else "squared error per image"
 
     def between(self, x: Tensor, likelihood: Likelihood) -> Tensor:
-        """Return the mean distance over the batch between images (B, C, H, W) and what was decoded for them."""
+        """Return the mean over the batch of the distance between images (B, C, H, W) and their decoded likelihoods."""
         if self.distance == "nll":
             return -likelihood.log_prob(x).mean()
         return (x - likelihood.mean).square().flatten(1).sum(dim=1).mean()
 
 
 def build_objective(recipe: Recipe) -> Objective:
-    """Build what a recipe minimises."""
+    """Build the objective that a recipe names."""
     objective: Objective = OBJECTIVES.get(recipe.objective.name).build(recipe.objective)
     return objective

@@ -1,6 +1,7 @@
 """The negative evidence lower bound with a weight beta on the KL term, constant or annealed.
 
--E_q[log p(x|z)] + beta KL(q(z|x) || p(z)), with one sample of z per image (Kingma & Welling 2014; Higgins et al. 2017).
+The loss is -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)), with one sample of z per image (Kingma & Welling 2014; Higgins
+et al. 2017).
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from zoo.schema.base import NonNegative, ObjectiveConfig, Positive, Section
 
 
 class Constant(Section):
-    """beta stays as it is."""
+    """beta is constant."""
 
     name: Literal["constant"] = "constant"
 
     def factor(self, epoch: Tensor) -> Tensor:
-        """Return 1."""
+        """Return the factor of beta: 1."""
         return torch.ones_like(epoch)
 
 
@@ -32,10 +33,10 @@ class Linear(Section):
     """beta rises from 0 to its value in the first epochs (Bowman et al. 2016)."""
 
     name: Literal["linear"] = "linear"
-    epochs: Positive = Field(description="How long the rise takes.")
+    epochs: Positive = Field(description="The number of epochs that the rise takes.")
 
     def factor(self, epoch: Tensor) -> Tensor:
-        """Return min(1, epoch / epochs)."""
+        """Return the factor of beta: min(1, epoch / epochs)."""
         return torch.clamp(epoch / self.epochs, max=1.0)
 
 
@@ -49,7 +50,7 @@ class Cyclical(Section):
     )
 
     def factor(self, epoch: Tensor) -> Tensor:
-        """Return min(1, position in the period / rise)."""
+        """Return the factor of beta: min(1, position in the period / rise)."""
         return torch.clamp((epoch / self.period).frac() / self.rise, max=1.0)
 
 
@@ -59,7 +60,7 @@ class ELBOConfig(ObjectiveConfig):
     name: Literal["elbo"] = "elbo"
     beta: NonNegative = Field(1.0, description="1 is the evidence lower bound; more asks for a simpler code.")
     annealing: Annotated[Constant | Linear | Cyclical, Field(discriminator="name")] = Field(
-        Constant(), description="What beta is multiplied by as training goes on."
+        Constant(), description="The factor that beta is multiplied by in the course of a training."
     )
 
 

@@ -39,7 +39,7 @@ class IWAE(Objective):
         self.k = config.k
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
-        """Return ``loss``, and as means over samples ``reconstruction``, -log p(x|z), and ``kl``, log q(z|x) / p(z).
+        """Return ``loss`` and the means over samples of ``reconstruction``, -log p(x|z), and ``kl``, log q(z|x) / p(z).
 
         For K > 1 the loss is less than the sum of the two.
         """

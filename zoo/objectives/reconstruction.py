@@ -1,4 +1,4 @@
-"""Reconstruction alone: what a plain autoencoder minimises."""
+"""The loss of a plain autoencoder: the distance between an image and its reconstruction."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a vector-quantised VAE minimises (van den Oord et al. 2017, equation 3).
+"""The loss of a vector-quantised VAE (van den Oord et al. 2017, equation 3).
 
-The codebook's own term of that equation is left out: the codebook follows by moving averages and gets no gradient.
+The term of the codebook in that equation is left out: the codebook follows by moving averages and gets no gradient.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Model
-from zoo.models.codebook import HasCommitment
 from zoo.objectives import DistanceConfig, Objective, Terms
 from zoo.registry import register_objective
 from zoo.schema.base import NonNegative
@@ -45,7 +44,7 @@ class VectorQuantization(Objective):
             ZooError: the model has no codebook.
         """
         posterior = model.encode(x)
-        if not isinstance(posterior, HasCommitment):
+        if not hasattr(posterior, "commitment"):  # torch.compile cannot trace isinstance of a protocol
             raise ZooError("the objective 'vq' needs a variant with a codebook, such as 'vq_vae'")
         reconstruction = self.config.between(x, model.decode(posterior.mean))
         commitment = posterior.commitment().mean()

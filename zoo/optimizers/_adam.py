@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import Field
 from torch import Tensor
 from torch.optim.adam import adam as torch_adam
 
@@ -13,8 +14,10 @@ STATE = ("step", "exp_avg", "exp_avg_sq")
 class AdamFamilyConfig(OptimizerConfig):
     """The settings that Adam and AdamW have alike."""
 
-    betas: tuple[Probability, Probability] = (0.9, 0.999)
-    eps: Positive = 1e-8
+    betas: tuple[Probability, Probability] = Field(
+        (0.9, 0.999), description="The decay of the moving averages of gradients and of squared gradients."
+    )
+    eps: Positive = Field(1e-8, description="What is added to the divisor, so that it is never 0.")
 
 
 def update(

@@ -17,7 +17,7 @@ class RMSpropConfig(OptimizerConfig):
 
     name: Literal["rmsprop"] = "rmsprop"
     alpha: Probability = Field(0.99, description="The decay of the moving average of squared gradients.")
-    eps: Positive = 1e-8
+    eps: Positive = Field(1e-8, description="What is added to the divisor, so that it is never 0.")
     momentum: Probability = Field(0.0, description="The share of the last update that goes on.")
 
 

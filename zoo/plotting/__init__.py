@@ -1,6 +1,6 @@
-"""Drawing: functions of images, codes and numbers that return matplotlib figures; they know no model.
+"""Functions from images, codes and numbers to matplotlib figures; they know no model.
 
-Images are float (N, C, H, W) in [0, 1]. What to draw of a model, and how it is computed, is in :mod:`zoo.figures`.
+Images are float (N, C, H, W) in [0, 1]. What a figure of a model shows is computed in :mod:`zoo.figures`.
 """
 
 from zoo.plotting.canvas import side_by_side, to_png

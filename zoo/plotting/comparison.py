@@ -1,4 +1,4 @@
-"""Several models in one picture: reconstructions of the same images, and samples."""
+"""Several models in one figure: reconstructions of the same images, and samples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.plotting.canvas import Picture, bare, show, tile
+from zoo.plotting.canvas import NotebookFigure, remove_frame, show, tile
 
 ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
-"""Inches."""
+"""The height of a row, the width of its label and the space around each strip, in inches."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,20 @@ class ComparisonRow:
     """One model in a comparison."""
 
     label: str
+    """The model's name at the left of its row."""
     reconstructions: Tensor | None
+    """The reconstructions (N, C, H, W) of the test images, or None where there are none."""
     samples: Tensor
+    """Samples (N, C, H, W) from the model's prior."""
 
 
 def comparison(originals: Tensor | None, rows: Sequence[ComparisonRow], note: str = "") -> Figure:
-    """The test images, and below them each model's reconstructions, with its prior samples beside.
+    """Draw the test images, and below them each model's reconstructions, with samples from its prior beside.
 
     Args:
-        originals: (N, C, H, W), or None where there is no data.
-        rows: one per model.
-        note: what to say instead of the reconstructions.
+        originals: the test images (N, C, H, W), or None where they are not available.
+        rows: the rows, one per model.
+        note: a line below the rows.
     """
     columns = len(rows[0].samples)
     height, width = tile(rows[0].samples, columns).shape[:2]
@@ -38,9 +41,9 @@ def comparison(originals: Tensor | None, rows: Sequence[ComparisonRow], note: st
     lines = len(rows) + strips - 1
     strip_width = ROW_HEIGHT * width / height
     size = (LABEL_WIDTH + strips * (strip_width + MARGIN), lines * (ROW_HEIGHT + MARGIN) + 4 * MARGIN)
-    figure = Picture(size, dpi=150)
+    figure = NotebookFigure(size, dpi=150)
 
-    def place(line: int, column: int, images: Tensor, title: str = "") -> Axes:
+    def add_strip(line: int, column: int, images: Tensor, title: str = "") -> Axes:
         left = LABEL_WIDTH + column * (strip_width + MARGIN)
         bottom = size[1] - 2 * MARGIN - line * (ROW_HEIGHT + MARGIN) - ROW_HEIGHT
         box = (left / size[0], bottom / size[1], strip_width / size[0], ROW_HEIGHT / size[1])
@@ -49,11 +52,11 @@ def comparison(originals: Tensor | None, rows: Sequence[ComparisonRow], note: st
         return axes
 
     if originals is not None:
-        bare(place(0, 0, originals, "reconstructions below the test images"), "test images")
+        remove_frame(add_strip(0, 0, originals, "reconstructions below the test images"), "test images")
     for line, row in enumerate(rows, strips - 1):
         title = "samples from the prior" if row is rows[0] else ""
-        samples = place(line, strips - 1, row.samples, title)
-        first = samples if row.reconstructions is None else place(line, 0, row.reconstructions)
-        bare(first, row.label)
+        samples = add_strip(line, strips - 1, row.samples, title)
+        first = samples if row.reconstructions is None else add_strip(line, 0, row.reconstructions)
+        remove_frame(first, row.label)
     figure.text(0.5, MARGIN / size[1], note, ha="center", va="center", fontsize=8)
     return figure

@@ -1,4 +1,4 @@
-"""The loss while a model was trained."""
+"""The curves of a training."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.plotting.canvas import TEST, TRAIN, Picture
+from zoo.plotting.canvas import TEST, TRAIN, NotebookFigure
 
-LONG = 20
-"""Epochs from which loss curves are drawn over a logarithmic axis."""
+LOG_AXIS_EPOCHS = 20
+"""The number of epochs above which loss curves have a logarithmic axis of epochs."""
 
 
 def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
-    """One panel per loss term, training and test, over epochs."""
+    """Draw one panel per loss term: training and test, over epochs.
+
+    Args:
+        history: a record per epoch, each with ``epoch`` and the terms by name in ``train`` and ``test``.
+        unit: the unit of the terms.
+    """
     terms = {"loss": "total", **{name: name for name in history[-1]["train"] if name != "loss"}}
     if len(terms) == 2:  # one term is the total
         del terms["loss"]
     epochs = [row["epoch"] for row in history]
-    figure = Picture(figsize=(4 * len(terms), 3.2), layout="constrained")
+    figure = NotebookFigure(figsize=(4 * len(terms), 3.2), layout="constrained")
     for axes, (term, title) in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms.items(), strict=True):
         for split, colour, style in (("train", TRAIN, "-"), ("test", TEST, "--")):
             values = [row[split][term] for row in history]
@@ -27,7 +32,7 @@ def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
         axes.set_title(title.replace("kl", "KL"))
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
-        if len(epochs) > LONG:  # the first epochs, where most happens, get half the width
+        if len(epochs) > LOG_AXIS_EPOCHS:  # the first epochs, where most happens, get half the width
             axes.set_xscale("log")
             axes.set_xlabel("epoch (logarithmic)")
             axes.xaxis.set_major_formatter("{x:.0f}")

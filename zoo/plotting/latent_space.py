@@ -8,28 +8,29 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.plotting.canvas import CLASSES, TRAIN, Picture, tile
+from zoo.plotting.canvas import CLASSES, TRAIN, NotebookFigure, tile
 
 MARKERS = "osD^vP"
-"""Neighbouring classes have different ones: they are told apart without colour as well."""
+"""The markers of classes; neighbouring classes have different ones, so that they differ without colour as well."""
 
-IN_COLUMN = 24
-"""Classes in a column of the legend."""
+LEGEND_ROWS = 24
+"""The most classes in a column of the legend."""
 
 
 def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
-    """Images (n*n, C, H, W) decoded over a square of codes, rows from the top down, z_1 along a row.
+    """Draw images that were decoded over a square of codes.
 
     Args:
-        images: the first row has the largest z_2.
-        coordinates: the n values of z_1, and of z_2 upwards.
+        images: the images (n*n, C, H, W), row by row from the top: the first row has the largest z_2, and z_1 grows
+            along a row.
+        coordinates: the n values of z_1, and of z_2 from the bottom up.
     """
     n = len(coordinates)
     canvas = tile(images, n, gap=0)
-    figure = Picture(figsize=(7.2, 7.2 * canvas.shape[0] / canvas.shape[1]), layout="constrained")
+    figure = NotebookFigure(figsize=(7.2, 7.2 * canvas.shape[0] / canvas.shape[1]), layout="constrained")
     axes = figure.subplots()
     axes.imshow(canvas, extent=(0, n, 0, n), aspect="auto", interpolation="nearest")
-    shown = np.unique(np.linspace(0, n - 1, min(n, 6 + n % 2)).round().astype(int))  # as many on either side
+    shown = np.unique(np.linspace(0, n - 1, min(n, 6 + n % 2)).round().astype(int))  # symmetric
     labels = [f"{coordinates[i]:.2f}" for i in shown]
     axes.set_xticks(shown + 0.5, labels, fontsize=8)
     axes.set_yticks(shown + 0.5, labels, fontsize=8)
@@ -39,15 +40,15 @@ def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
 
 
 def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> Figure:
-    """Points (N, 2) by class, with a legend beside them.
+    """Draw points by class, with a legend beside them.
 
     Args:
-        points: two coordinates each.
-        labels: (N,), their classes.
-        names: of the classes, by label; empty where there are none.
-        axis: what the coordinates are, such as ``"t-SNE"``.
+        points: the coordinates (N, 2).
+        labels: the class of each point, (N,).
+        names: the names of the classes, by label; empty where there are no classes.
+        axis: the name of the coordinates, such as ``"t-SNE"``.
     """
-    figure = Picture(figsize=(7.6, 6), layout="constrained")
+    figure = NotebookFigure(figsize=(7.6, 6), layout="constrained")
     axes = figure.subplots()
     for number in sorted(set(labels.tolist())):
         x, y = points[labels == number].T
@@ -58,22 +59,22 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> 
     axes.set_xlabel(f"{axis} 1")
     axes.set_ylabel(f"{axis} 2")
     if names:
-        columns = -(-len(names) // IN_COLUMN)
+        columns = -(-len(names) // LEGEND_ROWS)
         figure.set_figwidth(7.6 + 1.2 * (columns - 1))
         figure.legend(loc="outside right upper", frameon=False, markerscale=2.5, fontsize=9, ncols=columns)
     return figure
 
 
 def codebook_use(counts: Tensor, perplexity: float) -> Figure:
-    """How often each vector of a codebook is used, the most used first.
+    """Draw how often each vector of a codebook is used, the most used first.
 
     Args:
-        counts: (K,).
-        perplexity: how many vectors are in use, in effect.
+        counts: the number of uses of each vector, (K,).
+        perplexity: the effective number of vectors in use.
     """
     share = 100 * counts.sort(descending=True).values.double() / counts.sum()
     used = int((counts > 0).sum())
-    figure = Picture(figsize=(7, 3.6), layout="constrained")
+    figure = NotebookFigure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.fill_between(range(len(share)), share, step="mid", color=TRAIN, alpha=0.8)
     axes.axhline(100 / len(share), color="black", linewidth=1, linestyle="--", label="all alike")

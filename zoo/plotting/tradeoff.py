@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.plotting.canvas import TEST, Picture
+from zoo.plotting.canvas import TEST, NotebookFigure
 
 
 class Point(NamedTuple):
-    """A model."""
+    """A model, at its two quantities."""
 
     name: str
     x: float
@@ -23,15 +23,16 @@ class Point(NamedTuple):
 def tradeoff(
     groups: Mapping[str, Sequence[Point]], x: str, y: str, *, sums: bool = False, logarithmic: bool = False
 ) -> Figure:
-    """Named points.
+    """Draw named points, a panel for each group.
 
     Args:
-        groups: title of a panel → its points.
-        x, y: what the axes are.
-        sums: draw lines on which x + y is the same.
-        logarithmic: the x axis.
+        groups: the points of each panel, by its title.
+        x: the label of the x axis.
+        y: the label of the y axis.
+        sums: draw lines on which x + y is constant.
+        logarithmic: make the x axis logarithmic.
     """
-    figure = Picture(figsize=(7.5 * len(groups), 5.5), layout="constrained")
+    figure = NotebookFigure(figsize=(7.5 * len(groups), 5.5), layout="constrained")
     for axes, (title, points) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         xs, ys = (np.array([getattr(point, axis) for point in points]) for axis in ("x", "y"))
         axes.scatter(xs, ys, color=TEST, zorder=3)
@@ -39,21 +40,21 @@ def tradeoff(
         axes.margins(x=0.12, y=0.12)
         if logarithmic:
             axes.set_xscale("log")
-        _room_for_names(axes)
+        _make_room_for_names(axes)
         if sums:
-            _lines_of_equal_sum(axes, xs + ys)
-        _names(axes, points)
+            _draw_lines_of_equal_sum(axes, xs + ys)
+        _write_names(axes, points)
         axes.grid(alpha=0.2)
     return figure
 
 
-def _room_for_names(axes: Axes) -> None:
-    """Two fifths more space at the right."""
+def _make_room_for_names(axes: Axes) -> None:
+    """Add two fifths more space at the right."""
     to_axes = axes.transScale + axes.transLimits
     axes.set_xlim(axes.get_xlim()[0], to_axes.inverted().transform((1.4, 0))[0])
 
 
-def _lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
+def _draw_lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     step = max(1, round((sums.max() - sums.min()) / 5))
@@ -65,8 +66,8 @@ def _lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
     axes.set_ylim(bottom, top)
 
 
-def _names(axes: Axes, points: Sequence[Point]) -> None:
-    """Beside their points, moved up or down where they would cover one another."""
+def _write_names(axes: Axes, points: Sequence[Point]) -> None:
+    """Write names beside their points, moved up where they would cover one another."""
     height = 11.0  # points of a line of text
     last: float | None = None
     for point in sorted(points, key=lambda point: axes.transData.transform((point.x, point.y))[1]):

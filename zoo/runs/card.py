@@ -9,48 +9,49 @@ from collections.abc import Container
 
 from zoo.metrics import metric_of
 from zoo.registry import VARIANTS
+from zoo.runs.folder import LOSS_CURVES_FILE, RECONSTRUCTIONS_FILE, SAMPLES_FILE
 from zoo.schema.base import format_shape
 from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import RunConfig
 from zoo.system.files import sha256
 
 FIGURES_SHOWN = {
-    "loss_curves.png": "![Loss curves](loss_curves.png)\n\n",
-    "reconstructions.png": "Originals above their reconstructions (test images):\n\n"
+    LOSS_CURVES_FILE: "![Loss curves](loss_curves.png)\n\n",
+    RECONSTRUCTIONS_FILE: "Originals above their reconstructions (test images):\n\n"
     "![Reconstructions](reconstructions.png)\n\n",
-    "samples.png": "Samples from the prior:\n\n![Samples](samples.png)\n\n",
+    SAMPLES_FILE: "Samples from the prior:\n\n![Samples](samples.png)\n\n",
 }
-"""The drawn figures of a run folder, and how the card shows each."""
+"""The Markdown that shows each drawn figure of a run folder, by its file name."""
 
-OWN_VARIANT_NOTE = """
+USER_VARIANT_NOTE = """
 The variant is its author's own: run the file that registers it first (in the zoo's commands, `--import FILE.py`).
 """
 
-MARK = """
+DIGEST_MARK = """
 <!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays when pushed again. -->
 """
 
 
 def write_card(config: RunConfig, load_name: str | None = None, files: Container[str] = FIGURES_SHOWN) -> str:
-    """Write Markdown with the Hub's metadata on top, and a mark at the end by which it is known to be unchanged.
+    """Write the card as Markdown, the Hub's metadata on top, and at the end a mark by which an edited card is known.
 
     Args:
-        config: what is known of the model.
-        load_name: what ``zoo.load`` takes; None: the folder with the model's name.
-        files: the drawn figures beside it, which it shows.
+        config: the facts of the model.
+        load_name: the name that the card passes to ``zoo.load``; None: the folder with the model's name.
+        files: the names of the files beside the card; it shows the drawn figures among them.
     """
     text = _card(config, load_name or f"./{config.name}", files)
-    return text + MARK.format(sha256(text.encode()))
+    return text + DIGEST_MARK.format(sha256(text.encode()))
 
 
 def is_generated(card: str) -> bool:
     """Return whether a card is as :func:`write_card` wrote it, in this version or an earlier one."""
-    text, mark, _ = card.partition(MARK.split("{}")[0])
-    return bool(mark) and card == text + MARK.format(sha256(text.encode()))
+    text, mark, _ = card.partition(DIGEST_MARK.split("{}")[0])
+    return bool(mark) and card == text + DIGEST_MARK.format(sha256(text.encode()))
 
 
 def load_name_in(card: str) -> str | None:
-    """Return the name that a card passes to ``zoo.load``."""
+    """Return the name that a card passes to ``zoo.load``, or None."""
     match = re.search(r'^model = zoo\.load\("([^"\n]+)"\)$', card, re.MULTILINE)
     return match[1] if match else None
 
@@ -59,6 +60,7 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
     recipe = config.checked_recipe
     versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     variant = VARIANTS.get(recipe.model.variant)
+    summary = lower_first(variant.summary)
     origin = [recipe.source.paper or variant.paper, recipe.source.system, recipe.source.url, recipe.source.notes]
     origin += [f"Published there: {figure.figure} ({figure.computed})." for figure in recipe.source.published]
     origin += [f"Not repeated: {line}" for line in recipe.source.corrected]
@@ -67,7 +69,7 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
-    ours = variant.build.__module__.startswith("zoo.")
+    shipped = variant.build.__module__.startswith("zoo.")
     classes = recipe.model.num_classes
     given, labels = (", labels=labels", ", labels") if classes else ("", "")
     needs, making = ("import torch\n\n", f"labels = torch.arange(16) % {classes}\n") if classes else ("", "")
@@ -77,9 +79,9 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
 
 # {config.name}
 
-{recipe.summary or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {variant.summary}.
+{recipe.summary or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {summary}.
 {config.parameters:,} parameters, images of {format_shape(config.image_shape)} (channels, height, width).
-{"" if ours else OWN_VARIANT_NOTE}
+{"" if shipped else USER_VARIANT_NOTE}
 ```python
 {needs}import zoo
 
@@ -105,7 +107,7 @@ the {config.dataset["train"].images:,} that it did. {seeds_sentence(config, reci
 - Images: {recipe.data.name}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
-To train it again, save this as `recipe.json` and run `python -m zoo.train recipe.json`:
+To train it again, save this as `recipe.json` and run `zoo train recipe.json`:
 
 ```json
 {json.dumps(config.recipe, indent=2)}
@@ -114,7 +116,7 @@ To train it again, save this as `recipe.json` and run `python -m zoo.train recip
 
 
 def metrics_table(config: RunConfig) -> str:
-    """Write a table of every figure, with the mean and the standard deviation over the seeds where there are several."""
+    """Write a table of every figure, with the mean and standard deviation over the seeds where there are several."""
     seeds = len(config.repetitions) + 1
     over = f" test, mean ± sd of {seeds} seeds |" if seeds > 1 else ""
     rows = [f"| metric | unit | test | train |{over}", "|---|---|--:|--:|" + "--:|" * (seeds > 1)]
@@ -126,7 +128,7 @@ def metrics_table(config: RunConfig) -> str:
 
 
 def seeds_sentence(config: RunConfig, recipe: Recipe) -> str:
-    """Say which seeds were trained."""
+    """Write the sentence that says which seeds were trained."""
     seeds = [recipe.training.seed, *(repetition.seed for repetition in config.repetitions)]
     if len(seeds) == 1:
         return f"One seed ({seeds[0]})."
@@ -134,7 +136,7 @@ def seeds_sentence(config: RunConfig, recipe: Recipe) -> str:
 
 
 def measured_on(config: RunConfig) -> str:
-    """Say where the figures were measured, if not at the end of training."""
+    """Say on which hardware and versions figures were measured, where not at the end of training."""
     lines: dict[str, list[str]] = {}
     for family, record in config.evaluation.items():
         versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
@@ -180,3 +182,8 @@ def seed_mean_and_sd(config: RunConfig, name: str) -> str:
         return ""
     metric = metric_of(name)
     return f"{metric.show(statistics.mean(known))} ± {statistics.stdev(known):,.{max(metric.digits, 1)}f}"
+
+
+def lower_first(sentence: str) -> str:
+    """Write a sentence as the second half of another: its first letter small, unless it begins with an acronym."""
+    return sentence if sentence[1:2].isupper() else f"{sentence[:1].lower()}{sentence[1:]}"

@@ -1,4 +1,4 @@
-"""The run folder, read strictly: what training writes, what ``zoo.load`` reads and what the Hub holds, in one layout.
+"""The run folder, read strictly, which training writes, ``zoo.load`` reads and the Hub holds, in one layout.
 
 =========================  ==================================================================================
 ``model.safetensors``      the weights
@@ -7,7 +7,7 @@
 ``metrics.jsonl``          one line per epoch
 ``snapshots.safetensors``  reconstructions of the same images as training went on
 ``*.png``                  loss curves, reconstructions, samples
-``hub.json``               only in a folder that was pulled: which commit it is
+``hub.json``               only in a folder that was pulled: the commit that it holds
 =========================  ==================================================================================
 """
 
@@ -35,21 +35,22 @@ from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256
 CARD_FILE = "README.md"
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-PICTURES = ("loss_curves.png", "reconstructions.png", "samples.png")
+LOSS_CURVES_FILE, RECONSTRUCTIONS_FILE, SAMPLES_FILE = "loss_curves.png", "reconstructions.png", "samples.png"
+FIGURE_FILES = (LOSS_CURVES_FILE, RECONSTRUCTIONS_FILE, SAMPLES_FILE)
 METRICS_FILE = "metrics.jsonl"
 SNAPSHOTS_FILE = "snapshots.safetensors"
-RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPSHOTS_FILE, *PICTURES})
-"""All that training writes into a run folder."""
+RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPSHOTS_FILE, *FIGURE_FILES})
+"""The names of all files that training writes into a run folder."""
 
 PIN_FILE = "hub.json"
-"""Which commit on the Hub a folder was pulled from, as :class:`~zoo.schema.sections.HubPin`."""
+"""The file that names the commit on the Hub that a folder was pulled from, a :class:`~zoo.schema.sections.HubPin`."""
 
 MAX_CONFIG_BYTES, MAX_HEADER_BYTES = 2**19, 4 * 2**20
 """The most bytes of ``config.json``, and of the header in front of the weights."""
 
 
 def read_config(folder: Path) -> RunConfig:
-    """A run folder's ``config.json``.
+    """Read a run folder's ``config.json``.
 
     Raises:
         ZooError: the folder or the file is missing, or it is not what training writes.
@@ -73,19 +74,19 @@ class Snapshots:
 
 
 def read_snapshots(folder: Path) -> Snapshots:
-    """A run folder's ``snapshots.safetensors``.
+    """Read a run folder's ``snapshots.safetensors``.
 
     Raises:
         ZooError: it is missing, as in runs of earlier versions, or not what training writes.
     """
     path = folder / SNAPSHOTS_FILE
     if folder.is_dir() and not path.exists():
-        raise ZooError(f"{folder} keeps no snapshots of its training; train it again to have some")
+        raise ZooError(f"{folder} keeps no snapshots of its training; train it again to record some")
     try:
-        found = load_tensors(read_file(path, MAX_RECORD_BYTES))
-        epochs, x, y = found["epochs"].tolist(), found["originals"], found["reconstructions"]
-        kinds = (found["epochs"].dtype, x.dtype, y.dtype)
-        if kinds != (torch.int64, torch.uint8, torch.uint8) or found["epochs"].dim() != 1 or x.dim() != 4:
+        tensors = load_tensors(read_file(path, MAX_RECORD_BYTES))
+        epochs, x, y = tensors["epochs"].tolist(), tensors["originals"], tensors["reconstructions"]
+        kinds = (tensors["epochs"].dtype, x.dtype, y.dtype)
+        if kinds != (torch.int64, torch.uint8, torch.uint8) or tensors["epochs"].dim() != 1 or x.dim() != 4:
             raise ValueError("a tensor has the wrong type or number of dimensions")
         if y.shape != (len(epochs), *x.shape) or not y.numel() or x.shape[1] not in (1, 3):
             raise ValueError("the tensors' shapes do not fit")
@@ -95,7 +96,7 @@ def read_snapshots(folder: Path) -> Snapshots:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """A run folder's ``metrics.jsonl``, a dict per epoch.
+    """Read a run folder's ``metrics.jsonl``, a dict per epoch.
 
     Raises:
         ZooError: it is missing or not what training writes.
@@ -117,10 +118,10 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
     """Load the model of a run folder, in eval mode, with its ``config``.
 
     Args:
-        folder: what training wrote.
-        device: where to put it.
-        trusted: whether the folder is the zoo's own. Any other is first built without memory, and held against the
-            size of its files, since anyone may have written it.
+        folder: the folder that training wrote.
+        device: the device to put it on.
+        trusted: True for the zoo's own folders. The model of any other is first built without memory and compared
+            with the size of its files, since anyone may have written it.
 
     Raises:
         ZooError: a file is missing or damaged, or the weights do not fit the recipe.
@@ -149,17 +150,17 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
 
 def _outline(section: VariantConfig, shape: ImageShape, trusted: bool) -> Autoencoder:
     """Build the model that a config describes, without giving it memory unless the config is trusted."""
-    if not trusted:  # the zoo's own are known, and loaded ten times as fast without
+    if not trusted:  # the zoo's own are known, and load ten times as fast without
         try:
             with torch.device("meta"):
                 return build_variant(section, shape)
-        except ZooError:  # a builder of the user's own may need values
+        except ZooError:  # a user's builder may need values
             pass
     return build_variant(section, shape)
 
 
 def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Tensors by name; nothing in safetensors can be more than that."""
+    """Return tensors by name; nothing in safetensors can be more than that."""
     if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
         raise ZooError(f"{path} is no valid safetensors file (its header is longer than any model's)")
     try:
@@ -168,15 +169,15 @@ def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
         raise ZooError(f"{path} is no valid safetensors file ({first_line(error)})") from error
 
 
-def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], folder: Path) -> None:
+def _check_fit(expected: dict[str, Tensor], weights: dict[str, Tensor], folder: Path) -> None:
     def kind(tensors: dict[str, Tensor], name: str) -> str:
         tensor = tensors.get(name)
         return "nothing" if tensor is None else f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
-    names = sorted(expected.keys() | found.keys())
-    wrong = [name for name in names if kind(expected, name) != kind(found, name)]
+    names = sorted(expected.keys() | weights.keys())
+    wrong = [name for name in names if kind(expected, name) != kind(weights, name)]
     if wrong:
-        lines = [f"  {name}: expected {kind(expected, name)}, found {kind(found, name)}" for name in wrong[:8]]
+        lines = [f"  {name}: expected {kind(expected, name)}, found {kind(weights, name)}" for name in wrong[:8]]
         rest = [f"  and {len(wrong) - 8} more"] if len(wrong) > 8 else []
         message = f"the weights in {folder} do not fit the model that its {CONFIG_FILE} describes:"
         raise ZooError("\n".join([message, *lines, *rest]))

@@ -1,4 +1,4 @@
-"""What a figure was made with: versions."""
+"""The versions of the libraries that a figure was computed with."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from zoo._version import __version__
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib")
-"""Whose versions decide the weights or the images."""
+"""The libraries whose versions decide the weights or the images."""
 
-MEASURING = ("scikit-learn", "torchmetrics")
-"""Whose versions decide some of the metrics."""
+METRIC_LIBRARIES = ("scikit-learn", "torchmetrics")
+"""The libraries whose versions decide some of the metrics."""
 
 
 def versions(libraries: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Of the zoo, Python and the libraries; one installed without its metadata is left out."""
-    found = {"autoencoder-zoo": __version__, "python": platform.python_version()}
+    """Return the versions of the zoo, Python and the libraries by name; a library without metadata is left out."""
+    known = {"autoencoder-zoo": __version__, "python": platform.python_version()}
     for name in libraries:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            known[name] = version(name)
+    return known

@@ -1,8 +1,9 @@
-"""Recipes and records as strict pydantic models; what a variant, a dataset or an objective of one's own starts from."""
+"""Recipes and records as strict pydantic models, and the base classes for the settings of new variants and datasets."""
 
 from zoo.schema.base import (
     Count,
     DatasetConfig,
+    Epochs,
     ImageShape,
     NetworkConfig,
     NonNegative,
@@ -20,7 +21,7 @@ from zoo.schema.base import (
 from zoo.schema.recipe import Recipe, parse_recipe, read_recipe
 
 __all__ = [
-    "Count", "DatasetConfig", "ImageShape", "NetworkConfig", "NonNegative", "ObjectiveConfig", "OptimizerConfig",
-    "Positive", "Probability", "Recipe", "ScheduleConfig", "Section", "Size", "Sizes", "Split", "VariantConfig",
-    "parse_recipe", "read_recipe",
+    "Count", "DatasetConfig", "Epochs", "ImageShape", "NetworkConfig", "NonNegative", "ObjectiveConfig",
+    "OptimizerConfig", "Positive", "Probability", "Recipe", "ScheduleConfig", "Section", "Size", "Sizes", "Split",
+    "VariantConfig", "parse_recipe", "read_recipe",
 ]  # fmt: skip

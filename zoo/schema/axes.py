@@ -4,8 +4,8 @@ A field of such a section is annotated with the registry that its name is looked
 
     network: Annotated[NetworkConfig, NETWORKS]
 
-:func:`narrowed` gives the class in which every such field has the very config of the name that stands in a recipe, so
-that mistakes are found, and placed, in the right settings. Axes may be nested: a variant may have a network.
+:func:`narrowed` returns the class in which every such field has the config of the name in a recipe, so that mistakes
+are found and located in the right settings. Axes may be nested: a variant may have a network.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import cache, reduce
 from operator import or_
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, create_model
+from pydantic import create_model
 from pydantic.fields import FieldInfo
 
 from zoo.errors import UnknownNameError, ZooError, closest
@@ -36,41 +36,46 @@ def axes_of(schema: type[Section]) -> Iterator[tuple[str, FieldInfo, Registry[An
 
 
 def narrowed(schema: type[S], fields: Mapping[str, Any], where: str) -> type[S]:
-    """Return ``schema`` with the configs of the names that stand in ``fields``.
+    """Return ``schema`` with the configs of the names in ``fields``.
+
+    Args:
+        schema: a section, some of whose fields may be axes.
+        fields: the fields as JSON.
+        where: the source of the fields, for messages.
 
     Raises:
-        ZooError: a section or a name is missing or unknown; one line for each, with its place and the close match.
+        ZooError: a section or a name is missing or unknown; one line for each, with its path and the close match.
     """
     mistakes: list[str] = []
-    found = _narrowed(schema, fields, "", mistakes)
+    narrowed_schema = _narrowed(schema, fields, "", mistakes)
     if mistakes:
         raise ZooError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
-    return found
+    return narrowed_schema
 
 
-def _narrowed(schema: type[S], fields: Mapping[str, Any], place: str, mistakes: list[str]) -> type[S]:
+def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes: list[str]) -> type[S]:
     types: list[tuple[str, type[Section]]] = []
     for name, info, registry in axes_of(schema):
-        here = f"{place}{name}"
+        path = f"{prefix}{name}"
         if name not in fields and not info.is_required():
             types.append((name, type(info.get_default(call_default_factory=True))))
             continue
         if name not in fields:
             close = closest(name, fields, 1)
-            mistakes.append(f"{here}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
+            mistakes.append(f"{path}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
             continue
         section = fields[name]
         tag = section.get(registry.tag) if isinstance(section, dict) else None
         if not isinstance(tag, str):
-            mistakes.append(f"{here}.{registry.tag}: required, the name of a {registry.kind}")
+            mistakes.append(f"{path}.{registry.tag}: required, the name of a {registry.kind}")
             continue
         try:
             config = registry.get(tag).config
         except UnknownNameError as error:
-            note = "; one of your own has to be imported first (--import FILE.py)"
-            mistakes.append(f"{here}.{registry.tag}: {error}{note}")
+            note = " (one of your own has to be imported first: --import FILE.py)"
+            mistakes.append(f"{path}.{registry.tag}: {error}{note}")
             continue
-        types.append((name, _narrowed(config, section, f"{here}.", mistakes)))
+        types.append((name, _narrowed(config, section, f"{path}.", mistakes)))
     return _with_types(schema, tuple(types))
 
 
@@ -80,26 +85,26 @@ def _with_types(schema: type[S], types: tuple[tuple[str, type[Section]], ...]) -
     if not types:
         return schema
     fields: dict[str, Any] = {name: (config, _plain(schema.model_fields[name])) for name, config in types}
-    made = create_model(
+    subclass = create_model(
         schema.__name__, __base__=schema, __module__=schema.__module__, __doc__=schema.__doc__, **fields
     )
 
-    def reduce(section: Section) -> Any:  # no module holds this class: unpickling narrows the written one again
+    def reduce(section: Section) -> Any:  # no module holds this class: unpickling narrows ``schema`` again
         return _restored, (schema, section.model_dump(mode="json", by_alias=True))
 
-    made.__reduce__ = reduce  # type: ignore[method-assign, assignment]
-    return made
+    subclass.__reduce__ = reduce  # type: ignore[method-assign, assignment]
+    return subclass
 
 
 def _plain(info: FieldInfo) -> FieldInfo:
-    """Copy a field without its registry: its type is settled."""
+    """Return a copy of a field without its registry, because its type is known."""
     plain = copy(info)
     plain.metadata = [metadata for metadata in info.metadata if not isinstance(metadata, Registry)]
     return plain
 
 
 def _restored(schema: type[S], fields: dict[str, Any]) -> S:
-    """Make a section again from its fields: how sections are unpickled."""
+    """Return the section with these fields; this is how sections are unpickled."""
     section: S = validate(narrowed(schema, fields, schema.__name__), fields, schema.__name__)
     return section
 
@@ -109,11 +114,12 @@ def with_every_choice(schema: type[S]) -> type[S]:
     fields: dict[str, Any] = {}
     for name, info, registry in axes_of(schema):
         configs = [with_every_choice(item.config) for item in registry.items().values()]
-        union: Any = Annotated[reduce(or_, configs), Field(discriminator=registry.tag)]
         plain = _plain(info)
+        if len(configs) > 1:
+            plain.discriminator = registry.tag
         if not info.is_required():
             plain.default, plain.default_factory = info.get_default(call_default_factory=True), None
-        fields[name] = (union, plain)
+        fields[name] = (reduce(or_, configs), plain)
     if not fields:
         return schema
     return create_model(

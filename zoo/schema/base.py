@@ -1,8 +1,8 @@
 """The base classes of settings, strict pydantic models with bounded fields, and the types of their fields.
 
-Everything that is registered under a name brings settings into a recipe: it extends :class:`DatasetConfig`,
-:class:`VariantConfig`, :class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`OptimizerConfig` or
-:class:`ScheduleConfig`. The sections that every recipe has alike are in :mod:`zoo.schema.sections`.
+Everything that a recipe can name has settings, which extend :class:`DatasetConfig`, :class:`VariantConfig`,
+:class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`OptimizerConfig` or :class:`ScheduleConfig`. The sections that
+are the same in every recipe are in :mod:`zoo.schema.sections`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from zoo.registry import SCHEDULES
 Split = Literal["train", "test"]
 
 ImageShape = tuple[int, int, int]
-"""Channels, height, width."""
+"""The shape of an image: channels, height, width."""
 
 
 def format_shape(shape: ImageShape) -> str:
-    """Write an image shape for people: (1, 28, 28) → ``1x28x28``."""
+    """Return an image shape as text: ``1x28x28`` for (1, 28, 28)."""
     return "x".join(map(str, shape))
 
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
-"""The pattern of names of entries and of loss terms."""
+"""The pattern of the names of entries and loss terms."""
 
 SHA256 = r"^[0-9a-f]{64}$"
 """The pattern of a sha256 in hexadecimal."""
@@ -50,7 +50,7 @@ class Section(BaseModel):
 
 
 class DatasetConfig(Section):
-    """Which images, and how they are presented. Each dataset adds its own settings."""
+    """The images, and how they are presented. Each dataset adds its own settings."""
 
     name: str = Field(description="The registered dataset.")
     binarization: Literal["none", "dynamic", "fixed"] = Field(
@@ -59,42 +59,48 @@ class DatasetConfig(Section):
         "once and for all, the same way in every run (`fixed`).",
     )
     only_classes: Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(min_length=1)] | None = Field(
-        None, description="Use only the images with these labels: what a model has never seen can then be told from it."
+        None, description="Use only the images with these labels; images of other classes are then new to the model."
     )
-    train_images: Count | None = Field(None, description="Use only the first so many training images.")
-    test_images: Count | None = Field(None, description="Use only the first so many test images.")
+    train_images: Count | None = Field(
+        None, description="The number of training images to use, from the first on; `null`: all."
+    )
+    test_images: Count | None = Field(
+        None, description="The number of test images to use, from the first on; `null`: all."
+    )
 
     SHAPE: ClassVar[ImageShape]
+    """The shape of every image, unless ``image_shape`` is overridden."""
     SIZES: ClassVar[tuple[int, int] | None] = None
+    """The numbers of training and test images, unless ``sizes`` is overridden; None where they are not known."""
     CLASSES: ClassVar[tuple[str, ...]] = ()
-    """Names of the labels 0, 1, …, where the numbers do not say it."""
+    """The names of the labels 0, 1, …; empty where the labels are named by their numbers."""
     PRIVATE: ClassVar[bool] = False
-    """Whether the images are the user's own: no public name stands for them, and their folder tells about its owner."""
+    """Whether the images are the user's own: they have no public name, and the name of their folder is private."""
 
     @property
     def image_shape(self) -> ImageShape:
-        """Channels, height and width of every image, known without the data: ``SHAPE``, or as the settings say."""
+        """The shape of every image, known without loading it: ``SHAPE``, or a function of the settings."""
         return self.SHAPE
 
     @property
     def released(self) -> tuple[int, int] | None:
-        """The numbers of training and test images, where they are known without the data."""
+        """The numbers of training and test images before any limit; None where they are not known without the data."""
         return self.sizes if self.only_classes is None else None
 
     @property
     def sizes(self) -> tuple[int, int] | None:
-        """The numbers of training and test images of all classes: ``SIZES``, or as the settings say."""
+        """The numbers of training and test images of all classes: ``SIZES``, or a function of the settings."""
         return self.SIZES
 
 
 class BernoulliConfig(Section):
-    """Independent Bernoulli pixels; the decoder gives logits. Intensities in [0, 1] count as probabilities."""
+    """Independent Bernoulli pixels; the decoder returns logits. Intensities in [0, 1] count as probabilities."""
 
     family: Literal["bernoulli"] = "bernoulli"
 
     @property
     def label(self) -> str:
-        """The words that tell its values from those of other likelihoods; none for the usual one."""
+        """The words that distinguish values under this likelihood in tables; empty for the usual one."""
         return ""
 
 
@@ -110,7 +116,7 @@ class GaussianConfig(Section):
 
     @property
     def label(self) -> str:
-        """The words that tell its values from those of other likelihoods."""
+        """The words that distinguish values under this likelihood in tables."""
         return f"{self.family} {self.variance:g}"
 
 
@@ -118,7 +124,7 @@ LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminat
 
 
 class VariantConfig(Section):
-    """Which kind of autoencoder. Each variant adds its sizes."""
+    """The kind of autoencoder. Each variant adds its sizes."""
 
     variant: str = Field(description="The registered variant.")
     likelihood: LikelihoodConfig = Field(
@@ -138,23 +144,23 @@ class NetworkConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    """What is minimised. Each objective adds its own settings."""
+    """The loss to minimise. Each objective adds its own settings."""
 
     name: str = Field(description="The registered objective.")
 
 
 class ScheduleConfig(Section):
-    """How the learning rate changes from epoch to epoch. Each schedule adds its own settings."""
+    """The change of the learning rate from epoch to epoch. Each schedule adds its own settings."""
 
     name: str = Field(description="The registered schedule.")
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Return what the learning rate is multiplied by in 0-based ``epoch`` of ``epochs``."""
+        """Return the factor of the learning rate in 0-based ``epoch`` of ``epochs``."""
         raise NotImplementedError
 
 
 class OptimizerConfig(Section):
-    """How parameters are updated. Each optimizer adds its own settings."""
+    """The rule by which parameters are updated. Each optimizer adds its own settings."""
 
     name: str = Field(description="The registered optimizer.")
     learning_rate: Positive = Field(1e-3, description="The learning rate in the first epoch.")
@@ -164,5 +170,5 @@ class OptimizerConfig(Section):
     )
     schedule: Annotated[ScheduleConfig, SCHEDULES] = Field(
         default_factory=lambda: SCHEDULES.get("constant").config(),
-        description="How the learning rate changes from epoch to epoch.",
+        description="The change of the learning rate from epoch to epoch.",
     )

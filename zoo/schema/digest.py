@@ -1,4 +1,4 @@
-"""What identifies a recipe: the sections that determine the weights, and nothing that is only words."""
+"""The digest that identifies a recipe, over the sections that determine the weights and not over its texts."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-DECISIVE = frozenset({"data", "model", "objective", "optimizer", "training"})
-"""The sections of a recipe that determine the weights; how its steps are executed changes them by rounding only."""
+DECISIVE_SECTIONS = frozenset({"data", "model", "objective", "optimizer", "training"})
+"""The sections of a recipe that determine the weights; ``execution`` changes them by rounding only."""
 
 
 def digest(recipe: dict[str, Any]) -> str:
-    """sha256 over the sections that determine the weights, of a recipe with every default written out."""
-    decisive = {section: recipe.get(section) for section in DECISIVE}
+    """Return a sha256 over the sections that determine the weights.
+
+    Args:
+        recipe: the fields of a recipe, with every default written out.
+    """
+    decisive = {section: recipe.get(section) for section in DECISIVE_SECTIONS}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def differences(begun: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Where the decisive sections of two recipes differ: ``training.epochs was 3, is 9``."""
-    return [line for section in sorted(DECISIVE) for line in _differing(begun.get(section), now.get(section), section)]
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return a line for each field of the decisive sections that differs: ``training.epochs was 3, is 9``."""
+    return [
+        line
+        for section in sorted(DECISIVE_SECTIONS)
+        for line in _differing(before.get(section), now.get(section), section)
+    ]
 
 
-def _differing(begun: Any, now: Any, place: str) -> Iterator[str]:
-    if isinstance(begun, dict) and isinstance(now, dict):
-        for name in sorted({*begun, *now}):
-            yield from _differing(begun.get(name), now.get(name), f"{place}.{name}")
-    elif begun != now:
-        yield f"{place} was {json.dumps(begun)}, is {json.dumps(now)}"
+def _differing(before: Any, now: Any, path: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted({*before, *now}):
+            yield from _differing(before.get(name), now.get(name), f"{path}.{name}")
+    elif before != now:
+        yield f"{path} was {json.dumps(before)}, is {json.dumps(now)}"

@@ -1,4 +1,4 @@
-"""``hf-hub:owner/name@revision``: where on the Hub a model is."""
+"""Addresses of models on the Hub: ``hf-hub:owner/name@revision``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from dataclasses import dataclass, replace
 from zoo.errors import ZooError
 
 PREFIX = "hf-hub:"
+"""The beginning of every address."""
+
 MAIN = "main"
+"""The branch that an address without a revision means."""
+
 COMMIT = r"[0-9a-f]{40}"
+"""The pattern of a commit."""
+
 REPOSITORY = r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?/[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?"
-"""As the Hub allows it; ASCII only, so that no letter can pass for another."""
+"""The pattern of repositories that the Hub allows; ASCII only, so that no letter can pass for another."""
+
 REVISION = r"(?!.*(//|\.\.))[A-Za-z0-9_]([A-Za-z0-9._/-]*[A-Za-z0-9_])?"
-LONGEST = 96
-"""Characters of a repository's name, on the Hub."""
+"""The pattern of revisions."""
+
+MAX_NAME_LENGTH = 96
+"""The most characters of a repository's name on the Hub."""
+
+MAX_REVISION_LENGTH = 200
+"""The most characters of a revision."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +42,36 @@ class Address:
 
     def __post_init__(self) -> None:
         name = self.repository
-        if not re.fullmatch(REPOSITORY, name) or len(name) > LONGEST or name.endswith(".git"):
+        if not re.fullmatch(REPOSITORY, name) or len(name) > MAX_NAME_LENGTH or name.endswith(".git"):
             raise ZooError(
-                f"{name[:LONGEST]!r} is no repository on the Hub; write owner/name, of letters, digits, '.', '_' and "
-                f"'-' ({PREFIX}owner/name@revision where a model is meant)"
+                f"{name[:MAX_NAME_LENGTH]!r} is not a repository on the Hub; write owner/name, of letters, digits, "
+                f"'.', '_' and '-' ({PREFIX}owner/name@revision where a model is meant)"
             )
-        if not re.fullmatch(REVISION, self.revision) or len(self.revision) > 200:
+        if not re.fullmatch(REVISION, self.revision) or len(self.revision) > MAX_REVISION_LENGTH:
             raise ZooError(
-                f"{self.revision[:200]!r} is no revision of {name}; write a branch, a tag or a commit, as in "
-                f"{PREFIX}{name}@{MAIN}"
+                f"{self.revision[:MAX_REVISION_LENGTH]!r} is not a revision of {name}; write a branch, a tag or a "
+                f"commit, as in {PREFIX}{name}@{MAIN}"
             )
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``."""
+        """Parse ``hf-hub:owner/name`` or ``hf-hub:owner/name@revision``.
+
+        Raises:
+            ZooError: the text has no such prefix, or the Hub could not have such a repository or revision.
+        """
         if not text.startswith(PREFIX):
-            raise ZooError(f"{text[:LONGEST]!r}: write {PREFIX}owner/name, or {PREFIX}owner/name@revision")
+            raise ZooError(f"{text[:MAX_NAME_LENGTH]!r}: write {PREFIX}owner/name, or {PREFIX}owner/name@revision")
         repository, at, revision = text.removeprefix(PREFIX).partition("@")
         return cls(repository, revision if at else MAIN)
 
     @property
     def pinned(self) -> bool:
-        """Whether it names one commit, which can never hold anything else."""
+        """Whether the revision is a commit, whose files can never change."""
         return re.fullmatch(COMMIT, self.revision) is not None
 
     def at(self, revision: str) -> Address:
-        """The same repository at another revision."""
+        """Return the address of the same repository at another revision."""
         return replace(self, revision=revision)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a metric is: its name, unit and definition, without the code that measures it."""
+"""The description of a metric: its name, unit and definition, without the code that measures it."""
 
 from __future__ import annotations
 
@@ -16,35 +16,38 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a trained model."""
+    """A quantity that is measured of a trained model."""
 
     name: str
+    """The name in records and commands."""
     heading: str
-    """The heading of its column in tables."""
+    """The heading of the column in tables."""
     unit: str
+    """The unit of the values; empty where they have none."""
     definition: str
-    """One sentence or two."""
+    """The definition, in one sentence or two."""
     source: str
-    """Authors and year, or where it is defined."""
+    """The source of the definition: authors and year."""
     topic: Topic = "Other"
-    """The table that it belongs to."""
+    """The table that the metric belongs to."""
     digits: int = 2
-    """Decimals in tables."""
+    """The number of decimals in tables."""
     better: Literal["lower", "higher", ""] = ""
+    """The direction in which values are better; empty where neither is."""
     tolerance: float = 0.0
-    """How far two measurements with other noise, or on another device, may lie apart, in its unit…"""
+    """The difference, in the unit, that other noise or another device may cause; ``relative`` counts if it is more."""
     relative: float = 1e-3
-    """…or as a part of the value, whichever is more."""
+    """The difference, as a part of the value, that other noise or another device may cause."""
     summary: bool = False
-    """Whether tables of several models show it."""
+    """Whether tables of several models show the metric."""
     noise_free: bool = False
-    """Whether it is measured without random numbers, so that every kind of device gives the same value."""
+    """Whether no random numbers are used, so that every kind of device gives the same value."""
     repeatable: bool = True
-    """Whether it is the same on every machine; a speed is not."""
+    """Whether the value is the same on every machine; a speed is not."""
     numbered: bool = False
-    """Whether its name goes on with a number of samples: ``nll_5000``."""
+    """Whether a number of samples is part of the name, as in ``nll_5000``."""
     samples: int = 0
-    """K in ``nll_K``; 0 for metrics without a number of samples."""
+    """The number of samples, K in ``nll_K``; 0 for metrics without one."""
 
     @property
     def base(self) -> str:
@@ -53,11 +56,11 @@ class Metric:
 
     @property
     def pattern(self) -> str:
-        """How its name is written where the number of samples is open: ``nll_K``."""
+        """The name with K for the number of samples: ``nll_K``."""
         return f"{self.name}_K" if self.numbered else self.name
 
     def allowed(self, value: float) -> float:
-        """Return how far another measurement may lie from a value."""
+        """Return how far another measurement may lie from ``value``, in the unit."""
         return max(self.tolerance, self.relative * abs(value))
 
     def show(self, value: float) -> str:
@@ -84,7 +87,7 @@ def family_of(name: str) -> MetricFamily:
     """Return the family of a metric, or the family of this name.
 
     Raises:
-        UnknownNameError: there is none; shows the close matches.
+        UnknownNameError: there is no such metric or family; the message shows the close matches.
     """
     known = families()
     if name in known:
@@ -97,7 +100,7 @@ def metric_of(name: str) -> Metric:
     """Return the metric of this name; ``nll_5000`` is ``nll`` with 5,000 samples.
 
     Raises:
-        UnknownNameError: there is none; shows the close matches.
+        UnknownNameError: there is no such metric; the message shows the close matches.
     """
     metrics = all_metrics()
     numbered = re.fullmatch(r"(.+)_([1-9]\d{0,5})", name)

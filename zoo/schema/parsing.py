@@ -1,4 +1,4 @@
-"""From text to checked fields, with messages for people: JSON, dotted overrides, pydantic's errors in plain words."""
+"""Parsing text into checked fields, with messages for people: JSON, dotted overrides, pydantic's errors in words."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from zoo.errors import MAX_LINES, ZooError, suggest
 
 
 def parse_json(text: str, where: str) -> dict[str, Any]:
-    """One JSON object, or a ZooError that says where (line, column) and why it is none."""
+    """Parse one JSON object.
+
+    Args:
+        text: the JSON.
+        where: the source of the text, for messages.
+
+    Raises:
+        ZooError: the text is not a JSON object, or a field appears twice; the message names line and column.
+    """
 
     def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
-            (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-            raise ZooError(f"{where}: the field {twice!r} appears twice in one object; keep one")
+            (name, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+            raise ZooError(f"{where}: the field {name!r} appears twice in one object; keep one")
         return fields
 
     try:
         value = json.loads(text, object_pairs_hook=without_duplicates)
     except json.JSONDecodeError as error:
-        raise ZooError(f"{where}: line {error.lineno}, column {error.colno}: no valid JSON: {error.msg}") from error
+        raise ZooError(f"{where}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}") from error
     except RecursionError as error:
         raise ZooError(f"{where}: nested too deeply") from error
     except ValueError as error:  # a number of thousands of digits
@@ -37,23 +45,23 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
 
 
 def whole_numbers(text: str) -> list[int]:
-    """``0-9`` or ``0,2,5-7`` → the numbers.
+    """Parse whole numbers such as ``0-9`` or ``0,2,5-7``.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text has another form.
     """
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
-        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
-        if not 0 < len(numbers) <= 10_000:
+        run = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not 0 < len(run) <= 10_000:
             raise ValueError(text)
-        found += numbers
-    return found
+        numbers += run
+    return numbers
 
 
 def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Apply ``section.field=value`` assignments; a value is JSON, or else the text itself.
+    """Apply ``section.field=value`` assignments in place; a value is JSON, or else the text itself.
 
     Raises:
         ZooError: an assignment has no ``=`` or leads through something that is not a section.
@@ -77,10 +85,10 @@ def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
 
 
 def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any:
-    """``fields`` as an instance of ``schema``.
+    """Return ``fields`` as an instance of ``schema``.
 
     Raises:
-        ZooError: one line per mistake: its place, what is wrong, and the close match of an unknown name.
+        ZooError: a field is wrong; one line per mistake: its path, what is wrong, the close match of an unknown name.
     """
     try:
         return schema.model_validate_json(json.dumps(fields))
@@ -89,29 +97,29 @@ def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any
 
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
-    """One line per mistake of a validation."""
+    """Yield one line per mistake of a validation."""
     for mistake in error.errors(include_url=False)[:MAX_LINES]:
-        place, candidates = _follow(schema, mistake["loc"])
+        path, candidates = _follow(schema, mistake["loc"])
         if mistake["type"] == "extra_forbidden":
             _, parents = _follow(schema, mistake["loc"][:-1])
             known = _fields(parents)
             name = str(mistake["loc"][-1])
-            homes = [section for section in known if name in _fields(_follow(schema, (section,))[1])]
-            hint = f"; did you mean '{place.removesuffix(name)}{homes[0]}.{name}'?" if homes else suggest(name, known)
-            yield f"{place}: unknown field{hint}"
+            sections = [section for section in known if name in _fields(_follow(schema, (section,))[1])]
+            elsewhere = f"; did you mean '{path.removesuffix(name)}{sections[0]}.{name}'?" if sections else ""
+            yield f"{path}: unknown field{elsewhere or suggest(name, known)}"
         elif mistake["type"] == "union_tag_invalid":
             known = set(re.findall(r"'(\w+)'", mistake["ctx"]["expected_tags"]))
-            yield f"{place}: unknown name {mistake['ctx']['tag']!r}{suggest(mistake['ctx']['tag'], known)}"
+            yield f"{path}: unknown name {mistake['ctx']['tag']!r}{suggest(mistake['ctx']['tag'], known)}"
         else:
             scalar = isinstance(mistake["input"], int | float | str) and len(repr(mistake["input"])) < 80
-            found = f" (found {mistake['input']!r})" if scalar else ""
-            message = f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}{found}"
-            yield f"{place}: {message}" if place else message
+            value = f" (found {mistake['input']!r})" if scalar else ""
+            message = f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}{value}"
+            yield f"{path}: {message}" if path else message
 
 
 def _follow(schema: type[BaseModel], location: tuple[str | int, ...]) -> tuple[str, set[type[BaseModel]]]:
-    """The dotted place as a user would write it, without the tags of unions, and the models that may stand there."""
-    place: list[str] = []
+    """Return a location as a dotted path without the tags of unions, and the models that may be at its end."""
+    path: list[str] = []
     candidates = {schema}
     for part in location:
         named = {model.model_fields[str(part)].annotation for model in candidates if str(part) in model.model_fields}
@@ -119,10 +127,10 @@ def _follow(schema: type[BaseModel], location: tuple[str | int, ...]) -> tuple[s
         if tagged and not named:
             candidates = tagged
             continue
-        place.append(str(part))
+        path.append(str(part))
         if not isinstance(part, int):  # an index stays among the models of its list
             candidates = {model for annotation in named for model in _models(annotation)}
-    return ".".join(place), candidates
+    return ".".join(path), candidates
 
 
 def _fields(models: Iterable[type[BaseModel]]) -> set[str]:

@@ -1,8 +1,8 @@
-"""One recipe: everything that determines a trained model, as JSON.
+"""Recipes: everything that determines a trained model, as JSON.
 
 A recipe is checked against the settings of everything that it names: the dataset, the variant, the objective, the
-optimizer. Mistakes come back as one :class:`~zoo.errors.ZooError` that lists every wrong field with its place and the
-close match.
+optimizer. Mistakes are reported in one :class:`~zoo.errors.ZooError`, which lists every wrong field with its path and
+the close match.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from zoo.schema.sections import Claim, Execution, HubPin, Source, Training
 class Recipe(Section):
     """Everything that determines a trained model, and where it comes from."""
 
-    schema_uri: str = Field("", alias="$schema", description="Where editors find the JSON Schema.")
-    name: str = Field(pattern=NAME, description="The entry: what `zoo.load` takes.")
+    schema_uri: str = Field("", alias="$schema", description="The address at which editors find the JSON Schema.")
+    name: str = Field(pattern=NAME, description="The name of the entry, which `zoo.load` takes.")
     summary: str = Field("", description="One line for listings and the card.")
     data: Annotated[DatasetConfig, DATASETS]
     model: Annotated[VariantConfig, VARIANTS]
@@ -36,24 +36,27 @@ class Recipe(Section):
     execution: Execution = Execution()
     source: Source = Source()
     claims: tuple[Claim, ...] = ()
-    hub: HubPin | None = Field(None, description="Where the weights are, if the package has no room for them.")
+    hub: HubPin | None = Field(
+        None, description="The place of the weights on the Hub, if they are too large for the package."
+    )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON holds them, every default written out."""
+        """Return the fields as JSON values, with every default written out."""
         return self.model_dump(mode="json", by_alias=True, exclude={"schema_uri", "hub"})
 
     def digest(self) -> str:
-        """Return a sha256 over the sections that determine the weights; words and claims are no part of it."""
+        """Return a sha256 over the sections that determine the weights; texts and claims are not part of it."""
         return digest(self.to_dict())
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe's file, after applying dotted ``overrides`` such as ``training.epochs=3``.
 
-    A recipe that is changed so makes none of the claims of its file.
+    An override outside ``execution`` removes the claims of the file.
 
     Raises:
-        ZooError: the file cannot be read, is no JSON (with line and column), or is no recipe (with every wrong field).
+        ZooError: the file cannot be read, is not JSON (the message names line and column), or is not a recipe (the
+            message names every wrong field).
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -61,15 +64,19 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise ZooError(f"cannot read the recipe {path}: {error}") from error
     fields = parse_json(text, str(path))
     if any(not override.startswith("execution.") for override in overrides):
-        fields.pop("claims", None)  # they are of the recipe as it stands
+        fields.pop("claims", None)  # they hold for the unchanged recipe only
     return parse_recipe(override(fields, overrides), f"{path} with --set" if overrides else str(path))
 
 
 def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
-    """Check a recipe's fields.
+    """Return the recipe with these fields, checked.
+
+    Args:
+        fields: the fields as JSON.
+        where: the source of the fields, for messages.
 
     Raises:
-        ZooError: lists every wrong field with its place, and the close match of an unknown one.
+        ZooError: a field is wrong; the message lists every wrong field with its path and the close match.
     """
     if "weights_sha256" in fields:
         raise ZooError(f"{where}: this is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
@@ -78,7 +85,7 @@ def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
 
 
 def parse_data(fields: dict[str, Any], where: str) -> DatasetConfig:
-    """Check the fields of a data section by itself.
+    """Return the data section with these fields, checked.
 
     Raises:
         ZooError: as :func:`parse_recipe`.

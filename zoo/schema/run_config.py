@@ -1,4 +1,4 @@
-"""``config.json`` and ``metrics.jsonl`` of a run folder, as pydantic models: what is known of a trained model."""
+"""The records of a trained model in its run folder, ``config.json`` and ``metrics.jsonl``, as pydantic models."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe, parse_recipe
 
 T = TypeVar("T")
-OfSplits = Annotated[dict[Split, T], Field(min_length=2)]
+PerSplit = Annotated[dict[Split, T], Field(min_length=2)]
 """A value for each of the two splits."""
 
-Figures = dict[str, float]
+MetricValues = dict[str, float]
 """The values of metrics by name, in the units of :mod:`zoo.metrics`."""
 
 
 class Strict(BaseModel):
-    """No unknown fields, no NaN and no infinity."""
+    """A record without unknown fields, NaN or infinity."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class DatasetRecord(Strict):
-    """Which images a split held."""
+    """The images of a split: their number and the sha256 of their pixels."""
 
     images: int
     sha256: str
 
 
 class EvaluationRecord(Strict):
-    """The hardware and versions that metrics of a card were measured with after training."""
+    """The hardware and versions that later measurements of a card were made with."""
 
     hardware: str
     versions: dict[str, str]
@@ -48,7 +48,7 @@ class Repetition(Strict):
     """Another run of the same recipe that differs in its seed only; its weights are not kept."""
 
     seed: int
-    metrics: OfSplits[Figures]
+    metrics: PerSplit[MetricValues]
     weights_sha256: str
     training_seconds: float
     hardware: str
@@ -56,7 +56,7 @@ class Repetition(Strict):
 
 
 class EpochRow(BaseModel):
-    """What every line of ``metrics.jsonl`` has, among other things."""
+    """The fields that every line of ``metrics.jsonl`` has; a line may have others."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -66,32 +66,33 @@ class EpochRow(BaseModel):
 
 
 class RunConfig(Strict):
-    """``config.json``: all there is to know about a trained model besides its weights."""
+    """The content of ``config.json``: everything about a trained model besides its weights."""
 
     format: Literal[1] = 1
     name: str = Field(pattern=NAME)
     recipe: dict[str, Any]
     recipe_sha256: str
-    """Of the sections that determine the weights: :meth:`zoo.schema.recipe.RecipeOf.digest`."""
+    """The :meth:`zoo.schema.recipe.Recipe.digest` of the recipe."""
     image_shape: tuple[Size, Size, Size]
     parameters: int
     weights_sha256: str
-    metrics: OfSplits[Figures]
-    """Measured in eval mode after training."""
-    dataset: OfSplits[DatasetRecord]
+    metrics: PerSplit[MetricValues]
+    """The metrics of both splits, measured in eval mode after training."""
+    dataset: PerSplit[DatasetRecord]
     training_seconds: float
-    """Of the epochs, with the test images measured after each."""
+    """The seconds that the epochs took, with the test images measured after each."""
     hardware: str
     versions: dict[str, str]
     evaluation: dict[str, EvaluationRecord] = {}
-    """Family of metrics → where it was measured; of one that is not here, where the model was trained."""
+    """The hardware and versions by family of metrics; a family without a record was measured where the model was
+    trained."""
     repetitions: Annotated[list[Repetition], FailFast()] = []
-    glyphs: Figures = {}
-    """Metrics on the first images of the embedded glyphs: whether a machine computes the same can be told without the
-    data that the model was trained on. Other images than it has learned, so they say nothing about how good it is."""
+    glyphs: MetricValues = {}
+    """Metrics on the first images of the embedded glyphs, which show whether a machine computes the same, without the
+    training images. They say nothing about how good a model of other images is."""
 
     def to_json(self) -> str:
-        """As the file holds it."""
+        """Return the content of the file."""
         return self.model_dump_json(indent=2) + "\n"
 
     @property
@@ -99,16 +100,16 @@ class RunConfig(Strict):
         """The recipe, checked against what is registered.
 
         Raises:
-            ZooError: it is no recipe, or names a variant, objective or dataset that is not registered.
+            ZooError: the recipe is wrong, or names a variant, objective or dataset that is not registered.
         """
         return _checked(json.dumps(self.recipe), f"the recipe of {self.name}")
 
     def model_section(self) -> VariantConfig:
-        """The recipe's model section, checked: all of the recipe that the weights need.
+        """Return the recipe's model section, checked; the weights need no other part of the recipe.
 
         Raises:
-            ZooError: it is not right, names a variant that is not registered, or is not what the weights were trained
-                from.
+            ZooError: the section is wrong, names a variant that is not registered, or is not the one that the weights
+                were trained from.
         """
         where = f"the recipe of {self.name}"
         config: Any = narrowed(_OnlyModel, self.recipe, where).model_fields["model"].annotation
@@ -126,5 +127,5 @@ class _OnlyModel(Section):
 
 @lru_cache(maxsize=256)
 def _checked(recipe: str, where: str) -> Recipe:
-    """Check a recipe once, however often its record is asked for it."""
+    """Return the checked recipe; each recipe is checked once."""
     return parse_recipe(json.loads(recipe), where)

@@ -1,4 +1,4 @@
-"""The sections that every recipe has alike: training, execution, source, claims, the place on the Hub."""
+"""The sections that are the same in every recipe: training, execution, source, claims, the pin to the Hub."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from pydantic import AfterValidator, Field
 
 from zoo.errors import UnknownNameError, ZooError
 from zoo.schema.base import SHA256, NonNegative, Positive, Section, Size, Split
-from zoo.schema.hub_address import Address
+from zoo.schema.hub_address import COMMIT, Address
 from zoo.schema.metric import all_metrics, metric_of
 
 
 class Training(Section):
-    """How long, in what equal_batches, from which seed."""
+    """The length of the training, the size of its batches, and its seed."""
 
     epochs: Size = Field(description="Passes over the training images.")
-    batch_size: Size = Field(128, description="Images; the last batch of an epoch holds what is left.")
+    batch_size: Size = Field(128, description="Images in a batch; the last one of an epoch holds what is left.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
-        0, description="Of the initial weights, the order of the images and the noise."
+        0, description="The seed of the initial weights, the order of the images and the noise."
     )
 
 
 class Execution(Section):
-    """How the steps are run and kept: decides the speed, and the weights by no more than rounding."""
+    """The way steps are run and checkpoints kept; it determines the speed, and changes the weights by rounding only."""
 
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "tf32",
-        description="Of matrix products and convolutions: `fp32`, `tf32` (on CUDA; elsewhere the same as `fp32`), or "
-        "`bf16` (autocast). Weights, losses and the optimizer stay in 32 bits.",
+        description="The precision of matrix products and convolutions: `fp32`, `tf32` (on CUDA; elsewhere the same as "
+        "`fp32`), or `bf16` (autocast). Weights, losses and the optimizer stay in 32 bits.",
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -40,19 +40,27 @@ class Execution(Section):
     )
     convolutions: Literal["auto", "contiguous", "channels_last", "gemm"] = Field(
         "auto",
-        description="How they are computed: by the library on images in either memory layout, or (`gemm`) strided ones "
-        "as slices and one matrix product and the others as with `channels_last`. `auto`: what was measured to be "
-        "fastest; see `performance.md`.",
+        description="The way in which convolutions are computed: by the library on images in either memory layout, or "
+        "(`gemm`) strided ones as slices and one matrix product and the others as with `channels_last`. `auto`: the "
+        "one measured to be fastest; see `performance.md`.",
     )
-    checkpoint_minutes: Positive | None = Field(1.0, description="Between two checkpoints; `null`: not by the clock.")
-    checkpoint_epochs: Size | None = Field(None, description="Between two checkpoints; `null`: not by epochs.")
+    checkpoint_minutes: Positive | None = Field(
+        1.0, description="Minutes between two checkpoints; `null`: not by the clock."
+    )
+    checkpoint_epochs: Size | None = Field(None, description="Epochs between two checkpoints; `null`: not by epochs.")
     snapshot_epochs: Size | None = Field(
-        None, description="Between two snapshots of reconstructions, kept for the pictures; `null`: about ten in a run."
+        None,
+        description="Epochs between two snapshots of reconstructions, which the figure `progress` shows; `null`: about "
+        "ten in a run.",
     )
 
 
 def known_metric(name: str) -> str:
-    """Refuse what is no metric, with the close match."""
+    """Return the name of a metric if there is one of this name.
+
+    Raises:
+        ValueError: there is none; the message shows the close matches.
+    """
     try:
         return metric_of(name).name
     except UnknownNameError as error:
@@ -69,27 +77,27 @@ MetricName = Annotated[str, AfterValidator(known_metric), Field(json_schema_extr
 
 
 class Published(Section):
-    """A figure that the source states."""
+    """A value that the source states."""
 
-    figure: str = Field(description="As printed there, with its own unit.")
-    computed: str = Field(description="How it was computed.")
+    figure: str = Field(description="The value as it is printed there, with its own unit.")
+    computed: str = Field(description="The way in which it was computed.")
     metric: MetricName | None = Field(
-        None, description="What it is as one of the metrics (`python -m zoo.evaluate --list`), where it is that."
+        None, description="The metric that it is (`zoo evaluate --list` names them), where it is one of them."
     )
-    split: Split = "test"
-    value: float | None = Field(None, description="The figure in that unit.")
+    split: Split = Field("test", description="The images that it was computed on.")
+    value: float | None = Field(None, description="The value in the unit of that metric.")
 
 
 class Source(Section):
-    """Where the model and its setting come from."""
+    """The origin of the model and its setting."""
 
     system: str = Field("", description="The project that is re-implemented; none: the zoo's own setting.")
     paper: str = Field("", description="Authors, year, title or identifier.")
-    url: str = ""
-    license: str = Field("", description="Of the weights, as the Hub spells it: `apache-2.0`.")
-    published: tuple[Published, ...] = Field((), description="Figures that the source states.")
+    url: str = Field("", description="The address of the source.")
+    license: str = Field("", description="The license of the weights, as the Hub spells it: `apache-2.0`.")
+    published: tuple[Published, ...] = Field((), description="Values that the source states.")
     corrected: tuple[str, ...] = Field((), description="Mistakes of the source that are not repeated.")
-    notes: str = Field("", description="What else differs from the source and why.")
+    notes: str = Field("", description="Other differences from the source, and the reasons.")
 
 
 def _known_repository(name: str) -> str:
@@ -100,19 +108,19 @@ def _known_repository(name: str) -> str:
 
 
 class HubPin(Section):
-    """Where on the Hub the entry's weights are, for good."""
+    """The place of the entry's weights on the Hub, pinned to a commit."""
 
-    repo: Annotated[str, AfterValidator(_known_repository)] = Field(description="`owner/name`.")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The commit.")
-    sha256: str = Field(pattern=SHA256, description="Of `model.safetensors`.")
+    repo: Annotated[str, AfterValidator(_known_repository)] = Field(description="The repository, as `owner/name`.")
+    revision: str = Field(pattern=f"^{COMMIT}$", description="The commit.")
+    sha256: str = Field(pattern=SHA256, description="The sha256 of `model.safetensors`.")
 
 
 class Claim(Section):
     """A metric value that the entry's card states and that can be measured again."""
 
     metric: MetricName = Field(
-        description="One of those that `python -m zoo.evaluate --list` names, with the number of samples: `nll_5000`."
+        description="The metric, one of those that `zoo evaluate --list` names, with the number of samples: `nll_5000`."
     )
-    split: Split = "test"
-    value: float
-    tolerance: NonNegative = Field(description="How far a new measurement may lie from `value`.")
+    split: Split = Field("test", description="The images that it is measured on.")
+    value: float = Field(description="The value that is claimed.")
+    tolerance: NonNegative = Field(description="The most that a new measurement may differ from `value`.")

@@ -1,4 +1,4 @@
-"""Collectives among the processes that train one model; without such processes they do nothing."""
+"""Collectives among the processes that train one model together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class LostProcess(ZooError):
 
 
 def several() -> bool:
-    """Whether there are any other processes."""
+    """Return whether several processes train together, so that collectives can be called."""
     return dist.is_available() and dist.is_initialized()
 
 
 def all_reduce(tensor: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
-    """Put the sum (or largest) over the processes into every process's tensor.
+    """Replace every process's tensor by the sum over the processes, or by the result of another ``operation``.
 
     Raises:
         LostProcess: another process is gone.
@@ -32,7 +32,7 @@ def all_reduce(tensor: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceO
 
 
 def broadcast(tensor: Tensor) -> None:
-    """Put the first process's tensor into every process's.
+    """Replace every process's tensor by that of the first process.
 
     Raises:
         LostProcess: another process is gone.
@@ -44,6 +44,6 @@ def broadcast(tensor: Tensor) -> None:
 
 
 def lost(error: RuntimeError) -> LostProcess:
-    """What a failed collective means."""
+    """Return the error that a failed collective means."""
     reason = re.sub(r"^\[\S* ", "", first_line(error)).split(". ")[0]  # without the library's source line
     return LostProcess(f"another process of this run is gone or cannot be reached ({reason})")

@@ -1,4 +1,4 @@
-"""Choosing a device, and keeping its random numbers apart or in a checkpoint."""
+"""The choice of a device, and the state of its random number generators."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` is CUDA where there is one, else Apple's MPS, else the CPU.
+    """Return the device of this name; ``auto`` stands for CUDA if available, else Apple's MPS, else the CPU.
 
     Raises:
-        ZooError: no such device here.
+        ZooError: this machine has no such device, or the zoo does not run on it.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -25,12 +25,12 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.empty(1, device=name).device  # "cuda" becomes "cuda:0"
     except (RuntimeError, AssertionError) as error:
         raise ZooError(
-            f"no device {name!r} here ({str(error).splitlines()[0]}); use --device auto, cpu, cuda, cuda:N or mps"
+            f"no device {name!r} here ({first_line(error)}); use --device auto, cpu, cuda, cuda:N or mps"
         ) from error
 
 
 def describe(device: torch.device) -> str:
-    """The hardware's name, for the card."""
+    """Return the name of the device's hardware, for the card."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -40,7 +40,7 @@ def describe(device: torch.device) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's model name as the system tells it."""
+    """Return the processor's model name as the system reports it."""
     import platform
 
     try:
@@ -51,7 +51,7 @@ def cpu_name() -> str:
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of every generator that a run on ``device`` draws from."""
+    """Return the state of every generator that a run on ``device`` draws from, by kind of device."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -61,7 +61,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
-    """Put back what :func:`random_state` gave."""
+    """Restore a state that :func:`random_state` has returned."""
     torch.set_rng_state(state["cpu"].clone())  # a copy is aligned; torch crashes on part of a larger tensor
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
@@ -71,7 +71,7 @@ def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
 
 @contextmanager
 def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Inside, random numbers start from ``seed``; afterwards they go on as if nothing had been drawn."""
+    """Start random numbers from ``seed`` in the context; afterwards they continue as if none had been drawn."""
     state = random_state(device)
     torch.manual_seed(seed)
     try:
@@ -81,5 +81,5 @@ def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def widest_float(device: torch.device) -> torch.dtype:
-    """The widest float that a device can sum in: MPS has no float64."""
+    """Return the widest float that a device can sum in: MPS has no float64."""
     return torch.float32 if device.type == "mps" else torch.float64

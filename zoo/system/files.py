@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the whole old one or the whole new one, and reading them with a clear word."""
+"""Files and folders: written so that a reader sees either the old or the new content, and read with clear errors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from typing import BinaryIO
 from zoo.errors import ZooError
 
 MAX_RECORD_BYTES = 256 * 2**20
-"""The most bytes that a file may have which is read whole, unless its reader says otherwise."""
+"""The most bytes of a file that is read at once, unless its reader says otherwise."""
 
 
 def is_path(source: str) -> bool:
-    """Whether a path is meant, rather than a name: ``./mine``, ``../mine``, ``/mine`` or ``~/mine``."""
+    """Return whether ``source`` is a path rather than a name: ``./mine``, ``../mine``, ``/mine`` or ``~/mine``."""
     return source.startswith((".", "/", "~")) or os.path.isabs(source)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write to a temporary file beside ``path``, flush it to the disk, rename it into place.
+    """Write a temporary file beside ``path``, flush it to the disk, and rename it to ``path``.
 
     Raises:
         ZooError: the folder is not writable or the disk is full; an older file at ``path`` is untouched.
@@ -35,8 +35,12 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into, which gets its name when the block ends, and disappears if that fails.
+def writing(path: Path, remedy: str = "what was there before is unchanged") -> Iterator[BinaryIO]:
+    """Yield a file to write into, which gets its name when the context ends, and is removed if writing fails.
+
+    Args:
+        path: the file's name in the end.
+        remedy: the last words of the error message.
 
     Raises:
         ZooError: as :func:`write_atomically`.
@@ -52,14 +56,14 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror}; what was there before is unchanged") from error
+        raise ZooError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 
 
 def replace_folder(complete: Path, out: Path) -> None:
-    """Rename ``complete`` to ``out``, in place of an older folder, or leave both as they are.
+    """Rename ``complete`` to ``out``, replacing an older folder, or change nothing.
 
     Raises:
-        OSError: it cannot be renamed.
+        OSError: the folder cannot be renamed.
     """
     replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
     if out.exists():
@@ -70,20 +74,20 @@ def replace_folder(complete: Path, out: Path) -> None:
         if replaced.exists():
             replaced.rename(out)
         raise
-    for older in out.parent.glob(f".{glob.escape(out.name)}.replaced-*"):  # also of a process that was killed here
+    for older in out.parent.glob(f".{glob.escape(out.name)}.replaced-*"):  # those of a killed process, too
         shutil.rmtree(older, ignore_errors=True)
 
 
 @contextmanager
 def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A folder to write into, which gets its name when the block ends, and disappears if that fails.
+    """Yield a folder to write into, which gets its name when the context ends, and is removed if writing fails.
 
     Args:
-        out: its name; a folder that is there already must be empty.
-        replace: or is replaced.
+        out: the folder's name in the end; unless ``replace``, a folder of this name must be empty.
+        replace: replace an older folder.
 
     Raises:
-        ZooError: it cannot be written, or there is something else.
+        ZooError: the folder cannot be written, or its name is taken.
     """
     if not replace:
         check_empty(out)
@@ -95,14 +99,14 @@ def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
             yield complete
             replace_folder(complete, out)
     except OSError as error:
-        raise ZooError(f"cannot write {out}: {error.strerror}; choose another place") from error
+        raise ZooError(f"cannot write {out}: {error.strerror}; choose another folder") from error
 
 
 def check_empty(folder: Path) -> None:
     """Refuse a folder whose files could be overwritten.
 
     Raises:
-        ZooError: it is there and not empty, or no name for a new one.
+        ZooError: the folder is not empty, or cannot be created under this name.
     """
     if not folder.name or folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ZooError(f"{folder} cannot become a folder; choose another name")
@@ -111,10 +115,10 @@ def check_empty(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and those above it.
+    """Create a folder and the folders above it, where they are missing.
 
     Raises:
-        ZooError: it cannot be created.
+        ZooError: the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -122,11 +126,24 @@ def make_folder(path: Path) -> None:
         raise ZooError(f"cannot create the folder {path}: {error.strerror}; choose another one") from error
 
 
-def sha256_of_file(path: Path) -> str:
-    """Hexadecimal digest.
+def replace_between(text: str, name: str, content: str) -> str:
+    """Return ``text`` with ``content`` between its markers ``<!-- name -->`` and ``<!-- /name -->``.
 
     Raises:
-        ZooError: it cannot be read.
+        ZooError: the markers are missing.
+    """
+    before, start, rest = text.partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not (start and end):
+        raise ZooError(f"the markers of {name!r} are missing")
+    return f"{before}{start}\n{content}\n{end}{after}"
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the sha256 of a file's content in hexadecimal.
+
+    Raises:
+        ZooError: the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -136,24 +153,24 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256(content: bytes) -> str:
-    """Hexadecimal digest."""
+    """Return the sha256 of ``content`` in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
-def read_file(path: Path, largest: int = MAX_RECORD_BYTES) -> bytes:
-    """A file's content.
+def read_file(path: Path, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
+    """Return the content of a file in a run folder.
 
     Raises:
-        ZooError: it is missing, no regular file, or larger than what belongs there.
+        ZooError: the file is missing, is not a regular file, or has more than ``max_bytes`` bytes.
     """
     if not os.path.isdir(path.parent):
         raise ZooError(f"there is no folder {path.parent}")
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
-            raise ZooError(f"{path} is no file")
-        if status.st_size > largest:
-            raise ZooError(f"{path} has {status.st_size:,} bytes, more than such a file can have ({largest:,})")
+            raise ZooError(f"{path} is not a file")
+        if status.st_size > max_bytes:
+            raise ZooError(f"{path} has {status.st_size:,} bytes, more than such a file can have ({max_bytes:,})")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ZooError(f"{path.parent} is not a whole run folder: {path.name} is missing") from error

@@ -1,4 +1,4 @@
-"""Image files: finding them under a folder, and one of them as pixels."""
+"""Image files: finding them under a folder, decoding and encoding one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""The formats that hold pixels and nothing else. Pillow opens more, by their content, and starts another program for
-some: Ghostscript for EPS."""
+"""The formats that hold pixels and nothing else. Pillow opens more formats, by their content, and starts another
+program for some: Ghostscript for EPS."""
 
 SKIPPED_SHOWN = 5
 """The number of unreadable files that a warning names."""
@@ -28,7 +28,7 @@ def images_under(root: Path) -> list[Path]:
     """List every image file in a folder and its subfolders, sorted by name.
 
     Raises:
-        ZooError: there is no such folder, or no image in it.
+        ZooError: there is no such folder, or no image file in it.
     """
     if not root.is_dir():
         hint = "; name the folder that it is in" if root.exists() else ""
@@ -41,10 +41,10 @@ def images_under(root: Path) -> list[Path]:
 
 
 def read_image(path: Path, shape: ImageShape) -> Image.Image:
-    """Read an image, upright, its central part in the shape's proportions, resized, grey or RGB.
+    """Read an image file: upright, its central part in the proportions of ``shape``, resized, grey or RGB.
 
     Raises:
-        Exception: it cannot be read; Pillow has a dozen kinds for damaged files.
+        Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
     """
     channels, height, width = shape
     Image.init()  # so that it knows which of the formats it was built with
@@ -53,7 +53,7 @@ def read_image(path: Path, shape: ImageShape) -> Image.Image:
 
 
 def decode_or_reason(path: Path, shape: ImageShape) -> NDArray[np.uint8] | str:
-    """Decode an image file to uint8 (C, H, W), or return why it cannot be read."""
+    """Decode an image file to uint8 (C, H, W), or return the reason why it cannot be read."""
     try:
         return to_array(read_image(path, shape), shape)
     except Exception as error:  # Pillow raises a dozen kinds for damaged files
@@ -61,13 +61,19 @@ def decode_or_reason(path: Path, shape: ImageShape) -> NDArray[np.uint8] | str:
 
 
 def to_array(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:
-    """Return the pixels of an image that has this shape already, uint8 (C, H, W)."""
+    """Return the pixels, uint8 (C, H, W), of an image that has this shape already."""
     channels, height, width = shape
     return np.asarray(image, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1).copy()
 
 
 def warn_skipped(unreadable: Sequence[str], total: int, what: str) -> None:
-    """Warn of files that could not be read, each ``name: reason``; the first few are named."""
+    """Warn of files that were skipped, if any, and name the first few.
+
+    Args:
+        unreadable: a line ``name: reason`` for each file.
+        total: the number of files that were tried.
+        what: the plural noun for them in the message.
+    """
     if not unreadable:
         return
     listed = "".join(f"\n  {line}" for line in unreadable[:SKIPPED_SHOWN])

@@ -1,4 +1,4 @@
-"""Reading ahead: the next item is made by a second thread while the one before it is in use."""
+"""Reading ahead in a second thread."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """Yield the items of an iterator, each made by a second thread while the one before it is in use."""
+    """Yield the items of an iterator; a second thread computes the next item while the previous one is in use."""
     end = object()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
     try:
         following = thread.submit(next, items, end)
         while (item := following.result()) is not end:
             following = thread.submit(next, items, end)
-            yield item  # type: ignore[misc]  # only the end is no item
+            yield item  # type: ignore[misc]  # every object but the end is an item
     finally:
         thread.shutdown(wait=False)  # an iterator left half-way may be collected in that very thread

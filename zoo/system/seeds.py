@@ -1,4 +1,4 @@
-"""Seeds that are made of other numbers."""
+"""Seeds that are computed from other numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def mixed_seed(*numbers: int) -> int:
-    """Mix whole numbers to one seed of 32 bits, so that neighbouring numbers give unrelated streams."""
+    """Return one seed of 32 bits from whole numbers, so that neighbouring numbers give unrelated streams."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def mixed_seed_63(*numbers: int) -> int:
-    """Mix whole numbers to one seed of 63 bits, as torch's generators take them."""
+    """Return one seed of 63 bits from whole numbers, as torch's generators take it."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) % 2**63

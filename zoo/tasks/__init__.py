@@ -1,6 +1,6 @@
-"""What people use an autoencoder for, as functions: anomaly scores, imputation, compression, features, export.
+"""The uses of an autoencoder, as functions: anomaly scores, imputation, compression, features, export.
 
-Each goes through images in a stream (:mod:`zoo.inference.image_stream`) and has a verb of the command line.
+Each has a verb of the command line; those over many images read them as a stream (:mod:`zoo.inference.image_stream`).
 """
 
 from zoo.inference.image_stream import open_images

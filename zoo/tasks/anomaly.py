@@ -1,4 +1,4 @@
-"""Anomaly scores: how badly a model explains each image.
+"""Anomaly scores, which rate how badly a model explains each image.
 
 Three scores, larger for stranger images: the squared error of the reconstruction, the negative ELBO, and the
 importance-weighted estimate of -log p(x). None of them is a test of novelty: simple images of a kind that a model has
@@ -19,6 +19,7 @@ from zoo.inference.image_stream import ImageBatch, ImageStream, PreparedBatch, m
 from zoo.inference.loops import SEED
 from zoo.models import Autoencoder
 from zoo.models.bounds import elbo_terms, log_likelihood
+from zoo.models.numerics import mean_squared_errors
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Scored:
 
     batch: ImageBatch
     x: Tensor
-    """The images as the model got them, float (B, C, H, W), on the CPU."""
+    """The images that the model was given, float (B, C, H, W), on the CPU."""
     scores: dict[str, Tensor]
     """The scores by name, each (B,) on the CPU: ``mse`` per pixel, ``negative_elbo`` and ``nll_K`` in nats."""
 
@@ -36,9 +37,9 @@ def score(model: Autoencoder, images: ImageStream, samples: int = 0, *, seed: in
     """Yield the anomaly scores of every image, batch by batch.
 
     Args:
-        model: loaded by ``zoo.load``.
+        model: a model that ``zoo.load`` has loaded.
         images: the images to judge.
-        samples: K of ``nll_K``; 0: without it.
+        samples: the number K of samples of ``nll_K``; 0 leaves that score out.
         seed: the seed of the noise in z, which belongs to an image: its scores are the same whatever it is scored with.
 
     Raises:
@@ -50,8 +51,10 @@ def score(model: Autoencoder, images: ImageStream, samples: int = 0, *, seed: in
         scores = {name: values.float().cpu() for name, values in _scores(prepared, samples).items()}
         for name, values in scores.items():
             if not values.isfinite().all():
-                strange = prepared.batch.names[int((~values.isfinite()).nonzero()[0])]
-                raise ZooError(f"the {name} of {strange} is no finite number: the model's training may have diverged")
+                name_of_image = prepared.batch.names[int((~values.isfinite()).nonzero()[0])]
+                raise ZooError(
+                    f"the {name} of {name_of_image} is no finite number: the model's training may have diverged"
+                )
         return Scored(prepared.batch, prepared.x.cpu(), scores)
 
     for _, result in map_images(model, images, scored, seed=seed):
@@ -64,7 +67,7 @@ def _scores(prepared: PreparedBatch, samples: int) -> dict[str, Tensor]:
     def epsilon(k: int) -> Tensor:
         return prepared.noise.normal(k, posterior.mean.shape[1]).to(x.device)
 
-    scores = {"mse": (x - model.decode(posterior.mean).mean).square().flatten(1).mean(dim=1)}
+    scores = {"mse": mean_squared_errors(x, model.decode(posterior.mean).mean)}
     if posterior.stochastic:
         reconstruction, kl = elbo_terms(model, x, posterior, epsilon(1)[0])
         scores["negative_elbo"] = kl + reconstruction
@@ -75,18 +78,18 @@ def _scores(prepared: PreparedBatch, samples: int) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class RankedImages:
-    """Some images and a score of each, the highest score first."""
+    """The images with the highest scores, the highest first."""
 
     names: list[str]
     x: Tensor
-    """The images as the model got them, float (N, C, H, W)."""
+    """The images that the model was given, float (N, C, H, W), on the CPU."""
     labels: Tensor | None
     values: list[float]
     """The scores."""
 
 
 class HighestScores:
-    """Keeps the images with the highest score so far, and no others: memory does not grow with the stream.
+    """A collection of the images with the highest scores so far, whose memory does not grow with the stream.
 
     Args:
         by: the name of the score.
@@ -99,10 +102,10 @@ class HighestScores:
         self._seen = 0
 
     def add(self, scored: Scored) -> None:
-        """Take in a batch.
+        """Add a batch, keeping the images whose scores are among the highest so far.
 
         Raises:
-            UnknownNameError: it has no such score.
+            UnknownNameError: the batch has no such score.
         """
         if self.by not in scored.scores:
             raise UnknownNameError("score", self.by, scored.scores)
@@ -123,17 +126,21 @@ class HighestScores:
         if not self._heap:
             raise ZooError("there were no images")
         values, _, names, x, labels = zip(*sorted(self._heap, key=lambda entry: entry[:2], reverse=True), strict=True)
-        given = torch.stack(labels) if labels[0] is not None else None
-        return RankedImages(list(names), torch.stack(x), given, list(values))
+        stacked_labels = torch.stack(labels) if labels[0] is not None else None
+        return RankedImages(list(names), torch.stack(x), stacked_labels, list(values))
 
 
 def detection(normal: Sequence[float], anomalous: Sequence[float]) -> dict[str, float]:
-    """Measure how well a score tells anomalous images from normal ones.
+    """Measure how well a score separates anomalous images from normal ones.
+
+    Args:
+        normal: the scores of normal images.
+        anomalous: the scores of anomalous images.
 
     Returns:
         ``auroc``: the probability that an anomalous image scores higher than a normal one; 0.5 is chance, less means
-        that the score says the opposite. ``average_precision``: with the anomalous ones as positives; chance is their
-        share.
+        that the score says the opposite. ``average_precision``: the average precision with the anomalous images as
+        positives; chance is their share.
 
     Raises:
         NotApplicable: scikit-learn is missing.
@@ -142,7 +149,7 @@ def detection(normal: Sequence[float], anomalous: Sequence[float]) -> dict[str, 
         from sklearn.metrics import average_precision_score, roc_auc_score
     except ImportError as error:
         raise NotApplicable(
-            "telling images from others needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'"
+            "comparing anomalous with normal images needs scikit-learn: pip install 'autoencoder-zoo[evaluation]'"
         ) from error
     truth = [0] * len(normal) + [1] * len(anomalous)
     values = [*normal, *anomalous]

@@ -1,46 +1,53 @@
-"""The file of compressed images: four bytes that say so, a header as JSON, the coded blocks, and a sha256 of it all.
+"""The file of compressed images: safetensors, whose header says what the images are and whose tensors are the codes.
+
+======================  =============================================================================================
+``words``               uint32, the words of the range coder, block after block
+``block_lengths``       uint32, the number of words in each block of :data:`BLOCK_IMAGES` images
+metadata ``format``     :data:`FORMAT`
+metadata ``version``    :data:`VERSION`; files of version 2, in a container of their own, are still read
+metadata ``header``     :class:`Header` as JSON
+metadata ``sha256``     the digest of header and tensors
+======================  =============================================================================================
 
 Whoever sends a file may have written anything into it, with the right sha256. So every list of the header has a longest
-length, and every block of :data:`AT_ONCE` images takes space: a short file cannot claim many.
+length, and every block takes space: a short file cannot claim many images.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import FailFast, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
-from zoo.errors import ZooError
-from zoo.schema.base import NAME, Positive, Size
+from zoo.errors import ZooError, first_line
+from zoo.schema.base import NAME, SHA256, Positive, Size
 from zoo.schema.parsing import explain, parse_json
 from zoo.schema.run_config import Strict
 from zoo.system.files import read_file, sha256
+from zoo.tasks import _code_file_v2
 
-MAGIC = b"AEZ\x02"
-"""The last byte is the version of the format."""
+FORMAT, VERSION = "autoencoder-zoo codes", "3"
 
-LARGEST_FILE, LARGEST_HEADER = 2**30, 2**20
-MOST_IMAGES = 10**7
-"""In a file."""
+MAX_FILE_BYTES, MAX_HEADER_BYTES = 2**30, 2**21
+MAX_IMAGES = 10**7
 
-AT_ONCE = 500
-"""Images of a block."""
+BLOCK_IMAGES = 500
+"""The images in a block."""
 
-LARGEST_CODE = 2**20
-"""Steps from zero: more would mean that the step is far too small."""
+MAX_CODE = 2**20
+"""The most steps that a code may lie from zero: more would mean that the step is far too small."""
 
-DIGEST = 32
-"""Bytes of a sha256."""
-
-Steps = Annotated[float, Field(ge=-LARGEST_CODE, le=LARGEST_CODE)]
-Spread = Annotated[float, Field(gt=0, le=LARGEST_CODE)]
+Steps = Annotated[float, Field(ge=-MAX_CODE, le=MAX_CODE)]
+Spread = Annotated[float, Field(gt=0, le=MAX_CODE)]
 Tallies = Annotated[list[Annotated[int, Field(ge=0, le=2**40)]], FailFast(), Field(max_length=2**16)]
 
 
@@ -51,8 +58,8 @@ class Numbers(Strict):
     step: Positive
     means: Annotated[list[Steps], FailFast(), Field(max_length=2**16)]
     deviations: Annotated[list[Spread], FailFast(), Field(max_length=2**16)]
-    lowest: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
-    highest: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
+    lowest: int = Field(ge=-MAX_CODE, le=MAX_CODE)
+    highest: int = Field(ge=-MAX_CODE, le=MAX_CODE)
 
 
 class Indices(Strict):
@@ -61,80 +68,109 @@ class Indices(Strict):
     kind: Literal["indices"] = "indices"
     grid: tuple[Size, Size]
     counts: Tallies
-    """How often each vector is used."""
+    """The number of times that each vector is used."""
 
 
 class Header(Strict):
-    """What a file says of itself."""
+    """What a file says about its content."""
 
     entry: str = Field(pattern=NAME)
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    weights_sha256: str = Field(pattern=SHA256)
     image_shape: tuple[Size, Size, Size]
-    images: int = Field(gt=0, le=MOST_IMAGES)
+    images: int = Field(gt=0, le=MAX_IMAGES)
     code: Annotated[Numbers | Indices, Field(discriminator="kind")]
     labels: Tallies = []
-    """Of a conditional model: how many images have each label."""
+    """The number of images with each label, for a conditional model."""
 
     def block_sizes(self) -> Iterator[int]:
-        """How many images each block has."""
-        for start in range(0, self.images, AT_ONCE):
-            yield min(AT_ONCE, self.images - start)
+        """Yield the number of images in each block."""
+        for start in range(0, self.images, BLOCK_IMAGES):
+            yield min(BLOCK_IMAGES, self.images - start)
 
 
 @dataclass(frozen=True)
 class CodeFile:
-    """What a file holds."""
+    """A file of compressed images, read whole."""
 
     header: Header
     blocks: Sequence[NDArray[np.uint32]]
-    """Of the range coder."""
+    """The words of the range coder, for each block."""
 
 
 def pack(file: CodeFile) -> bytes:
-    """The content of the file.
+    """Return the content of a file.
 
     Raises:
         ZooError: its header is too long.
     """
-    text = json.dumps(file.header.model_dump(), separators=(",", ":")).encode()
-    if len(text) > LARGEST_HEADER:
-        raise ZooError(f"a header of {len(text):,} bytes is too long for a file ({LARGEST_HEADER:,})")
-    blocks = [struct.pack("<I", len(words)) + words.astype("<u4").tobytes() for words in file.blocks]
-    content = b"".join([MAGIC, struct.pack("<I", len(text)), text, *blocks])
-    return content + bytes.fromhex(sha256(content))
+    header = json.dumps(file.header.model_dump(), separators=(",", ":"))
+    if len(header) > MAX_HEADER_BYTES // 2:  # it is escaped, as a string within the JSON of safetensors
+        raise ZooError(f"a header of {len(header):,} bytes is too long for a file ({MAX_HEADER_BYTES // 2:,})")
+    arrays = {
+        "words": np.concatenate(file.blocks).astype(np.uint32),
+        "block_lengths": np.array([len(words) for words in file.blocks], dtype=np.uint32),
+    }
+    about = {"format": FORMAT, "version": VERSION, "header": header, "sha256": _digest(header, arrays)}
+    return save_arrays(arrays, metadata=about)
 
 
 def unpack(content: bytes) -> CodeFile:
-    """What a file's content holds.
+    """Return what a file's content holds.
 
     Raises:
         ZooError: it is something else, of another version, or not whole.
     """
-    check_magic(content[:4])
-    if len(content) < 8 + DIGEST or bytes.fromhex(sha256(content[:-DIGEST])) != content[-DIGEST:]:
-        raise ZooError("the file is damaged or not whole: its sha256 differs")
-    length = struct.unpack("<I", content[4:8])[0]
-    if length > min(LARGEST_HEADER, len(content) - 8 - DIGEST):
-        raise ZooError("the file is damaged: its header does not fit in it")
-    fields = parse_json(content[8 : 8 + length].decode("utf-8", errors="replace"), "the file's header")
+    check_start(content[:9])
+    if content.startswith(_code_file_v2.MAGIC):
+        text, blocks = _code_file_v2.split(content, MAX_HEADER_BYTES)
+    else:
+        text, blocks = _split(content)
+    fields = parse_json(text.decode("utf-8", errors="replace"), "the file's header")
     try:
         header = Header.model_validate(fields)
     except ValidationError as error:
         raise ZooError("\n".join(f"the file's header: {line}" for line in explain(error, Header))) from error
-    blocks, start, end = [], 8 + length, len(content) - DIGEST
-    for _ in header.block_sizes():
-        size = 4 + 4 * struct.unpack("<I", content[start : start + 4])[0] if start + 4 <= end else 0
-        if not size or start + size > end:
-            raise ZooError(f"the file is too short for the {header.images:,} images that its header tells of")
-        blocks.append(np.frombuffer(content, "<u4", size // 4 - 1, start + 4).astype(np.uint32))
-        start += size
-    if start != end:
+    expected = -(-header.images // BLOCK_IMAGES)
+    if len(blocks) < expected:
+        raise ZooError(f"the file is too short for the {header.images:,} images that its header tells of")
+    if len(blocks) > expected:
         raise ZooError(f"the file holds more than the {header.images:,} images that its header tells of")
     return CodeFile(header, blocks)
 
 
+def _split(content: bytes) -> tuple[bytes, list[NDArray[np.uint32]]]:
+    """Return the header's JSON and the blocks of a safetensors file."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    if end > len(content):
+        raise ZooError("the file is damaged or not whole: its header does not fit in it")
+    about: Any = parse_json(content[8:end].decode("utf-8", errors="replace"), "the file's start").get("__metadata__")
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise ZooError("this is no file of compressed images")
+    if about.get("version") != VERSION:
+        raise _other_version(str(about.get("version")))
+    try:
+        arrays = load_arrays(content)
+        header, words, lengths = str(about["header"]), arrays["words"], arrays["block_lengths"]
+        whole = about["sha256"] == _digest(header, arrays)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ZooError(f"the file is damaged or not whole ({first_line(error)})") from error
+    if not whole:
+        raise ZooError("the file is damaged or not whole: its sha256 differs")
+    if {words.dtype, lengths.dtype} != {np.dtype(np.uint32)} or words.ndim != 1 or lengths.ndim != 1:
+        raise ZooError("the file does not hold codes: a tensor has the wrong type or shape")
+    if int(lengths.sum(dtype=np.uint64)) != len(words):
+        raise ZooError("the file does not hold codes: its blocks do not add up to its words")
+    blocks = np.split(words, np.cumsum(lengths, dtype=np.int64)[:-1]) if len(lengths) else []
+    return header.encode(), blocks
+
+
+def _digest(header: str, arrays: dict[str, NDArray[Any]]) -> str:
+    parts = [header.encode(), *(arrays[name].tobytes() for name in ("words", "block_lengths"))]
+    return sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts))
+
+
 def read(path: Path) -> CodeFile:
-    """What a file holds.
+    """Read a file.
 
     Raises:
         ZooError: there is no such file, or as :func:`unpack`.
@@ -143,19 +179,27 @@ def read(path: Path) -> CodeFile:
         raise ZooError(f"{path} is no file" if path.exists() else f"there is no file {path}")
     try:
         with path.open("rb") as file:
-            check_magic(file.read(4))  # before a large file of another kind is read
-        return unpack(read_file(path, LARGEST_FILE))
+            check_start(file.read(9))  # before a large file of another kind is read
+        return unpack(read_file(path, MAX_FILE_BYTES))
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror}") from error
     except ZooError as error:
         raise ZooError(f"{path}: {error}") from error
 
 
-def check_magic(start: bytes) -> None:
-    """Raises: ZooError: these four bytes are not those that such a file starts with."""
-    if start[:3] != MAGIC[:3]:
+def check_start(start: bytes) -> None:
+    """Refuse a file whose first nine bytes are not those of a file of compressed images.
+
+    Raises:
+        ZooError: it is something else, or of another version.
+    """
+    old = _code_file_v2.MAGIC
+    if start[:3] == old[:3] and start[:4] != old:
+        raise _other_version(str(int.from_bytes(start[3:4], "little")))
+    safetensors = start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
+    if not safetensors and start[:4] != old:
         raise ZooError("this is no file of compressed images")
-    if start != MAGIC:
-        raise ZooError(
-            f"the file has version {start[3:].hex() or 'none'} of the format; this zoo reads version {MAGIC[3:].hex()}"
-        )
+
+
+def _other_version(version: str) -> ZooError:
+    return ZooError(f"the file has version {version} of the format; this zoo reads versions 2 and {VERSION}")

@@ -1,4 +1,4 @@
-"""Compression: images to the bytes of their codes, and back.
+"""Compression: turn images into the bytes of their codes, and back.
 
 The codes of a Gaussian or a plain autoencoder are the posterior's means, rounded to multiples of a step; those of a
 VQ-VAE are its indices. Both are entropy-coded by constriction's range coder (Bamler 2022, arXiv:2201.01741), under a
@@ -24,12 +24,13 @@ from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.inference.image_stream import ImageStream, PreparedBatch, map_images
 from zoo.inference.loops import eval_mode
 from zoo.models import Autoencoder
-from zoo.tasks.code_file import LARGEST_CODE, CodeFile, Header, Indices, Numbers, pack
+from zoo.models.numerics import mean_squared_errors
+from zoo.tasks.code_file import MAX_CODE, CodeFile, Header, Indices, Numbers, pack
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """A file's content, and what it costs."""
+    """The content of a file, with its size and its error."""
 
     content: bytes
     names: list[str]
@@ -37,7 +38,7 @@ class Compressed:
     bits_per_image: float
     """The bits of the whole file, header and all, per image."""
     mse: float
-    """The squared error per pixel between the images as the model gets them and what is decoded again."""
+    """The squared error per pixel between the images that the model is given and those decoded from the file."""
 
     @property
     def images(self) -> int:
@@ -49,12 +50,13 @@ def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Comp
     """Compress images to the content of a file.
 
     Args:
-        model: loaded by ``zoo.load``.
+        model: a model that ``zoo.load`` has loaded.
         images: the images to compress; only their codes are held in memory.
-        step: codes are rounded to multiples of this, in units of the code; discrete codes need none.
+        step: the number that codes are rounded to multiples of, in units of the code; discrete codes need none.
 
     Raises:
-        ZooError: the model is conditional and the images have no labels; or the step is too small for the codes.
+        ZooError: the model was not loaded, it is conditional and the images have no labels, or the step is not above
+            zero or is too small for the codes.
         NotApplicable: constriction is missing.
     """
     constriction = _constriction()
@@ -73,10 +75,10 @@ def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Comp
             code, z = posterior.indices, model.prior.decode_indices(posterior.indices)
         else:
             code = (posterior.mean / step).round()
-            if not code.isfinite().all() or float(code.abs().max()) >= LARGEST_CODE:
+            if not code.isfinite().all() or float(code.abs().max()) >= MAX_CODE:
                 raise ZooError(f"a step of {step:g} is too small for these codes; take a larger one")
             z = code * step
-        errors = (prepared.model.decode(z).mean - prepared.x).square().flatten(1).mean(dim=1)
+        errors = mean_squared_errors(prepared.x, prepared.model.decode(z).mean)
         return code.flatten(1).cpu().numpy().astype(np.int32), float(errors.double().sum())
 
     for batch, (code, error) in map_images(model, images, coded):
@@ -108,7 +110,7 @@ def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Comp
 
 
 def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> Numbers | Indices:
-    """Fit how likely each symbol is."""
+    """Return the distribution of the symbols (N, D), or (N, h*w), as the header states it."""
     if model.prior.num_codes:
         counts = np.bincount(symbols.flatten(), minlength=model.prior.num_codes).tolist()
         h, w = model.prior.index_shape
@@ -123,7 +125,7 @@ def _fit(model: Autoencoder, symbols: NDArray[np.int32], step: float) -> Numbers
 
 
 def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """Yield what the file holds of some images, and how each is coded; the same for writing and reading."""
+    """Yield the parts of a block of images, with the coder of each, the same for writing and reading."""
     models = constriction.stream.model
     if header.labels:
         yield "labels", models.Categorical(_shares(header.labels), perfect=False), ()
@@ -136,16 +138,16 @@ def _streams(constriction: Any, header: Header, images: int) -> Iterator[tuple[s
 
 
 def _shares(counts: list[int]) -> NDArray[np.float64]:
-    """Return the share of each symbol; of two at least, as the coder wants it."""
+    """Return the share of each symbol, of at least two, because the coder takes no fewer."""
     total = max(1, sum(counts))
     return np.array([count / total for count in (*counts, *[0] * (2 - len(counts)))])
 
 
 def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
-    """Yield the images (B, C, H, W) in [0, 1] of a file that :func:`zoo.tasks.read` has read, some at a time.
+    """Yield the images (B, C, H, W) in [0, 1] of a file that :func:`zoo.tasks.read` has read, a block at a time.
 
     Raises:
-        ZooError: it is damaged, or made with other weights.
+        ZooError: the file is damaged, or was written with other weights.
         NotApplicable: constriction is missing.
     """
     constriction = _constriction()
@@ -159,19 +161,19 @@ def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
     if not _fits(header, model):
         raise ZooError(f"the file does not hold codes of {header.entry}")
     code = header.code
-    places = code.grid[0] * code.grid[1] if isinstance(code, Indices) else len(code.means)
+    length = code.grid[0] * code.grid[1] if isinstance(code, Indices) else len(code.means)
     for size, words in zip(header.block_sizes(), file.blocks, strict=True):
         decoder = constriction.stream.queue.RangeDecoder(words)
         decoded: dict[str, Tensor] = {}
         try:
             for part, coder, parameters in _streams(constriction, header, size):
-                count = () if parameters else (size * (1 if part == "labels" else places),)
+                count = () if parameters else (size * (1 if part == "labels" else length),)
                 decoded[part] = torch.from_numpy(decoder.decode(coder, *parameters, *count).astype(np.int64))
         except (ValueError, OverflowError, RuntimeError, AssertionError) as error:
             raise ZooError(f"the file does not hold what its header says ({first_line(error)})") from error
         if not decoder.maybe_exhausted():
             raise ZooError("the file does not hold what its header says (a block is longer than its codes)")
-        symbols = decoded["codes"].reshape(size, places)
+        symbols = decoded["codes"].reshape(size, length)
         if isinstance(code, Indices):
             z = model.prior.decode_indices(symbols.clamp(max=model.prior.num_codes - 1).reshape(size, *code.grid))
         else:
@@ -183,17 +185,17 @@ def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
 
 
 def _fits(header: Header, model: Autoencoder) -> bool:
-    """Return whether these can be codes of the model."""
+    """Return whether the file can hold codes of the model."""
     code, prior = header.code, model.prior
     if isinstance(code, Indices):
-        places = code.grid[0] * code.grid[1] * header.images
-        right = (prior.index_shape, prior.num_codes) == (code.grid, len(code.counts))
-        right = right and sum(code.counts) == places
+        symbols = code.grid[0] * code.grid[1] * header.images
+        codes_fit = (prior.index_shape, prior.num_codes) == (code.grid, len(code.counts))
+        codes_fit = codes_fit and sum(code.counts) == symbols
     else:
         sizes = {len(code.means), len(code.deviations), prior.latent_dim}
-        right = not prior.num_codes and len(sizes) == 1 and code.lowest < code.highest
-    labelled = sum(header.labels) == (header.images if model.classes else 0) and len(header.labels) == model.classes
-    return right and labelled and header.image_shape == model.image_shape
+        codes_fit = not prior.num_codes and len(sizes) == 1 and code.lowest < code.highest
+    labels_fit = sum(header.labels) == (header.images if model.classes else 0) and len(header.labels) == model.classes
+    return codes_fit and labels_fit and header.image_shape == model.image_shape
 
 
 def _constriction() -> Any:

@@ -1,7 +1,7 @@
 """Export: encoder, decoder and reconstruction as files that run without the zoo, and, as ONNX, without PyTorch.
 
-The number of images is left open. Every file says in its metadata what it is: entry, sha256 of the weights, the range
-and the shape of its inputs and outputs.
+The number of images is left open. Every file states in its metadata the entry, the sha256 of the weights, and the range
+and shape of its inputs and outputs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
 
 
 class Part(nn.Module):
-    """A function of a model, as a module to be traced."""
+    """A function of a model, as a module that can be traced."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -37,7 +37,7 @@ class Part(nn.Module):
         self.model = model
 
     def names(self) -> tuple[str, ...]:
-        """Of the inputs: those of a conditional model have labels, too."""
+        """Return the names of the inputs; a conditional model has labels as well."""
         return (*self.inputs, "labels") if self.model.classes else self.inputs
 
 
@@ -47,7 +47,7 @@ class Encoder(Part):
     inputs, outputs = ("x",), ("mean",)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The code."""
+        """Return the mean (B, D) of q(z|x)."""
         return self.model.encode(x, labels).mean
 
 
@@ -57,7 +57,7 @@ class Decoder(Part):
     inputs, outputs = ("z",), ("image",)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The image."""
+        """Return the mean (B, C, H, W) of p(x|z)."""
         return self.model.decode(z, labels).mean
 
 
@@ -67,7 +67,7 @@ class Reconstruct(Part):
     inputs, outputs = ("x",), ("image",)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """By the mean of q(z|x)."""
+        """Return the image (B, C, H, W) decoded from the mean of q(z|x)."""
         return self.model.decode(self.model.encode(x, labels).mean, labels).mean
 
 
@@ -78,12 +78,12 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
     """Write ``encoder``, ``decoder`` and ``reconstruct`` into a new folder: all of them, or none.
 
     Args:
-        model: loaded by ``zoo.load``; what is written computes on the CPU.
-        folder: where to.
-        format: ``onnx``, for onnxruntime and others; ``torch``, what ``torch.export.load`` takes.
+        model: a model that ``zoo.load`` has loaded; what is written computes on the CPU.
+        folder: the folder to write, new or empty.
+        format: ``onnx``, for onnxruntime and others; ``torch``, for ``torch.export.load``.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
         ZooError: the model has an operation that cannot be exported, or a file cannot be written.
@@ -103,14 +103,14 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
 
 
 def example(part: Part, images: int = 2) -> tuple[Tensor, ...]:
-    """Inputs of the right kind."""
+    """Return random inputs of the right shapes."""
     model = part.model
     first = torch.rand(images, *model.image_shape) if part.inputs == ("x",) else model.prior.sample(images)
     return (first, torch.arange(images) % model.classes) if model.classes else (first,)
 
 
 def metadata(part: Part, name: str) -> dict[str, str]:
-    """What the file says of itself; every value is text, as ONNX wants it."""
+    """Return what the file states about itself; every value is text, as ONNX requires."""
     model, config = part.model, part.model.config
     facts = {
         "entry": config.name if config else "",
@@ -133,7 +133,7 @@ def _program(part: Part, inputs: tuple[Tensor, ...]) -> torch.export.ExportedPro
     shapes = tuple({0: batch} for _ in inputs)
     try:
         return torch.export.export(part, inputs, dynamic_shapes=shapes)
-    except Exception as error:  # a dozen kinds, for whatever a variant of one's own may do
+    except Exception as error:  # a dozen kinds, for whatever a user's own variant may do
         raise ZooError(f"this model cannot be exported: {first_line(error)}") from error
 
 

@@ -1,4 +1,4 @@
-"""Features: the codes of images, for whatever is to be learned from them."""
+"""Features: the codes of images, as the input of another model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Codes:
     codes: NDArray[np.float32]
     """The posterior means, (N, D)."""
     labels: NDArray[np.int64] | None
-    """The labels (N,), where there are any."""
+    """The labels (N,); None where the images have none."""
 
 
 def encode(model: Autoencoder, images: ImageStream) -> Codes:
@@ -49,7 +49,7 @@ def write_codes(codes: Codes, path: Path) -> None:
     """Write ``codes``, ``names`` and ``labels`` as ``.npz``, or as ``.safetensors`` with the names in its metadata.
 
     Raises:
-        ZooError: it cannot be written.
+        ZooError: the file cannot be written.
     """
     labels = {} if codes.labels is None else {"labels": codes.labels}
     if path.suffix == ".npz":

@@ -1,4 +1,4 @@
-"""Imputation: fill in the missing pixels of an image, so that it is one that the model would have made."""
+"""Imputation: fill in the missing pixels of an image so that it becomes one that the model would generate."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Model
 
-STEPS = 30
-"""At most; after some ten, most images hardly change any more."""
+MAX_STEPS = 30
+"""The most steps unless the caller says otherwise; after some ten, most images hardly change any more."""
 
-AT_REST = 1e-4
-"""Largest change of a pixel in a step from which on no more steps are made."""
+MIN_CHANGE = 1e-4
+"""The change that at least one pixel must make in a step for another step to follow."""
 
 
 @torch.no_grad()
-def impute(model: Model, x: Tensor, observed: Tensor, steps: int = STEPS) -> Tensor:
+def impute(model: Model, x: Tensor, observed: Tensor, steps: int = MAX_STEPS) -> Tensor:
     """Replace the missing pixels by those of decode(encode(x)) again and again; the observed ones stay as they are.
 
     This is how a denoising or variational autoencoder is used for it since Rezende et al. 2014 (arXiv:1401.4082,
     appendix F), here with the means instead of samples: one likely completion, not a draw from all of them.
 
     Args:
-        model: loaded by ``zoo.load``; a conditional one as ``model.given(labels)``.
-        x: (B, C, H, W) in [0, 1]; what stands in missing pixels does not matter.
-        observed: bool (H, W), or (B, 1, H, W), or as x: which pixels are known.
-        steps: at most so many.
+        model: a model that ``zoo.load`` has loaded; a conditional one as ``model.given(labels)``.
+        x: images (B, C, H, W) in [0, 1]; the values of missing pixels do not matter.
+        observed: bool (H, W), (B, 1, H, W) or (B, C, H, W), True where a pixel is known.
+        steps: the most steps; fewer are made once the images hardly change.
 
     Returns:
-        (B, C, H, W) in [0, 1].
+        The filled images (B, C, H, W) in [0, 1].
 
     Raises:
         ZooError: ``observed`` does not fit the images.
@@ -46,24 +46,29 @@ def impute(model: Model, x: Tensor, observed: Tensor, steps: int = STEPS) -> Ten
         better = torch.where(known, x, model.decode(model.encode(filled).mean).mean.to(x.device))
         change = (better - filled).abs().max() if filled.numel() else torch.zeros(())
         filled = better
-        if float(change) < AT_REST:
+        if float(change) < MIN_CHANGE:
             break
     return filled
 
 
 def dropped(shape: tuple[int, ...], share: float, generator: torch.Generator) -> Tensor:
-    """Which pixels are observed where each is missing with this probability: bool (B, 1, H, W), on the CPU.
+    """Draw a mask in which each pixel is missing with some probability: bool (B, 1, H, W) on the CPU, True if known.
 
     Args:
-        shape: (B, C, H, W) of the images; the channels of a pixel are missing together.
-        share: between 0 and 1.
-        generator: on the CPU; the same seed gives the same mask on every device.
+        shape: the shape (B, C, H, W) of the images; the channels of a pixel are missing together.
+        share: the probability that a pixel is missing.
+        generator: a generator on the CPU; the same seed gives the same mask on every device.
     """
     return torch.rand(shape[0], 1, *shape[2:], generator=generator) >= share
 
 
 def boxed(shape: tuple[int, ...], top: int, left: int, height: int, width: int) -> Tensor:
-    """Which pixels are observed where a box is missing: bool (H, W).
+    """Return a mask in which a box is missing: bool (H, W), True where a pixel is known.
+
+    Args:
+        shape: the shape (..., H, W) of the images.
+        top, left: the first row and column of the box, in pixels.
+        height, width: the size of the box in pixels.
 
     Raises:
         ZooError: the box is not inside the image.

@@ -23,16 +23,17 @@ except ImportError as error:
 
 
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Images → the posterior means of a trained model. ``fit`` learns nothing: the weights are those of the entry.
+    """A transformer of images into the posterior means of a trained model, whose weights ``fit`` leaves as they are.
 
     Args:
-        model: as :func:`zoo.load` takes it. Conditional models need labels to encode, and are refused.
-        device: where to compute.
-        batch_size: images at once.
+        model: an entry or a run folder, as :func:`zoo.load` takes it. Conditional models need labels to encode, and are
+            refused.
+        device: the device to compute on.
+        batch_size: the number of images in a batch.
 
     Attributes:
         model_: the loaded model.
-        n_features_in_: C*H*W of its images.
+        n_features_in_: the number C*H*W of values in one of its images.
     """
 
     def __init__(self, model: str = "conv_vae_mnist", device: str = "cpu", batch_size: int = 500) -> None:
@@ -41,10 +42,10 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Load the model, and see whether images X (N, C*H*W) in [0, 1] have its shape.
+        """Load the model, and check that images X (N, C*H*W) in [0, 1] have its shape.
 
         Raises:
-            ValueError: they have not, or values outside [0, 1]; or the model is conditional.
+            ValueError: they have another shape or values outside [0, 1], or the model is conditional.
         """
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; expected a number above 0")
@@ -56,7 +57,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Images (N, C*H*W) in [0, 1] → codes (N, D)."""
+        """Return the codes (N, D) of images (N, C*H*W) in [0, 1]."""
         check_is_fitted(self)
         images = validate_data(self, X, dtype=np.float32, reset=False)
         self._check_range(images)
@@ -65,19 +66,19 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             x = Noise((x * 255).round().to(torch.uint8), SEED).binarized(x)
         with eval_mode(self.model_):
             codes = [self.model_.encode(part).mean.float().cpu() for part in x.split(self.batch_size)]
-        found: NDArray[np.float32] = torch.cat(codes).numpy()
-        return found
+        features: NDArray[np.float32] = torch.cat(codes).numpy()
+        return features
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Codes (N, D) → images (N, C*H*W) in [0, 1]."""
+        """Return the images (N, C*H*W) in [0, 1] of codes (N, D)."""
         check_is_fitted(self)
         z = torch.as_tensor(np.asarray(X, dtype=np.float32))
         if z.dim() != 2 or z.shape[1] != self._n_features_out:
             raise ValueError(f"X is {tuple(z.shape)}; expected codes (N, {self._n_features_out})")
         with eval_mode(self.model_):
             images = [self.model_.decode(part).mean.flatten(1).cpu() for part in z.split(self.batch_size)]
-        found: NDArray[np.float32] = torch.cat(images).numpy()
-        return found
+        flattened: NDArray[np.float32] = torch.cat(images).numpy()
+        return flattened
 
     @property
     def _n_features_out(self) -> int:

@@ -1,4 +1,4 @@
-"""The generic trainer: knows the contracts of :mod:`zoo.models` and :mod:`zoo.objectives`, no variant by name.
+"""The generic trainer. It knows the contracts of :mod:`zoo.models` and :mod:`zoo.objectives`, but no variant by name.
 
 >>> import zoo
 >>> from zoo.training import train

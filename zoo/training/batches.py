@@ -13,25 +13,26 @@ from zoo.system.prefetch import prefetch
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 
 Batch = tuple[Tensor, Tensor | None]
-"""Images, uint8 (B, C, H, W), and labels, int64 (B,), where there are any."""
+"""The images of a batch, uint8 (B, C, H, W), and their labels, int64 (B,), or None where there are none."""
 
 
 def batch_sizes(images: int, size: int, least: int = 2) -> list[int]:
-    """Return the sizes of an epoch's batches: the last holds what is left, or the one before it, where that is too few.
+    """Return the sizes of an epoch's batches.
 
-    ``least`` is 2 because BatchNorm cannot normalise one image.
+    The remainder of the division is the last batch; a remainder below ``least`` joins the batch before it. ``least`` is
+    2 because BatchNorm cannot normalise one image.
     """
     sizes = [size] * (images // size)
-    rest = images % size
-    if not rest:
+    remainder = images % size
+    if not remainder:
         return sizes
-    if sizes and rest < least:
-        return [*sizes[:-1], size + rest]
-    return [*sizes, rest]
+    if sizes and remainder < least:
+        return [*sizes[:-1], size + remainder]
+    return [*sizes, remainder]
 
 
 def equal_batches(sizes: list[int], max_steps: int) -> Iterator[tuple[int, int]]:
-    """Yield runs of equal batch sizes, cut to at most ``max_steps`` steps: (steps, images in each)."""
+    """Yield runs of equal batch sizes, each of at most ``max_steps`` steps, as (steps, images in each step)."""
     while sizes:
         steps = next((n for n, size in enumerate(sizes) if size != sizes[0]), len(sizes))
         steps = min(steps, max_steps)
@@ -40,44 +41,49 @@ def equal_batches(sizes: list[int], max_steps: int) -> Iterator[tuple[int, int]]
 
 
 class DeviceLoader:
-    """Images on the device; a batch is gathered there, as part of the step.
+    """Gathers batches from images that are on the device, as part of the step.
 
     Args:
-        data: the images, and labels if the model is conditional on them; on the device.
+        data: the images on the device, with labels if the model is conditional.
         size: images in a batch.
         group: the processes that share each batch.
     """
 
     steps_at_once = True
-    """Whether several steps can follow one another without the host."""
+    """Whether several steps can follow one another without the host in between."""
 
     def __init__(self, data: ImageSet, size: int, group: ProcessGroup = SINGLE_PROCESS) -> None:
         self.data = data
         self.size = size
         images = data.images
-        # Longer than an epoch, because steps that only warm up do not stop at its end.
+        # Longer than an epoch, because warm-up steps may run past the end of one.
         self.order = torch.zeros(len(images) + 2 * size, dtype=torch.int64, device=images.device)
         self.offsets = torch.arange(group.rank, 2 * size, group.size, device=images.device)
 
     def start(self, order: Tensor, skip: int) -> None:
-        """Begin an epoch; ``skip`` steps of it are done."""
+        """Begin an epoch whose images come in ``order``, int64 (N,); its first ``skip`` steps are done already."""
         self.order[: len(order)].copy_(order)
 
     def next(self) -> None:
-        """Do nothing: the following batch is there already."""
+        """Do nothing: the next batch is gathered by the step itself."""
 
     def batch(self, position: Tensor, images: int) -> Batch:
-        """Return this process's share, ``images`` images, of the batch at this step (a scalar) of the epoch."""
+        """Return this process's share of a batch.
+
+        Args:
+            position: the 0-based step within the epoch, a scalar on the device.
+            images: images in the share.
+        """
         return select(self.data, self.order[position * self.size + self.offsets[:images]])
 
 
 class StreamingLoader:
-    """Images that do not fit on the device: each batch is copied into one place there, the next one read meanwhile.
+    """Copies batches of images that do not fit on the device into one buffer there, while the next batch is read.
 
     Args:
-        data: the images, and labels if the model is conditional on them; anywhere.
+        data: the images on any device, with labels if the model is conditional.
         size: images in a batch.
-        device: where the batches go.
+        device: the device that the batches are copied to.
         group: the processes that share each batch.
     """
 
@@ -92,30 +98,30 @@ class StreamingLoader:
         self.batches: Iterator[Batch] = iter(())
 
     def start(self, order: Tensor, skip: int) -> None:
-        """Begin an epoch; ``skip`` steps of it are done."""
+        """Begin an epoch whose images come in ``order``, int64 (N,); its first ``skip`` steps are done already."""
         sizes = batch_sizes(len(order), self.size, 2 * self.group.size)
         parts = order.split(sizes)[skip:]
         batches = (select(self.data, part[self.group.rank :: self.group.size]) for part in parts)
         self.batches = prefetch(pinned(batches) if self.images.is_cuda else batches)
 
     def next(self) -> None:
-        """Copy the following batch to the device; after the last one, that stays."""
+        """Copy the next batch to the device; the last one of an epoch stays there."""
         batch = next(self.batches, None)
-        for place, part in zip((self.images, self.labels), batch or (), strict=False):
-            if place is not None and part is not None:
-                place[: len(part)].copy_(part, non_blocking=True)
+        for buffer, part in zip((self.images, self.labels), batch or (), strict=False):
+            if buffer is not None and part is not None:
+                buffer[: len(part)].copy_(part, non_blocking=True)
 
     def batch(self, position: Tensor, images: int) -> Batch:
-        """Return the batch that :meth:`next` has brought."""
+        """Return the first ``images`` images that :meth:`next` has copied; the position is not needed here."""
         return self.images[:images], None if self.labels is None else self.labels[:images]
 
 
 ON_DEVICE: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
-"""Images that are on a device, as long as a run uses them: runs on the same images share them."""
+"""Images that runs have put on a device, by digest and device; runs on the same images share them."""
 
 
 def to_device_if_it_fits(data: ImageSet, device: torch.device) -> ImageSet:
-    """Return the images on the device if they fit into half its free memory, else as they are, to be streamed."""
+    """Return the images on the device if they fit into half its free memory, else unchanged, to be streamed."""
     images = data.images
     if device.type == "cpu":
         return data
@@ -127,9 +133,9 @@ def to_device_if_it_fits(data: ImageSet, device: torch.device) -> ImageSet:
     return ImageSet(resident, None if data.labels is None else data.labels.to(device))
 
 
-def select(data: ImageSet, chosen: Tensor) -> Batch:
-    """Return the images at these indices, with their labels."""
-    return data.images[chosen], None if data.labels is None else data.labels[chosen]
+def select(data: ImageSet, indices: Tensor) -> Batch:
+    """Return the images at these indices, int64 (B,), with their labels."""
+    return data.images[indices], None if data.labels is None else data.labels[indices]
 
 
 def pinned(batches: Iterator[Batch]) -> Iterator[Batch]:

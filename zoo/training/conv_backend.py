@@ -1,6 +1,6 @@
-"""How a model's convolutions are computed: which memory layout, and whether as a library call or one matrix product.
+"""The choice of how a model's convolutions are computed: the memory layout, and library calls or one matrix product.
 
-Every choice leaves the weights, their names and the function as they are.
+No choice changes the weights, their names or the function that the model computes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ ConvBackend = Literal["auto", "contiguous", "channels_last", "gemm"]
 
 
 def with_conv_backend(model: Autoencoder, backend: ConvBackend) -> Autoencoder:
-    """Return the model, on its device, with its convolutions computed as the recipe wants them."""
+    """Return the model with its convolutions computed as the recipe says; it must be on its device already."""
     if backend == "auto":
         backend = fastest(model)
     if backend == "contiguous":
         return model
     if backend == "gemm":
         use_gemm(model, which=gemm_is_faster)
-    laid: Autoencoder = model.to(memory_format=torch.channels_last)
-    return laid
+    converted: Autoencoder = model.to(memory_format=torch.channels_last)
+    return converted
 
 
 def fastest(model: Autoencoder) -> ConvBackend:
-    """Return the fastest for such models on such a device; docs/performance.md says how far that is measured."""
+    """Return the fastest backend for such a model on its device; docs/performance.md says how far that is measured."""
     if model.device.type != "cuda":
         return "contiguous"
     convolutions = [module for module in model.modules() if isinstance(module, Convolution)]

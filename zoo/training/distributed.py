@@ -19,7 +19,11 @@ from zoo.system.seeds import mixed_seed
 
 
 class ProcessGroup:
-    """The processes of a run; with one process, every method returns what it was given.
+    """The processes that train one model together; with one process, every method returns its argument.
+
+    Args:
+        rank: the 0-based number of this process.
+        size: the number of processes.
 
     Raises:
         LostProcess: from every method, when another process is gone.
@@ -30,11 +34,11 @@ class ProcessGroup:
         self.size = size
 
     def share(self, images: int) -> int:
-        """Return how many images of a batch are this process's."""
+        """Return the number of a batch's ``images`` that this process takes."""
         return len(range(self.rank, images, self.size))
 
     def summed(self, tensors: Sequence[Tensor], weight: float = 1.0) -> list[Tensor]:
-        """Return the sums over the processes of tensors, all of one dtype, times ``weight``."""
+        """Return each tensor times ``weight``, summed over the processes; all tensors have one dtype."""
         if self.size == 1:
             return list(tensors)
         flat = torch.cat([tensor.flatten() for tensor in tensors]) * weight
@@ -43,28 +47,28 @@ class ProcessGroup:
         return [part.view(tensor.shape) for tensor, part in zip(tensors, parts, strict=True)]
 
     def largest(self, value: int, device: torch.device) -> int:
-        """Return the largest value that a process has."""
+        """Return the largest of the processes' values."""
         if self.size == 1:
             return value
-        found = torch.tensor(value, device=device)
-        all_reduce(found, dist.ReduceOp.MAX)
-        return int(found)
+        maximum = torch.tensor(value, device=device)
+        all_reduce(maximum, dist.ReduceOp.MAX)
+        return int(maximum)
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """Return the tensors of all processes, by rank."""
         if self.size == 1:
             return [tensor]
-        found = tensor.new_zeros(self.size, *tensor.shape)
-        found[self.rank] = tensor
-        all_reduce(found)
-        return [part.clone() for part in found]
+        gathered = tensor.new_zeros(self.size, *tensor.shape)
+        gathered[self.rank] = tensor
+        all_reduce(gathered)
+        return [part.clone() for part in gathered]
 
 
 SINGLE_PROCESS = ProcessGroup()
 
 
 def noise_seed(seed: int, rank: int) -> int:
-    """Return the seed of the noise in one process, from the recipe's; torch's CPU generator uses 32 bits of it."""
+    """Return one process's seed for its noise, from the recipe's ``seed``; torch's CPU generator uses 32 bits of it."""
     return mixed_seed(seed, rank)
 
 
@@ -74,7 +78,7 @@ def launched() -> bool:
 
 
 def local_device(name: str) -> str:
-    """Name each process's own GPU, where the user asked for any."""
+    """Return the name of this process's GPU if the user asked for any GPU, else ``name``."""
     if launched() and name in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
     return name
@@ -82,13 +86,13 @@ def local_device(name: str) -> str:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[ProcessGroup]:
-    """Join the processes that ``torchrun`` has described in the environment, or yield a single one."""
+    """Join the processes that ``torchrun`` describes in the environment, if any, and yield the group."""
     if not launched():
         yield SINGLE_PROCESS
         return
     if device.type == "cuda" and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count():
         dist.init_process_group("nccl", device_id=device)
-    else:  # NCCL wants a GPU for each process
+    else:  # NCCL needs a GPU for each process
         dist.init_process_group("gloo")
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size())

@@ -1,4 +1,4 @@
-"""What a recipe would do, without training it: layers, parameters, steps and memory."""
+"""A report of what training a recipe would take: layers, parameters, steps and memory."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from zoo.schema.recipe import Recipe
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
 
-PROBE = 2
-"""Images in the batch that sizes are read off."""
+PROBE_IMAGES = 2
+"""The number of images in the batch from which sizes are read."""
 
 
 def dry_run(recipe: Recipe, device: torch.device) -> str:
-    """A report for people. One step on two blank images is taken with a model that is then thrown away.
+    """Return a report for people, from one step on two blank images with a model that is then discarded.
 
     Raises:
-        ZooError: the variant cannot take the images, or the objective not the variant.
+        ZooError: the variant cannot take the images, or the objective cannot train the variant.
     """
     model = build(recipe).to(device)
     objective = build_objective(recipe).to(device)
@@ -49,17 +49,21 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     for part in ("encoder", "decoder"):
         for name, layer in getattr(model, part).named_children():
             layer.register_forward_hook(lambda m, _, out, name=f"{part}.{name}": note(name, m, out))
-    blank = torch.zeros(PROBE, *model.image_shape, device=device)
+    blank = torch.zeros(PROBE_IMAGES, *model.image_shape, device=device)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = objective(model.given(torch.zeros(PROBE, dtype=torch.int64)), blank, torch.zeros((), device=device))[
-            "loss"
-        ]
+        loss = objective(
+            model.given(torch.zeros(PROBE_IMAGES, dtype=torch.int64)), blank, torch.zeros((), device=device)
+        )["loss"]
     optimizer.update(torch.autograd.grad(loss, optimizer.parameters, allow_unused=True))
 
     weights = sum(p.nbytes for p in model.parameters())
     state = sum(tensor.nbytes for tensors in optimizer.state.values() for tensor in tensors)
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    activations = sum(n for address, n in saved.items() if address not in own) * recipe.training.batch_size // PROBE
+    weight_addresses = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    activations = (
+        sum(n for address, n in saved.items() if address not in weight_addresses)
+        * recipe.training.batch_size
+        // PROBE_IMAGES
+    )
     lines += [
         f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})",
         *shapes,
@@ -84,7 +88,7 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
 
 
 def split_sizes(data: DatasetConfig) -> tuple[int, int]:
-    """Training and test images; only a dataset that does not know beforehand is loaded."""
+    """Return the numbers of training and test images; a dataset is loaded only if it does not know them beforehand."""
     released = data.released or (len(load_images(data, "train")), len(load_images(data, "test")))
     train, test = (
         min(size, limit or size) for size, limit in zip(released, (data.train_images, data.test_images), strict=True)

@@ -1,6 +1,6 @@
-"""How a run's steps reach the device: one by one, or as replays of captured CUDA graphs; compiled or as written.
+"""Running a step on the device: eagerly or as replays of captured CUDA graphs, compiled or as written.
 
-Whatever is asked for, the steps are the same: what cannot be compiled or captured is run more slowly, with one warning.
+The steps are the same in every mode: one that cannot be compiled or captured runs more slowly, with one warning.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from zoo.schema.sections import Execution
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24
-"""The steps in a graph: prototypes on an H200 were fastest with 20 to 26."""
+"""The number of steps in a graph; prototypes on an H200 were fastest with 20 to 26."""
 
 COMPILE_SECONDS = 20.0
-"""The seconds that one compilation is taken to cost; in prototypes on an H200's host it took 4 to 30."""
+"""The seconds that one compilation is assumed to cost; in prototypes on an H200's host it took 4 to 30."""
 
 COMPILED_SPEEDUP = 1.6
-"""How much compiling is taken to speed up a captured step; in prototypes on an H200 it was 1.6 for the convolutional
-VAE, 2.6 for the fully connected one."""
+"""The factor by which compiling is assumed to speed up a captured step; in prototypes on an H200 it was 1.6 for the
+convolutional VAE, 2.6 for the fully connected one."""
 
 StepFn = Callable[[int], None]
-"""A function that enqueues one step on a batch of so many images."""
+"""A function that enqueues one step on a batch; its argument is the number of images in the batch."""
 
 
 class EagerRunner:
-    """Steps that the host enqueues one after another.
+    """Runs steps that the host enqueues one after another.
 
     Args:
-        step: what is run.
-        step_fn: the step, compiled or not, for batches of the usual size; the others are run as written.
-        sizes: the sizes of an epoch's batches.
+        step: the step as written, for batches of unusual sizes.
+        step_fn: the step, compiled or not, for batches of the usual size.
+        sizes: the sizes of an epoch's batches; the first is the usual one.
     """
 
     def __init__(self, step: Step, step_fn: StepFn, sizes: list[int]) -> None:
@@ -47,9 +47,9 @@ class EagerRunner:
         self.step_fn = step_fn
         self.batch_size = sizes[0]
         self.max_steps = 1 if step.group.size == 1 else 16
-        """The steps run at a time: after each portion the processes agree whether to go on."""
+        """The most steps to run at a time; after each portion the processes agree whether to continue."""
         self.description = "step by step"
-        """How the steps are run, for people."""
+        """A description of how the steps are run, for people."""
 
     @property
     def compiled(self) -> bool:
@@ -64,7 +64,7 @@ class EagerRunner:
 
 
 class GraphRunner(EagerRunner):
-    """Steps that were captured as CUDA graphs: one of a single step for each batch size, one of many for the usual."""
+    """Runs steps captured as CUDA graphs: one step for each batch size, and several steps of the usual size."""
 
     def __init__(self, step: Step, step_fn: StepFn, sizes: list[int]) -> None:
         super().__init__(step, step_fn, sizes)
@@ -88,7 +88,14 @@ class GraphRunner(EagerRunner):
 
 
 def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.CUDAGraph:
-    """Capture a CUDA graph of so many steps on the current stream, which must not be the default one."""
+    """Capture a CUDA graph on the current stream, which must not be the default one.
+
+    Args:
+        step_fn: the step.
+        images: images in a batch.
+        steps: the number of steps in the graph.
+        pool: the memory pool that graphs share.
+    """
     step_fn(images)  # what libraries set up on first use must not fall into the capture
     torch.cuda.set_sync_debug_mode("error")  # names what waits for the host; a failed capture only says that it failed
     try:
@@ -112,7 +119,7 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
 
 
 def compiled(step: Step) -> StepFn:
-    """Make the whole step one compiled function; compilation happens at the first call."""
+    """Return the whole step as one compiled function, which is compiled at its first call."""
     options: dict[str, Any] = {
         "deterministic": True,  # the same kernels in the next process: a resumed run keeps its bits
         "fallback_random": True,  # the random numbers of the step as written, so that both give the same loss curve
@@ -129,7 +136,7 @@ def compiled(step: Step) -> StepFn:
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Tell the compiler to trace autograd, and that every run compiles a step of its own."""
+    """Let the compiler trace autograd, and let every run compile its own step, while the context is active."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU it misses CUDA
     with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=2**16, accumulated_recompile_limit=2**16):
         yield
@@ -143,15 +150,15 @@ def choose_runner(
     was_compiled: bool | None = None,
     recover: Callable[[], None] = lambda: None,
 ) -> EagerRunner:
-    """Choose how to run the steps. This takes steps to warm up: the caller puts back every state afterwards.
+    """Return the runner for the steps. This runs steps to warm up: the caller restores every state afterwards.
 
     Args:
-        step: the step.
-        settings: what the recipe asks for.
+        step: the step as written.
+        settings: the recipe's section on execution.
         sizes: the sizes of an epoch's batches.
-        steps_left: the steps left in the whole run, which say whether compiling pays.
-        was_compiled: what an earlier part of the same run has done, which decides where the settings do not.
-        recover: called after a capture that failed, whose generator can no longer be used.
+        steps_left: the steps left in the whole run, which determine whether compiling pays.
+        was_compiled: whether an earlier part of the same run was compiled, which decides if the settings do not.
+        recover: called after a failed capture, which leaves a generator that can no longer be used.
     """
     runner = eager_runner(step, settings, sizes, recover)
     may_compile = settings.compile
@@ -164,27 +171,27 @@ def choose_runner(
         runner.description += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
         return runner
     try:
-        other = type(runner)(step, compiled(step), sizes)
-        faster = seconds_per_step(other)
+        compiled_runner = type(runner)(step, compiled(step), sizes)
+        compiled_seconds = seconds_per_step(compiled_runner)
     except ZooError:
         raise
-    except Exception as error:  # also when memory does not suffice for both
+    except Exception as error:  # running out of memory for both included
         warn("the step cannot be compiled and runs as written", error)
         recover()
         return eager_runner(step, settings, sizes, recover)
-    times = f"{faster * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"
-    if may_compile == "auto" and seconds < faster:
+    times = f"{compiled_seconds * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"
+    if may_compile == "auto" and seconds < compiled_seconds:
         runner.description += f", not compiled: {times}"
         return runner
-    other.description += f", compiled: {times}"
-    return other
+    compiled_runner.description += f", compiled: {times}"
+    return compiled_runner
 
 
 def eager_runner(step: Step, settings: Execution, sizes: list[int], recover: Callable[[], None]) -> EagerRunner:
-    """Run the steps uncompiled, captured if that can be done."""
-    one_by_one = EagerRunner(step, step, sizes)
+    """Return a runner of the uncompiled step, captured if possible; see :func:`choose_runner`."""
+    eager = EagerRunner(step, step, sizes)
     if step.group.size > 1:
-        one_by_one.description += f", in {step.group.size} processes"
+        eager.description += f", in {step.group.size} processes"
     elif step.on_cuda and settings.graph == "on":
         try:
             return GraphRunner(step, step, sizes)
@@ -193,17 +200,17 @@ def eager_runner(step: Step, settings: Execution, sizes: list[int], recover: Cal
         except Exception as error:
             warn("the step cannot be captured as a CUDA graph and is enqueued step by step", error)
             recover()
-    return one_by_one
+    return eager
 
 
 def warn(consequence: str, error: BaseException) -> None:
-    """Warn of a failure of compiler or capture, in one line."""
-    cause = error.__context__ or error  # a capture that fails reports that it failed, on top of the reason
+    """Warn in one line that compilation or capture has failed: the consequence, then the cause."""
+    cause = error.__context__ or error  # a failed capture reports only that it failed; the reason is its context
     warnings.warn(f"{consequence} ({type(cause).__name__}: {first_line(cause)})", stacklevel=3)
 
 
 def seconds_per_step(runner: EagerRunner) -> float:
-    """Measure a few steps of the usual size, after as many that are not counted."""
+    """Return the seconds of one step of the usual size, measured after as many uncounted steps."""
     steps = max(runner.max_steps, 3)
     for _ in range(2):
         started = time.perf_counter()

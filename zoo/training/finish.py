@@ -1,4 +1,4 @@
-"""After the last epoch: fit the prior, measure, draw, and write the files of the run folder."""
+"""The end of a training: fit the prior, measure, draw, and write the files of the run folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from zoo.datasets import ImageSet, display_images
 from zoo.inference.loops import codes
 from zoo.metrics import measure
 from zoo.runs.card import write_card
-from zoo.runs.folder import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, WEIGHTS_FILE
+from zoo.runs.folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    LOSS_CURVES_FILE,
+    METRICS_FILE,
+    RECONSTRUCTIONS_FILE,
+    SAMPLES_FILE,
+    SNAPSHOTS_FILE,
+    WEIGHTS_FILE,
+)
 from zoo.runs.provenance import versions
 from zoo.schema.run_config import DatasetRecord, RunConfig
 from zoo.system.devices import describe
@@ -21,12 +30,20 @@ from zoo.system.files import sha256, write_atomically
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
+"""The seed of the codes in the grid of samples."""
+
 RECONSTRUCTIONS_SHOWN = 50
-"""Images in the reconstruction grid; twice as many in the grid of samples."""
+"""The number of images in the grid of reconstructions; the grid of samples has twice as many."""
 
 
 def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> None:
     """Write every file of the run folder, ``config.json`` last.
+
+    Args:
+        trainer: the trainer after the last epoch.
+        train: the training images as loaded.
+        test: the test images as loaded.
+        folder: the folder to write into.
 
     Raises:
         ZooError: a file cannot be written.
@@ -60,18 +77,18 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
     for name, figure in figures_of(trainer).items():
         write_atomically(folder / name, plotting.to_png(figure))
-    write_atomically(folder / "README.md", write_card(config))
+    write_atomically(folder / CARD_FILE, write_card(config))
     write_atomically(folder / CONFIG_FILE, config.to_json())
 
 
 def figures_of(trainer: Trainer) -> dict[str, Figure]:
-    """Draw the figures of a run folder, by file name."""
+    """Draw the figures of a run folder; return them by file name."""
     model = trainer.model
     first = trainer.test_set.first(RECONSTRUCTIONS_SHOWN).to(trainer.device)
     images = display_images(first.images, trainer.recipe.data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     return {
-        "loss_curves.png": plotting.loss_curves(trainer.history, trainer.objective.unit),
-        "reconstructions.png": plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
-        "samples.png": plotting.sample_grid(model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)),
+        LOSS_CURVES_FILE: plotting.loss_curves(trainer.history, trainer.objective.unit),
+        RECONSTRUCTIONS_FILE: plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
+        SAMPLES_FILE: plotting.sample_grid(model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)),
     }

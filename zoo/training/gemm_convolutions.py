@@ -1,8 +1,8 @@
-"""2-d convolutions as slices and one matrix product: torch's layers, their weights and results, computed another way.
+"""2-d convolutions as slices and one matrix product: torch's layers with the same weights and results.
 
 With a few dozen channels, a library's gradient kernels leave a GPU mostly idle and do not overlap when several models
 train at once. Slices, sums and a product do, and ``torch.compile`` fuses the slices and sums with their neighbours.
-Images are (B, H, W, C) in here: the channels of a pixel are then consecutive, and a row of the product.
+Images are (B, H, W, C) in this module: the channels of a pixel are then consecutive, and a row of the product.
 
 Source: Chellapilla et al. 2006, "High Performance Convolutional Neural Networks for Document Processing".
 """
@@ -22,43 +22,49 @@ Convolution: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 
 
 class GemmConv2d(nn.Conv2d):
-    """``nn.Conv2d`` as the pixels under the kernel times the weight.
+    """``nn.Conv2d`` computed as the pixels under the kernel times the weight.
 
-    A layer that is not :func:`expressible_as_gemm` runs as torch's own.
+    A layer that is not :func:`expressible_as_gemm` runs as torch's.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W) or (C, H, W), in any memory format → (B, O, H', W') or (O, H', W'), channels last in memory."""
+        """Convolve images (B, C, H, W) or (C, H, W), in any memory format, to (B, O, H', W') or (O, H', W').
+
+        The result is channels last in memory.
+        """
         if not expressible_as_gemm(self):
             return super().forward(input)
         (kh, kw), (sh, sw), (ph, pw) = self.kernel_size, self.stride, map(int, self.padding)
         image = F.pad(input.movedim(-3, -1), (0, 0, pw, pw, ph, ph))
         h, w = image.shape[-3:-1]
         if h < kh or w < kw:
-            return super().forward(input)  # which refuses it
-        places = [(i, j) for i in range(kh) for j in range(kw)]
-        under = [image[..., i : h - kh + i + 1 : sh, j : w - kw + j + 1 : sw, :] for i, j in places]
+            return super().forward(input)  # which raises an error
+        offsets = [(i, j) for i in range(kh) for j in range(kw)]
+        slices = [image[..., i : h - kh + i + 1 : sh, j : w - kw + j + 1 : sw, :] for i, j in offsets]
         # More than 8 slices become one kernel only with the option force_pointwise_cat of torch.compile.
-        image = torch.cat(under, dim=-1)  # (B, H', W', kh kw C)
+        image = torch.cat(slices, dim=-1)  # (B, H', W', kh kw C)
         out = product(image.flatten(0, -2), self.weight.permute(2, 3, 1, 0).flatten(0, 2))  # (B H' W', O)
         return add_bias(out.unflatten(0, image.shape[:-1]), self.bias)
 
 
 class GemmConvTranspose2d(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d`` as pixels times the weight, summed where they overlap.
+    """``nn.ConvTranspose2d`` computed as pixels times the weight, summed where they overlap.
 
-    A layer that is not :func:`expressible_as_gemm` runs as torch's own.
+    A layer that is not :func:`expressible_as_gemm` runs as torch's.
     """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C, H, W) or (C, H, W), in any memory format → (B, O, H', W') or (O, H', W'), channels last in memory."""
+        """Convolve images (B, C, H, W) or (C, H, W), in any memory format, to (B, O, H', W') or (O, H', W').
+
+        The result is channels last in memory.
+        """
         if not expressible_as_gemm(self):
             return super().forward(input, output_size)
         (kh, kw), (sh, sw), (ph, pw) = self.kernel_size, self.stride, map(int, self.padding)
         eh, ew = self._output_padding(input, output_size, [sh, sw], [ph, pw], [kh, kw], 2)
         image = input.movedim(-3, -1)
         h, w = image.shape[-3:-1]
-        # The kernel is cut into pieces as long as the stride s, the last one filled up with zeros. Piece t of pixel n
+        # The kernel is cut into pieces as long as the stride s, the last one padded with zeros. Piece t of pixel n
         # covers the s outputs from s * (n + t) on, all of them: shifted by t, the pieces add up, and nothing scatters.
         th, tw = ceil((kh + eh) / sh), ceil((kw + ew) / sw)
         weight = F.pad(self.weight, (0, tw * sw - kw, 0, th * sh - kh)).unflatten(-1, (tw, sw)).unflatten(-3, (th, sh))
@@ -73,12 +79,12 @@ class GemmConvTranspose2d(nn.ConvTranspose2d):
 
 
 def product(rows: Tensor, weight: Tensor, splits: int | None = None) -> Tensor:
-    """Return ``rows @ weight``, as one product for each of ``splits`` equal parts of the rows: (P, K), (K, N) → (P, N).
+    """Return ``rows @ weight``, (P, K) times (K, N), as one product for each of ``splits`` equal parts of the rows.
 
     The gradient of the weight is a small matrix and a sum over very many rows, which one product leaves to a few blocks
     of a GPU. Each part gets a partial gradient here, and expanding the weight makes autograd add them up: split-K.
 
-    ``splits`` must divide P; None: :func:`splits_for` on CUDA, 1 elsewhere.
+    ``splits`` must divide P; None stands for :func:`splits_for` on CUDA and 1 elsewhere.
     """
     if splits is None:
         splits = splits_for(rows.shape[0]) if rows.is_cuda else 1
@@ -88,7 +94,7 @@ def product(rows: Tensor, weight: Tensor, splits: int | None = None) -> Tensor:
 
 
 def splits_for(rows: int) -> int:
-    """Return the largest power of two, up to 16, that divides the rows into parts of at least 1024; otherwise 1."""
+    """Return the largest power of two, at most 16, that divides the rows into parts of at least 1024, or 1."""
     for splits in (16, 8, 4, 2):
         if rows % splits == 0 and rows >= 1024 * splits:
             return splits
@@ -96,39 +102,43 @@ def splits_for(rows: int) -> int:
 
 
 def add_bias(image: Tensor, bias: Tensor | None) -> Tensor:
-    """Add the bias, in the image's dtype as autocast does it for convolutions: (B, H, W, C) → (B, C, H, W)."""
+    """Add the bias (C,) to an image (B, H, W, C), in its dtype as under autocast, and return it as (B, C, H, W)."""
     if bias is not None:
         image = image + bias.to(image.dtype)  # outside the product, so that a compiler fuses it with the activation
     return image.contiguous().movedim(-1, -3)
 
 
 def expressible_as_gemm(layer: Convolution) -> bool:
-    """Return whether a product expresses the layer: one group, no dilation, and a border of so many zeros."""
+    """Return whether a product expresses the layer: it has one group, no dilation, and a fixed border of zeros."""
     plain = layer.groups == 1 and layer.dilation == (1, 1)
     return plain and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
 def gemm_is_faster(layer: Convolution) -> bool:
-    """Return whether the product is the faster way on a GPU: at strides above 1.
+    """Return whether the product is faster than the library on a GPU: at strides above 1.
 
-    At stride 1 it handles k * k copies of every pixel: 64 and 225 in ``bn_vae``, where the library wins.
+    At stride 1 it handles k * k copies of every pixel: 64 and 225 in ``bn_vae``, where the library is faster.
     """
     return max(layer.stride) > 1
 
 
-SWITCH: dict[type[Convolution], type[Convolution]] = {nn.Conv2d: GemmConv2d, nn.ConvTranspose2d: GemmConvTranspose2d}
+GEMM_CLASSES: dict[type[Convolution], type[Convolution]] = {
+    nn.Conv2d: GemmConv2d,
+    nn.ConvTranspose2d: GemmConvTranspose2d,
+}
+"""torch's class of each convolution and the class that computes it as a product."""
 
 
 def use_gemm(model: nn.Module, on: bool = True, which: Callable[[Convolution], bool] = expressible_as_gemm) -> int:
-    """Switch a model's convolutions in place to the product, or with ``on=False`` back to torch's own computation.
+    """Switch a model's convolutions in place to the product, or with ``on=False`` back to torch's computation.
 
-    Switched are the layers :func:`expressible_as_gemm` that ``which`` accepts, if their class is torch's own and not
+    A layer is switched if it is :func:`expressible_as_gemm`, ``which`` accepts it, and its class is torch's and not
     derived from it. Only that class changes: parameters, state dict, hooks and any optimizer of the model stay.
 
     Returns:
-        How many layers were switched.
+        The number of layers switched.
     """
-    classes = SWITCH if on else {gemm: torchs for torchs, gemm in SWITCH.items()}
+    classes = GEMM_CLASSES if on else {gemm: library for library, gemm in GEMM_CLASSES.items()}
     switched = 0
     for layer in model.modules():
         if isinstance(layer, Convolution) and type(layer) in classes and expressible_as_gemm(layer) and which(layer):

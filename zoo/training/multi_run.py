@@ -1,4 +1,4 @@
-"""Several runs on one device: on a GPU they take turns, each on a stream of its own; elsewhere one follows another."""
+"""Several runs on one device: on a GPU they take turns, each on its own stream; elsewhere one follows another."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
 from zoo.training.trainer import Trainer
 
 MAX_CONCURRENT = 8
-"""The runs on one GPU at a time: the most that prototypes were measured with."""
+"""The most runs on one GPU at a time; prototypes were measured with no more."""
 
-MARGIN = 1.2
-"""The memory that must be free for another run, in units of the most that one has taken so far."""
+MEMORY_MARGIN = 1.2
+"""The free memory that another run needs, as a multiple of the most that one has taken so far."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe and the run folder to write."""
+    """A recipe, the run folder to write, and what to do if there is a run already."""
 
     recipe: Recipe
     out: Path
@@ -37,17 +37,17 @@ class Run:
 
 
 class DeviceMemory:
-    """The memory of a device that several runs share."""
+    """Watches the memory of a device that several runs share."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.largest = 0
-        """The most bytes that a run has taken to begin."""
+        """The most bytes that a run has taken to start."""
         self.measured: set[Path] = set()
 
     @contextmanager
     def measure_start(self, out: Path) -> Iterator[None]:
-        """Measure the memory that the first turn of a run takes; wrap every turn in it."""
+        """Measure the memory that the first turn of a run takes; every turn is wrapped in this context."""
         if self.device.type != "cuda" or out in self.measured:
             yield
             return
@@ -57,15 +57,15 @@ class DeviceMemory:
         self.largest = max(self.largest, before - self.free())
 
     def free(self) -> int:
-        """Return the free bytes."""
+        """Return the free memory of the device in bytes."""
         return torch.cuda.mem_get_info(self.device)[0]
 
     def fits_another(self) -> bool:
-        """Return whether one more run like the largest so far would fit."""
-        return self.device.type != "cuda" or self.free() > MARGIN * self.largest
+        """Return whether one more run as large as the largest so far would fit."""
+        return self.device.type != "cuda" or self.free() > MEMORY_MARGIN * self.largest
 
     def tidy(self) -> None:
-        """Give back what an ended run has left."""
+        """Free the memory that an ended run has left."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -80,15 +80,15 @@ def train_many(
     """Train several recipes; one that fails does not stop the others.
 
     Args:
-        runs: what to train.
-        device: where to train.
-        max_concurrent: the most runs at a time (0: what suits the device); those that do not fit its memory wait.
+        runs: the recipes and their run folders.
+        device: the device to train on.
+        max_concurrent: the most runs at a time (0: what suits the device); runs that do not fit its memory wait.
 
     Returns:
         The folders of the runs that failed, each with the reason.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; every run that was going on has written a checkpoint.
+        Interrupted: Ctrl-C or SIGTERM; every unfinished run has written a checkpoint.
     """
     max_concurrent = max_concurrent or (MAX_CONCURRENT if device.type == "cuda" else 1)
     waiting = deque(runs)
@@ -135,9 +135,9 @@ def train_many(
 
 
 def interleave(trainers: Sequence[Trainer]) -> None:
-    """Train one epoch of each, taking turns, without measuring the test images; returns when the device has done it.
+    """Train one epoch of each trainer, taking turns, without measuring test images, and wait for the device.
 
-    On a CPU one after another: taking turns would only cool the caches.
+    On a CPU one trainer follows another: taking turns would only cool the caches.
     """
     running = deque(trainer.train_steps() for trainer in trainers)
     while running:

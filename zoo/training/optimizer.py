@@ -1,6 +1,6 @@
-"""From the recipe's optimizer section to torch's optimizers, in their functional form.
+"""torch's optimizers in their functional form, built from the recipe's optimizer section.
 
-The state is made once, before the first step, and every tensor stays where it is: a captured CUDA graph reads and
+The state is created once, before the first step, and every tensor stays where it is: a captured CUDA graph reads and
 writes tensors by address, and a compiled step can be traced as a whole.
 """
 
@@ -15,15 +15,15 @@ from zoo.registry import OPTIMIZERS
 from zoo.schema.base import OptimizerConfig
 
 Lists = dict[str, list[Tensor]]
-"""The name of a state → one tensor per parameter."""
+"""One tensor per parameter, by the name of the state."""
 
 
 class Optimizer:
     """Updates parameters in place.
 
     Args:
-        config: which optimizer.
-        parameters: what it updates.
+        config: the recipe's optimizer section.
+        parameters: the parameters to update; those that need no gradient are left out.
     """
 
     def __init__(self, config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> None:
@@ -44,26 +44,26 @@ class Optimizer:
 
     @torch.no_grad()
     def update(self, gradients: Sequence[Tensor | None]) -> None:
-        """One step; a parameter whose gradient is None stays as it is."""
+        """Take one step; a parameter whose gradient is None stays as it is."""
         used = [index for index, gradient in enumerate(gradients) if gradient is not None]
         parameters = [self.parameters[index] for index in used]
         state = {name: [tensors[index] for index in used] for name, tensors in self.state.items()}
-        found = [gradient for gradient in gradients if gradient is not None]
+        defined = [gradient for gradient in gradients if gradient is not None]
         traced = torch.compiler.is_compiling()  # then written out, so that the compiler fuses it
-        if not traced:  # torch's own kernel, which needs gradients laid out like their parameters
-            found = [
+        if not traced:  # torch's kernel, which needs gradients laid out like their parameters
+            defined = [
                 g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
-                for p, g in zip(parameters, found, strict=True)
+                for p, g in zip(parameters, defined, strict=True)
             ]
-        self.rule.build(self.config, parameters, found, state, self.rate, traced)
+        self.rule.build(self.config, parameters, defined, state, self.rate, traced)
 
     def state_dict(self) -> Lists:
-        """The live state."""
+        """Return the state; its tensors are the live ones."""
         return self.state
 
     @torch.no_grad()
     def load_state_dict(self, state: Lists) -> None:
-        """Copy a state into this one."""
+        """Copy a state into this optimizer's tensors."""
         for name, tensors in self.state.items():
-            for mine, other in zip(tensors, state[name], strict=True):
-                mine.copy_(other)
+            for target, source in zip(tensors, state[name], strict=True):
+                target.copy_(source)

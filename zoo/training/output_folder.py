@@ -1,6 +1,6 @@
-"""Where a run writes: into ``<out>.partial``, which becomes ``<out>`` when everything is there.
+"""The folder that a run writes into: ``<out>.partial``, which is renamed to ``<out>`` when it is complete.
 
-So a run folder is never half written, and one that is trained again stays whole until the new one is.
+A run folder is therefore never half written, and an older one stays until the new one is complete.
 """
 
 from __future__ import annotations
@@ -21,33 +21,40 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 def is_finished(out: Path, recipe: Recipe) -> bool:
-    """Whether ``out`` holds a finished run of this recipe.
+    """Return whether ``out`` holds a finished run of this recipe.
 
     Raises:
-        ZooError: it holds a finished run of another recipe.
+        ZooError: ``out`` holds a finished run of another recipe.
     """
     if not (out / CONFIG_FILE).exists():
         return False
     if read_config(out).checked_recipe.digest() == recipe.digest():
-        (out / CHECKPOINT_FILE).unlink(missing_ok=True)  # the process was killed just before it did so
+        (out / CHECKPOINT_FILE).unlink(missing_ok=True)  # the process was killed just before it removed it
         return True
     raise ZooError(f"{out} was trained from another recipe; --overwrite replaces it, --out writes elsewhere")
 
 
 def partial_folder(out: Path) -> Path:
-    """Where the run to ``out`` writes until it is whole."""
+    """Return the folder that a run to ``out`` writes into until it is complete."""
     return out.parent / f"{out.name}.partial"
 
 
 @contextmanager
 def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes: bool = True) -> Iterator[None]:
-    """Hold the partial folder of a run to ``out`` against other processes; leave it if it holds anything to go on from.
+    """Lock the partial folder of a run to ``out`` while the context is active; remove it afterwards if it is empty.
+
+    Args:
+        out: the run folder to write.
+        partial: its :func:`partial_folder`.
+        resume: keep a checkpoint in the partial folder, to continue from it.
+        overwrite: accept that ``out`` or an unfinished run is replaced.
+        writes: whether this process writes; of several, only one does.
 
     Raises:
-        ZooError: another process trains there, something is there already and neither ``resume`` nor ``overwrite`` was
-            asked for, ``out`` is no folder that a run has written, or it cannot be written.
+        ZooError: another process trains there, a run is there already and neither ``resume`` nor ``overwrite`` was
+            asked for, ``out`` holds files that no run has written, or it cannot be written.
     """
-    if not writes:  # of several processes, another one has it
+    if not writes:  # another process holds the lock
         yield
         return
     if not out.name:
@@ -59,7 +66,7 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
     except Timeout as error:
         raise ZooError(f"another process is training into {out}; wait for it, or write elsewhere with --out") from error
     except OSError as error:
-        raise ZooError(f"cannot write in {out.parent}: {error.strerror}; choose another place with --out") from error
+        raise ZooError(f"cannot write in {out.parent}: {error.strerror}; choose another folder with --out") from error
     try:
         check_free(out, partial, resume=resume, overwrite=overwrite)
         if partial.exists() and not (resume and (partial / CHECKPOINT_FILE).exists()):
@@ -76,19 +83,23 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
 
 
 def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to touch what is there, unless it is a run's and was asked for; see :func:`reserved`."""
+    """Refuse to replace anything but a run, and a run only if it was asked for; see :func:`reserved`."""
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         if not out.is_dir() or {path.name for path in out.iterdir()} - {*RUN_FILES, PIN_FILE, CHECKPOINT_FILE}:
-            raise ZooError(f"{out} holds files that no run has written; choose another place with --out")
+            raise ZooError(f"{out} holds files that no run has written; choose another folder with --out")
         if not overwrite:
             raise ZooError(f"{out} is there already; --overwrite trains it again, --out writes elsewhere")
     has_checkpoint = (partial / CHECKPOINT_FILE).exists()
     if has_checkpoint and not (resume or overwrite):
-        raise ZooError(f"an unfinished run is in {partial}; --resume goes on with it, --overwrite starts again")
+        raise ZooError(f"an unfinished run is in {partial}; --resume continues it, --overwrite starts again")
 
 
 def publish(partial: Path, out: Path) -> None:
-    """Turn a complete partial folder into the run folder, in place of an older one, or leave both as they are."""
+    """Turn a complete partial folder into the run folder, replacing an older one.
+
+    Raises:
+        ZooError: the folder cannot be renamed; the complete run stays in ``partial``.
+    """
     try:
         replace_folder(partial, out)
         (out / CHECKPOINT_FILE).unlink()

@@ -1,4 +1,4 @@
-"""What a person sees of runs: rich progress bars on a terminal, one plain line per epoch elsewhere."""
+"""The progress of runs for people: rich progress bars on a terminal, one plain line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from zoo.training.trainer import EpochRecord, Trainer
 
 
 class Progress:
-    """The lines and bars of one or several runs. Use as a context manager around them.
+    """Shows the lines and bars of one or several runs. Use it as a context manager around them.
 
     Args:
-        named: whether each line begins with the name of its run, for several.
+        named: begin each line with the name of its run.
         silent: show nothing.
     """
 
@@ -51,16 +51,16 @@ class Progress:
 
     @contextmanager
     def run(self, title: str, recipe: Recipe, trainer: Trainer) -> Iterator[RunProgress]:
-        """A bar for this run, until the context ends."""
-        shown = RunProgress(self, f"{title}: " if self.named else "", recipe, trainer)
+        """Show a bar for one run while the context is active."""
+        progress = RunProgress(self, f"{title}: " if self.named else "", recipe, trainer)
         try:
-            yield shown
+            yield progress
         finally:
-            self.bars.remove_task(shown.task)
+            self.bars.remove_task(progress.task)
 
 
 class RunProgress:
-    """Epoch, loss terms, images per second and time left of one run."""
+    """Shows the epoch, loss terms, images per second and time left of one run."""
 
     def __init__(self, progress: Progress, title: str, recipe: Recipe, trainer: Trainer) -> None:
         self.progress = progress
@@ -71,7 +71,7 @@ class RunProgress:
         self.task = progress.bars.add_task(
             self._epoch(trainer.epoch + 1), total=self.epochs * self.images_per_epoch, completed=done, state=""
         )
-        self.mark = (time.perf_counter(), 0)
+        self.epoch_start = (time.perf_counter(), 0)
         self.seen = 0
 
     def _epoch(self, epoch: int) -> str:
@@ -82,15 +82,15 @@ class RunProgress:
         self.progress.say(f"{self.title}{text}")
 
     def advance(self, images: int) -> None:
-        """Count a portion of steps."""
+        """Move the bar on by a number of images."""
         self.seen += images
         self.progress.bars.advance(self.task, images)
 
     def epoch_done(self, row: EpochRecord) -> None:
         """Print the epoch's line: loss terms on both splits, speed, time left."""
         now = time.perf_counter()
-        speed = (self.seen - self.mark[1]) / (now - self.mark[0])
-        self.mark = (now, self.seen)
+        speed = (self.seen - self.epoch_start[1]) / (now - self.epoch_start[0])
+        self.epoch_start = (now, self.seen)
         left = (self.epochs - row["epoch"]) * self.images_per_epoch / speed
         terms = "  ".join(
             f"{split} " + " ".join(f"{name} {value:.2f}" for name, value in row[split].items())

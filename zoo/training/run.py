@@ -1,4 +1,4 @@
-"""A run from start to finish: folder, checkpoints, Ctrl-C, going on, and the run folder at the end."""
+"""A run from start to finish: its folder, checkpoints, Ctrl-C, resuming, and the run folder at the end."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from zoo.system.devices import choose_device
 from zoo.system.files import write_atomically
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
+from zoo.training.divergence import Divergence
 from zoo.training.finish import finish
 from zoo.training.output_folder import CHECKPOINT_FILE, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
-from zoo.training.trainer import Divergence, Trainer
+from zoo.training.trainer import Trainer
 
 GO_ON, SAVE, STOP = range(3)
-"""What a process wants after a portion of steps; the largest wish of all processes counts."""
+"""The wishes that a process may have after a portion of steps; the largest wish of all processes counts."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C; the run can go on from the checkpoint that the message names."""
+    """A run was stopped by Ctrl-C or SIGTERM; it can be resumed from the checkpoint that the message names."""
 
 
 class OutOfMemory(ZooError):
@@ -55,19 +56,19 @@ def train(
     >>> model = zoo.load(folder)  # doctest: +SKIP
 
     Args:
-        recipe: what to train, as :func:`zoo.recipe` or :func:`zoo.schema.recipe.parse_recipe` gives it.
+        recipe: the recipe, from :func:`zoo.recipe` or :func:`zoo.schema.recipe.parse_recipe`.
         out: the run folder to write.
-        device: where to train; ``"auto"`` takes the best there is.
-        resume: go on from the last checkpoint of an unfinished run, if there is one.
+        device: the device to train on; ``"auto"`` takes the best there is.
+        resume: continue from the last checkpoint of an unfinished run, if there is one.
         overwrite: replace a finished or unfinished run.
-        group: the processes that train it together.
+        group: the processes that train together.
 
     Returns:
         The run folder, which :func:`zoo.load` takes.
 
     Raises:
-        ZooError: a run is there already, the data cannot be had, the folder cannot be written.
-        Divergence: the loss is no longer finite; names step, term and last good checkpoint.
+        ZooError: a run is there already, the images are not available, or the folder cannot be written.
+        Divergence: the loss is no longer finite; the message names the step, the term and the last good checkpoint.
         LostProcess: another process of the run has died.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
@@ -89,20 +90,26 @@ def run(
     overwrite: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Iterator[None]:
-    """As :func:`train`, one portion of steps at a time, so that several runs can take turns.
+    """Train like :func:`train`, and yield after each portion of steps, so that several runs can take turns.
 
     Args:
-        progress: where it is shown.
-        signals: filled from outside to stop it.
+        recipe: the recipe.
+        out: the run folder to write.
+        device: the device to train on.
+        progress: the display of the run.
+        signals: a list that the caller adds to in order to stop the run.
+        resume: as in :func:`train`.
+        overwrite: as in :func:`train`.
+        group: as in :func:`train`.
     """
-    place = Path(os.path.abspath(os.path.expanduser(out)))
-    partial = partial_folder(place)
+    folder = Path(os.path.abspath(os.path.expanduser(out)))
+    partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
-    if resume and not checkpoint.exists() and is_finished(place, recipe):
+    if resume and not checkpoint.exists() and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
     build(recipe)  # what cannot be built is refused before anything is written or downloaded
-    with reserved(place, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
+    with reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
         try:
             trainer = Trainer(recipe, train_set, test_set, device, group)
@@ -110,30 +117,40 @@ def run(
                 trainer.restore(read_checkpoint(checkpoint))
             elif resume:
                 progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
-            chosen = f"on {device}, {trainer.prepare()}" if not trainer.done else "all epochs are done"
+            execution = f"on {device}, {trainer.prepare()}" if not trainer.done else "all epochs are done"
             with (
-                progress.run(out.name, recipe, trainer) as shown,
+                progress.run(out.name, recipe, trainer) as run_progress,
                 Checkpoints(checkpoint, recipe.execution) as checkpoints,
             ):
-                shown.say(chosen)
-                yield from train_epochs(trainer, checkpoints, shown, signals)
+                run_progress.say(execution)
+                yield from train_epochs(trainer, checkpoints, run_progress, signals)
             if group.rank == 0:
-                progress.say("measuring both splits, drawing the pictures")
+                progress.say("measuring both splits, drawing the figures")
                 trainer.context.disable_tf32()
                 with trainer.context.active():
                     finish(trainer, train_set, test_set, partial)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory("the device's memory is full; lower training.batch_size or the model's sizes") from error
         if group.rank == 0:
-            publish(partial, place)
+            publish(partial, folder)
 
 
-def train_epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress, signals: list[int]) -> Iterator[None]:
-    """Train to the last epoch; checkpoints at the beginning, as often as the recipe says, at the end and on signals."""
+def train_epochs(
+    trainer: Trainer, checkpoints: Checkpoints, progress: RunProgress, signals: list[int]
+) -> Iterator[None]:
+    """Train to the last epoch, and yield after each portion of steps.
+
+    Checkpoints are written at the beginning, as often as the recipe says, at the end and on signals.
+
+    Raises:
+        Divergence: as :func:`train`.
+        LostProcess: as :func:`train`.
+        Interrupted: as :func:`train`.
+    """
 
     def save(wait: bool = False) -> None:
         with trainer.context.active():
-            state = trainer.state()  # of all processes
+            state = trainer.state()  # every process has to take part
             if trainer.group.rank == 0:
                 checkpoints.write(state, wait)
 
@@ -155,12 +172,12 @@ def train_epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress,
         save()  # so that a run that dies early can be resumed
         while not trainer.done:
             for images in trainer.train_steps():
-                shown.advance(images)
+                progress.advance(images)
                 if trainer.step % trainer.steps_per_epoch:
                     save_or_stop(epoch_ended=False)
                 yield
             row = trainer.end_epoch()
-            shown.epoch_done(row)
+            progress.epoch_done(row)
             if trainer.group.rank == 0:
                 write_atomically(checkpoints.path.parent / METRICS_FILE, trainer.log())
             save_or_stop(epoch_ended=True)
@@ -180,7 +197,8 @@ def train_epochs(trainer: Trainer, checkpoints: Checkpoints, shown: RunProgress,
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying in the middle of a step; a second one interrupts at once."""
+    """Collect Ctrl-C and SIGTERM in the list that is yielded, so that no step is cut short; a second one interrupts at
+    once."""
     caught: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:

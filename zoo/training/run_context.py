@@ -1,4 +1,4 @@
-"""A run's own stream, random numbers and precision on a device that several runs share."""
+"""Separate streams, random numbers and precision for runs that share a device."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from zoo.system.devices import random_state, set_random_state
 
 
 class RunContext:
-    """Enter it for whatever a run does on the device: runs then neither wait for nor disturb one another.
+    """Keeps one run apart from the others on a device. Enter :meth:`active` for whatever the run does there.
 
-    A run has its own random numbers everywhere. On CUDA, where captured graphs keep the generator's state that they
-    were captured with, it also has its own stream and its own choice of TF32, and cuDNN repeats its bits.
+    Every run has its own random numbers. On CUDA it also has its own stream and its own choice of TF32, and cuDNN
+    repeats its bits; captured graphs keep the state of the generator that they were captured with.
+
+    Args:
+        device: the device, with its index.
+        precision: the precision of the recipe; ``"fp32"`` turns TF32 off.
     """
 
     def __init__(self, device: torch.device, precision: Literal["fp32", "tf32", "bf16"]) -> None:
@@ -26,8 +30,9 @@ class RunContext:
         if self.on_cuda:
             self.stream = torch.cuda.Stream(device)
             self.generator = torch.cuda.default_generators[device.index].clone_state()
-        self.kept = torch.device("cpu") if self.on_cuda else device
-        self.random = random_state(self.kept)
+        self.generator_device = torch.device("cpu") if self.on_cuda else device
+        """The device whose generators are swapped by their state; CUDA's generator is swapped as a whole."""
+        self.random = random_state(self.generator_device)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -36,14 +41,14 @@ class RunContext:
             yield
             return
         self.inside = True
-        others = random_state(self.kept)
-        set_random_state(self.kept, self.random)
+        others = random_state(self.generator_device)
+        set_random_state(self.generator_device, self.random)
         try:
             with self._stream() if self.on_cuda else nullcontext():
                 yield
         finally:
-            self.random = random_state(self.kept)
-            set_random_state(self.kept, others)
+            self.random = random_state(self.generator_device)
+            set_random_state(self.generator_device, others)
             self.inside = False
 
     @contextmanager
@@ -62,7 +67,7 @@ class RunContext:
             matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
 
     def reset_generator(self) -> None:
-        """Take another generator, inside the context: one with which a capture has failed may refuse to go on."""
+        """Take a new generator, inside the context; after a failed capture the old one may refuse to continue."""
         if self.on_cuda:
             self.generator = torch.Generator(self.device)
             torch.cuda.default_generators[self.device.index].graphsafe_set_state(self.generator)

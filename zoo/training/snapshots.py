@@ -1,4 +1,4 @@
-"""Reconstructions of the same few test images, kept as training goes on: what a progress strip is drawn from."""
+"""Reconstructions of the same few test images, kept during training, from which a progress strip is drawn."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from zoo.datasets import ImageSet, display_images
 from zoo.models.autoencoder import Autoencoder
 from zoo.schema.base import DatasetConfig
 
-IMAGES = 10
-"""In a snapshot."""
+IMAGES_PER_SNAPSHOT = 10
+"""The number of test images in a snapshot."""
 
 SNAPSHOTS_PER_RUN = 10
-"""Snapshots of a run whose recipe does not say how often to take one."""
+"""The approximate number of snapshots of a run whose recipe does not say how often to take one."""
 
 
 class SnapshotRecorder:
-    """The snapshots of one run; the first is of the untrained model.
+    """Keeps the snapshots of one run; the first is of the untrained model.
 
     Args:
-        test: the images, of which the first few are taken.
-        data: how they become numbers.
-        epochs: of the whole run.
+        test: the test images, of which the first few are used.
+        data: the data section, which says how images become numbers.
+        epochs: the number of epochs of the whole run.
         every: epochs between two snapshots; None for about ten in the whole run.
     """
 
     def __init__(self, test: ImageSet, data: DatasetConfig, epochs: int, every: int | None) -> None:
-        first = test.first(IMAGES)
+        first = test.first(IMAGES_PER_SNAPSHOT)
         self.x, self.labels = display_images(first.images, data), first.labels
         self.every = every or -(-epochs // SNAPSHOTS_PER_RUN)
         self.last = epochs
@@ -38,7 +38,7 @@ class SnapshotRecorder:
         self.reconstructions = as_bytes(self.x)[None][:0]  # (S, N, C, H, W)
 
     def take(self, model: Autoencoder, epoch: int) -> None:
-        """Reconstruct the images if it is time for it after so many epochs."""
+        """Reconstruct the images if a snapshot is due after ``epoch`` epochs."""
         if epoch % self.every and epoch != self.last:
             return
         was_training = model.training
@@ -49,21 +49,24 @@ class SnapshotRecorder:
         self.epochs.append(epoch)
 
     def state(self) -> dict[str, Any]:
-        """What :meth:`restore` puts back."""
+        """Return the state that :meth:`restore` puts back."""
         return {"epochs": list(self.epochs), "reconstructions": self.reconstructions}
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Go on from what :meth:`state` gave; a checkpoint of an earlier version has none."""
+        """Continue from a state; None, in checkpoints of earlier versions, changes nothing."""
         if state is None:
             return
         self.epochs, self.reconstructions = list(state["epochs"]), state["reconstructions"]
 
     def content(self) -> bytes:
-        """safetensors: ``epochs`` (S,), ``originals`` (N, C, H, W) and ``reconstructions`` (S, N, C, H, W)."""
+        """Return the content of a safetensors file.
+
+        It holds ``epochs`` (S,), ``originals`` (N, C, H, W) and ``reconstructions`` (S, N, C, H, W).
+        """
         epochs = torch.tensor(self.epochs)
         return save({"epochs": epochs, "originals": as_bytes(self.x), "reconstructions": self.reconstructions})
 
 
 def as_bytes(images: Tensor) -> Tensor:
-    """Images in [0, 1] → uint8, on the CPU."""
+    """Convert images in [0, 1] to uint8 on the CPU."""
     return (images * 255).round().to(torch.uint8).cpu()

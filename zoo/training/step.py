@@ -1,7 +1,7 @@
-"""One optimisation step, as a function of tensors that stay where they are.
+"""One optimisation step, as a function of tensors that keep their addresses.
 
-No number changes from step to step outside of a tensor: the step can be compiled as a whole, captured as a CUDA graph
-and replayed.
+Every number that changes from step to step is in a tensor: the step can be compiled as a whole, captured as a CUDA
+graph and replayed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from zoo.training.optimizer import Optimizer
 
 
 class Step:
-    """Forward, backward, optimizer and sums, for one batch.
+    """Runs forward and backward pass, updates the parameters and sums the loss terms, for one batch at a time.
 
     Args:
-        model, objective, optimizer: what is trained and how.
-        loader: where the batches come from.
-        data: how images become numbers.
-        steps_per_epoch: for annealing, which counts in epochs.
-        half: whether matrix products and convolutions run in bfloat16.
+        model: the model to train.
+        objective: the objective that it minimises.
+        optimizer: the optimizer of the parameters of both.
+        loader: the source of the batches.
+        data: the data section, which says how images become numbers.
+        steps_per_epoch: batches in an epoch, for annealing, which counts in epochs.
+        half: run matrix products and convolutions in bfloat16.
         group: the processes that share each batch.
     """
 
@@ -56,10 +58,10 @@ class Step:
         self.group = group
         self.means = RunningMeans(model.device)
         self.done = torch.zeros((), dtype=torch.int64, device=model.device)
-        """Steps so far."""
+        """The number of steps so far, int64, a scalar on the device."""
 
     def __call__(self, images: int) -> None:
-        """Take the step whose batch has this many ``images``, over all processes."""
+        """Take the next step, whose batch has ``images`` images over all processes."""
         share = self.group.share(images)
         batch, labels = self.loader.batch(self.done % self.steps_per_epoch, share)
         x = as_float(batch, self.data)
@@ -76,11 +78,16 @@ class Step:
         return self.done.is_cuda
 
     def precision(self) -> AbstractContextManager[object]:
-        """The context of the forward pass."""
+        """Return the context of the forward pass: autocast to bfloat16, or nothing."""
         return torch.autocast(self.done.device.type, torch.bfloat16) if self.half else nullcontext()
 
     def over_processes(self, gradients: Sequence[Tensor | None], weight: float) -> Sequence[Tensor | None]:
-        """From the gradients of the mean over this process's share to those of the mean over the whole batch."""
+        """Turn gradients of the mean over this process's share into those of the mean over the whole batch.
+
+        Args:
+            gradients: the gradient of each parameter, or None.
+            weight: the part of the batch that the share is.
+        """
         if self.group.size == 1:
             return gradients
         sums = iter(self.group.summed([gradient for gradient in gradients if gradient is not None], weight))

@@ -1,7 +1,7 @@
 """The training loop: one recipe, one device, from any step to the last.
 
-Nothing inside an epoch waits for the device, except a checkpoint. A trainer's whole state can be taken at any step and
-put back later; the run that goes on from there ends with the same bits.
+Within an epoch only a checkpoint waits for the device. A trainer's whole state can be read at any step and restored
+later; the run that continues from there ends with the same bits.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equ
 from zoo.training.checkpoint import check_same_run, copied
 from zoo.training.conv_backend import with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
+from zoo.training.divergence import Divergence, check_finite
 from zoo.training.execution import EagerRunner, choose_runner
 from zoo.training.optimizer import Optimizer
 from zoo.training.run_context import RunContext
@@ -34,26 +35,19 @@ from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.step import Step
 
 EpochRecord = dict[str, Any]
-"""One epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over the epoch's
-batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""
-
-
-NO_BATCH = 2**62
-"""Stands for "no batch diverged" when processes compare the first batch that did; larger than any batch number."""
-
-
-class Divergence(ZooError):
-    """A loss term is no longer finite."""
+"""The record of one epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over
+the epoch's batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""
 
 
 class Trainer:
-    """A model in training.
+    """Trains the model of one recipe.
 
     Args:
-        recipe: what to train.
-        train, test: the images; the test images are only measured.
-        device: where.
-        group: the processes that train it together.
+        recipe: the recipe to train.
+        train: the training images.
+        test: the test images, which are only measured.
+        device: the device to train on.
+        group: the processes that train together.
 
     Raises:
         ZooError: the variant cannot take the images, or a batch is too small.
@@ -107,7 +101,12 @@ class Trainer:
         self.clock = 0.0
 
     def check_batches(self) -> None:
-        """Refuse batches that the model or the number of processes cannot do with."""
+        """Refuse images or batches that do not suit the model or the number of processes.
+
+        Raises:
+            ZooError: a conditional model gets images without labels or with labels beyond its classes, or a batch is
+                too small for BatchNorm or for the processes.
+        """
         for images in (self.train_set, self.test_set):
             if self.model.classes and images.labels is None:
                 names = self.recipe.data.name, self.recipe.model.variant
@@ -121,12 +120,12 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         return len(self.sizes)
 
     @property
     def epoch(self) -> int:
-        """Epochs done, in whole."""
+        """The number of completed epochs."""
         return self.step // self.steps_per_epoch
 
     @property
@@ -135,7 +134,7 @@ class Trainer:
         return self.epoch >= self.recipe.training.epochs
 
     def prepare(self) -> str:
-        """Choose how to run the steps, which warms up and may compile; says what was chosen. No state changes."""
+        """Choose how to run the steps, which warms up and may compile, and return a description. No state changes."""
         with self.context.active():
             before = copied(self.state())
             self.model.train()
@@ -152,17 +151,17 @@ class Trainer:
             self.was_compiled = self.runner.compiled
             self.restore(before | {"compiled": self.was_compiled})
             if self.device.type == "cuda":
-                torch.cuda.empty_cache()  # of the runner that was not chosen
+                torch.cuda.empty_cache()  # the memory of the runner that was not chosen
         return self.runner.description
 
     def order(self) -> torch.Tensor:
-        """The order of the images in the current epoch."""
+        """Return the order of the images in the current epoch, int64 (N,)."""
         return epoch_permutation(len(self.train_set), self.recipe.training.seed, self.epoch)
 
     def train_steps(self) -> Iterator[int]:
-        """Enqueue the rest of the epoch's steps on the device, and say after each portion how many images it had.
+        """Enqueue the remaining steps of the epoch on the device, and yield after each portion its number of images.
 
-        The steps may still be running when this ends. It may be left at any point; the next call goes on from there.
+        The steps may still be running when this ends. It may be left at any point; the next call continues from there.
         """
         if not self.runner:
             self.prepare()
@@ -183,10 +182,10 @@ class Trainer:
         """Wait for the epoch's steps and measure the test images.
 
         Raises:
-            Divergence: a term was NaN or infinite; says at which step and which term.
+            Divergence: a term was NaN or infinite; the message names the step and the term.
         """
         epoch = self.epoch - 1
-        # Annealing stands where it stood in the last step, so that both curves show the same loss.
+        # Annealing is as in the last step, so that both curves show the same loss.
         now = (self.step - 1) / self.steps_per_epoch
         with self.context.active():
             (sums,) = self.group.summed([self.means.sums])
@@ -203,7 +202,8 @@ class Trainer:
         self.check_finite()
         broken = [name for name, value in test.items() if not math.isfinite(value)]
         if self.group.largest(len(broken), self.device):  # BatchNorm's averages, say, which only the test images use
-            self._diverged(f"the term {(broken or ['loss'])[-1]!r} of the test images was", self.step)
+            what = f"the term {(broken or ['loss'])[-1]!r} of the test images was"
+            raise Divergence.at(what, self.step, self.steps_per_epoch)
         with self.context.active():
             self.means.clear()
             self.snapshots.take(self.model, self.epoch)
@@ -213,7 +213,11 @@ class Trainer:
         return row
 
     def test_terms(self, epoch: float) -> dict[str, float]:
-        """The objective's own terms on the test images, as they are after so many epochs."""
+        """Return the means of the objective's terms over the test images.
+
+        Args:
+            epoch: epochs done, with a fractional part, which annealed terms depend on.
+        """
         now = torch.tensor(epoch, device=self.device)
         return mean_terms(self.test_set, self.recipe.data, self.model, lambda model, x: self.objective(model, x, now))
 
@@ -221,10 +225,10 @@ class Trainer:
         """Train to the end of the epoch and measure the test images.
 
         Args:
-            on_step: called after each portion with the number of images in it; stops the epoch by returning True.
+            on_step: called after each portion with its number of images; returning True stops the epoch.
 
         Returns:
-            The epoch's row, or None if it was stopped on the way; calling again goes on.
+            The epoch's record, or None if it was stopped on the way; another call continues it.
 
         Raises:
             Divergence: as :meth:`end_epoch`.
@@ -235,23 +239,13 @@ class Trainer:
         return self.end_epoch()
 
     def check_finite(self) -> None:
-        """Raise Divergence if a term of this epoch's steps, or a weight, is not finite; waits for the device."""
-        with self.context.active():
-            mine = self.means.divergence()
-            # Each process has only its own shares: the first batch that broke in any of them.
-            batch = -self.group.largest(-mine[0] if mine else -NO_BATCH, self.device)
-            weights = torch.stack([parameter.isfinite().all() for parameter in self.optimizer.parameters])
-            weights_broke = self.group.largest(int(not weights.all()), self.device)
-        done = self.step % self.steps_per_epoch or self.steps_per_epoch
-        if batch < NO_BATCH:
-            term = mine[1] if mine and mine[0] == batch else "loss"
-            self._diverged(f"the term {term!r} was", self.step - done + batch + 1)
-        if weights_broke:  # in the last step, whose loss was still finite
-            self._diverged("the weights were", self.step)
+        """Check that every term of this epoch's steps and every weight is finite; this waits for the device.
 
-    def _diverged(self, what: str, step: int) -> None:
-        epoch = (step - 1) // self.steps_per_epoch + 1
-        raise Divergence(f"training diverged: {what} no longer finite at step {step} (epoch {epoch})")
+        Raises:
+            Divergence: a term or a weight is not finite; the message names the step.
+        """
+        with self.context.active():
+            check_finite(self.means, self.optimizer.parameters, self.group, self.step, self.steps_per_epoch)
 
     def _count_time(self, from_now: bool = False) -> None:
         now = time.perf_counter()
@@ -260,13 +254,13 @@ class Trainer:
         self.clock = now
 
     def log(self) -> str:
-        """The rows as JSON, one a line."""
+        """Return the records of all epochs as JSON, one a line."""
         return "".join(json.dumps(row) + "\n" for row in self.history)
 
     def state(self) -> dict[str, Any]:
-        """Everything that :meth:`restore` needs to go on from here to the same bits; the tensors are the live ones.
+        """Return everything that :meth:`restore` needs to continue to the same bits; the tensors are the live ones.
 
-        Every process of the run has to call it.
+        Every process of the run has to call this.
         """
         with self.context.active():
             random = {name: self.group.gather(part.to(self.device)) for name, part in random_state(self.device).items()}
@@ -288,10 +282,11 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave. Tensors are copied into; none is replaced.
+        """Continue from a state that :meth:`state` has returned. Tensors keep their addresses; their content is copied.
 
         Raises:
-            ZooError: the state is of a run with another recipe, other data, or another kind or number of devices.
+            ZooError: the state is one of another recipe, other images, another kind of device or another number of
+                processes.
         """
         check_same_run(state, self.recipe, self.data_digests, self.device, self.group.size)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])

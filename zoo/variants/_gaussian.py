@@ -1,4 +1,4 @@
-"""What the variants with a Gaussian code share."""
+"""Code that the variants with a Gaussian code share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.schema.base import ImageShape, VariantConfig
 
 
 def gaussian_vae(config: VariantConfig, shape: ImageShape, network: Network, latent_dim: int) -> Autoencoder:
-    """Put a Gaussian code of ``latent_dim`` dimensions between the layers of a network whose features are flat."""
+    """Build a VAE with a Gaussian code of ``latent_dim`` dimensions on a network whose features are flat."""
     (features,) = network.features
     model = Autoencoder(
         shape,

@@ -28,7 +28,7 @@ class AEConfig(MLPSizes, VariantConfig):
     tiny={"hidden": [32], "latent_dim": 4},
 )
 def ae(config: AEConfig, shape: ImageShape) -> Autoencoder:
-    """C*H*W - hidden - latent_dim - decoder's hidden - C*H*W."""
+    """Build C*H*W - hidden - latent_dim - decoder's hidden - C*H*W."""
     network = mlp(config, shape)
     encoder = nn.Sequential(*network.encoder, DeterministicHead(network.features[0], config.latent_dim))
     decoder = nn.Sequential(*network.decoder(config.latent_dim))

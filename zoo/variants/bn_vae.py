@@ -1,7 +1,8 @@
 """The VAE with BatchNorm, LeakyReLU, max-pooling and dropout: ``vae`` on the network ``conv_pool``.
 
-After GenZoo's MNIST VAE (ayushtues/GenZoo, 2019). Kept as published: the sizes, the order, the initialisation. Put
-right: a code is sampled with the same rule everywhere, and generation runs in eval mode.
+It follows GenZoo's MNIST VAE (ayushtues/GenZoo, 2019). The sizes, the order and the initialisation are kept as
+published. Two mistakes are corrected: a code is sampled by the same rule everywhere, and generation runs in eval
+mode.
 """
 
 from __future__ import annotations
@@ -30,5 +31,5 @@ class BatchNormVAEConfig(ConvPoolSizes, VariantConfig):
     tiny={"channels": [2, 4, 2], "hidden": [16], "latent_dim": 4},
 )
 def bn_vae(config: BatchNormVAEConfig, shape: ImageShape) -> Autoencoder:
-    """Three convolutions and an MLP down to (mu, logvar); linear maps and three transposed convolutions back up."""
+    """Build three convolutions and an MLP down to (mu, logvar); linear maps, three transposed convolutions back up."""
     return gaussian_vae(config, shape, conv_pool(config, shape), config.latent_dim)

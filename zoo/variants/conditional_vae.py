@@ -17,7 +17,7 @@ class ConditionalVAEConfig(MLPSizes, VariantConfig):
 
     variant: Literal["conditional_vae"] = "conditional_vae"
     latent_dim: Size = Field(20, description="Dimensions of the code.")
-    classes: Size = Field(10, description="The number of labels, which are whole numbers below it.")
+    classes: Size = Field(10, description="The number of labels; labels are whole numbers below it.")
 
 
 @register_variant(
@@ -26,7 +26,7 @@ class ConditionalVAEConfig(MLPSizes, VariantConfig):
     tiny={"hidden": [32], "latent_dim": 4},
 )
 def conditional_vae(config: ConditionalVAEConfig, shape: ImageShape) -> Autoencoder:
-    """(C*H*W + classes) - hidden - (mu, logvar), (latent_dim + classes) - decoder's hidden - C*H*W."""
+    """Build (C*H*W + classes) - hidden - (mu, logvar), (latent_dim + classes) - decoder's hidden - C*H*W."""
     network = mlp(config, shape, condition=config.classes)
     encoder = Conditioned(*network.encoder, GaussianHead(network.features[0], config.latent_dim))
     decoder = Conditioned(*network.decoder(config.latent_dim))

@@ -26,5 +26,5 @@ class ConvVAEConfig(ConvSizes, VariantConfig):
     tiny={"channels": [4, 8], "latent_dim": 4},
 )
 def conv_vae(config: ConvVAEConfig, shape: ImageShape) -> Autoencoder:
-    """Conv k3 s2 per channel count, hidden, (mu, logvar); decoder's hidden, ConvTranspose s2 mirrored."""
+    """Build Conv k3 s2 per channel count, hidden, (mu, logvar); decoder's hidden, ConvTranspose s2 mirrored."""
     return gaussian_vae(config, shape, conv(config, shape), config.latent_dim)

@@ -26,5 +26,5 @@ class LinearVAEConfig(MLPSizes, VariantConfig):
     tiny={"hidden": [32], "latent_dim": 4},
 )
 def linear_vae(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
-    """C*H*W - hidden - (mu, logvar), latent_dim - decoder's hidden - C*H*W."""
+    """Build C*H*W - hidden - (mu, logvar), latent_dim - decoder's hidden - C*H*W."""
     return gaussian_vae(config, shape, mlp(config, shape), config.latent_dim)

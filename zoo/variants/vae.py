@@ -30,7 +30,7 @@ class VAEConfig(VariantConfig):
     tiny={"latent_dim": 4, "network": {"name": "mlp", "hidden": [16]}},
 )
 def vae(config: VAEConfig, shape: ImageShape) -> Autoencoder:
-    """Network, (mu, logvar), network.
+    """Build the network's encoder, (mu, logvar), the network's decoder.
 
     Raises:
         ZooError: the network's features are a map, which has no flat Gaussian code.

@@ -1,6 +1,6 @@
 """The vector-quantised VAE (van den Oord et al. 2017) in the sizes of Jackson-Kang's tutorial.
 
-Put right: a code is the vector of channels at a place, not a stretch of one channel.
+One mistake of it is corrected: a code is the vector of channels at one position, not a stretch of one channel.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class VQVAEConfig(ResidualSizes, VariantConfig):
     )
     revival: Probability = Field(
         0.1,
-        description="A vector that is used less than this share of the average is put where one of the encoder's "
-        "outputs is; 0: never.",
+        description="A vector that is used less often than this share of the average is replaced by one of the "
+        "encoder's outputs; 0: never.",
     )
 
 
@@ -40,7 +40,7 @@ class VQVAEConfig(ResidualSizes, VariantConfig):
     tiny={"channels": 8, "codebook_size": 16, "code_dim": 4},
 )
 def vq_vae(config: VQVAEConfig, shape: ImageShape) -> Autoencoder:
-    """Conv k4 s2 twice, residual k3 and k1, to code_dim channels; back through ConvTranspose k2 s2 twice."""
+    """Build Conv k4 s2 twice, residual k3 and k1, to code_dim channels; back through ConvTranspose k2 s2 twice."""
     network, dim = residual(config, shape), config.code_dim
     n, h, w = network.features
     encoder = nn.Sequential(*network.encoder, nn.Conv2d(n, dim, 1))  # (B, D, h, w)

@@ -1,4 +1,4 @@
-"""Anomaly scores: pictures of another dataset, a black picture, and a class that the model was trained without."""
+"""Anomaly scores: images of another dataset, a black image, and a class that the model was trained without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 import zoo
 from zoo.entries.catalog import list_models
-from zoo.inference.image_stream import Batch, ImageStream, open_images, trained_on
+from zoo.inference.image_stream import ImageBatch, ImageStream, open_images, trained_on
 from zoo.models.autoencoder import Autoencoder
 from zoo.tasks.anomaly import detection, score
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def other_datasets() -> Iterator[Row]:
-    """Each shipped entry: test images of another dataset against its own, and a black picture."""
+    """Each shipped entry: test images of another dataset against its own, and a black image."""
     for name in list_models(weights=True):
         model = zoo.load(name)
         own = trained_on(model).name
@@ -58,22 +58,24 @@ def spelled(classes: Iterable[int] | None) -> str:
     return ",".join(map(str, classes or ()))
 
 
-def scores(model: Autoencoder, pictures: ImageStream) -> dict[str, list[float]]:
-    """Score → its value for every picture."""
+def scores(model: Autoencoder, images: ImageStream) -> dict[str, list[float]]:
+    """Score → its value for every image."""
     x = torch.zeros(1, *model.image_shape)
     labels = torch.zeros(1, dtype=torch.int64)
     samples = SAMPLES if model.given(labels if model.classes else None).encode(x).stochastic else 0
     found: dict[str, list[float]] = {}
-    for scored in score(model, pictures, samples):
+    for scored in score(model, images, samples):
         for name, part in scored.scores.items():
             found.setdefault(name, []).extend(part.tolist())
     return found
 
 
 def blank(model: Autoencoder) -> ImageStream:
-    """One black picture; for a conditional model, of the first class."""
+    """One black image; for a conditional model, of the first class."""
 
-    def batches(size: int) -> Iterator[Batch]:
-        yield Batch(["blank"], torch.zeros(1, *model.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+    def batches(size: int) -> Iterator[ImageBatch]:
+        yield ImageBatch(
+            ["blank"], torch.zeros(1, *model.image_shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)
+        )
 
     return ImageStream("blank", 1, batches)

@@ -10,7 +10,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from tests.benchmarks.tasks.codecs import at_distortion
 from tests.benchmarks.tasks.filling import MODELS
-from zoo.plotting.canvas import CLASSES, Picture, to_png
+from zoo.plotting.canvas import CLASSES, NotebookFigure, to_png
+from zoo.system.files import replace_between
 
 Row = dict[str, Any]
 Record = Mapping[str, Mapping[str, Any]]
@@ -19,9 +20,7 @@ Record = Mapping[str, Mapping[str, Any]]
 def page(text: str, record: Record) -> str:
     """The page's text with its tables, each between two comments with the name of its part."""
     for part, found in record.items():
-        begin, end = f"<!-- {part} -->", f"<!-- /{part} -->"
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n{TABLES[part](found['rows'])}\n\n{provenance(found)}\n{end}{rest.split(end)[1]}"
+        text = replace_between(text, part, f"{TABLES[part](found['rows'])}\n\n{provenance(found)}")
     return text
 
 
@@ -40,7 +39,7 @@ def lines(columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1)
 
 def other_datasets(rows: Sequence[Row]) -> str:
     """Entry by entry."""
-    columns = ["entry", "normal", "anomalous", "score", "AUROC", "average precision", "black picture"]
+    columns = ["entry", "normal", "anomalous", "score", "AUROC", "average precision", "black image"]
     figures = ("auroc", "average_precision", "blank")
     return lines(columns, [
         [f"`{row['entry']}`", row["normal"], row["anomalous"], row["score"], *(f"{row[name]:.3f}" for name in figures)]
@@ -105,7 +104,7 @@ def jpegs(codecs: Sequence[Row], images: str, *, together: bool) -> list[Row]:
 
 def speed(rows: Sequence[Row]) -> str:
     """Task by task."""
-    columns = ["task", "pictures per second", "lowest", "highest"]
+    columns = ["task", "images per second", "lowest", "highest"]
     return lines(columns, [
         [row["task"], *(f"{row[name]:,.0f}" for name in ("median", "lowest", "highest"))] for row in rows
     ])  # fmt: skip
@@ -113,9 +112,7 @@ def speed(rows: Sequence[Row]) -> str:
 
 def memory(rows: Sequence[Row]) -> str:
     """Size by size."""
-    return lines(
-        ["pictures", "peak memory, MiB"], [[f"{row['pictures']:,}", f"{row['peak_mib']:,.0f}"] for row in rows]
-    )
+    return lines(["images", "peak memory, MiB"], [[f"{row['images']:,}", f"{row['peak_mib']:,.0f}"] for row in rows])
 
 
 TABLES = {
@@ -128,7 +125,7 @@ def rate_distortion(rows: Sequence[Row]) -> bytes:
     """Bits against distortion, a panel for each dataset, as PNG."""
     models, codecs = [row for row in rows if "step" in row], [row for row in rows if "quality" in row]
     datasets = list(dict.fromkeys(row["images"] for row in rows))
-    figure = Picture(figsize=(6.5 * len(datasets), 4.8), layout="constrained")
+    figure = NotebookFigure(figsize=(6.5 * len(datasets), 4.8), layout="constrained")
     for axes, dataset in zip(figure.subplots(1, len(datasets), squeeze=False)[0], datasets, strict=True):
         axes.set(xscale="log", yscale="log", title=dataset, xlabel="bits per image", ylabel="MSE per pixel")
         curves: dict[str, list[Row]] = {}
