@@ -41,9 +41,9 @@ needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is
 def test_the_reference_loop_sees_the_same_images() -> None:
     recipe = tiny_recipe()
     images = load_images(recipe.data, "train")
-    pictures = ImageStream(images)
-    assert len(pictures) == len(images)
-    seen = torch.stack([pictures[index][0] for index in range(len(images))])
+    stream = ImageStream(images)
+    assert len(stream) == len(images)
+    seen = torch.stack([stream[index][0] for index in range(len(images))])
     assert torch.equal(seen, as_float(images.images, recipe.data))
 
 

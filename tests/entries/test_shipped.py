@@ -210,9 +210,9 @@ def test_the_recipes_claims_are_kept(name: str) -> None:
     assert [claim for claim in claims if not kept(claim, card(name))] == []
 
 
-def test_the_package_is_under_40_mb() -> None:
+def test_the_package_has_room_for_all_that_pypi_takes() -> None:
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert sum(path.stat().st_size for path in files) < 40e6
+    assert sum(path.stat().st_size for path in files) < 95e6  # PyPI takes 100 MB
     assert not list(PACKAGE.rglob("*.pt"))
     assert not list(PACKAGE.rglob("*.p[k]l"))
 

@@ -383,7 +383,7 @@ def test_mistakes_on_the_command_line_are_one_message(hub: StandInHub, folder: P
 
 def test_pulling_into_a_folder_destroys_nothing(hub: StandInHub, folder: Path, another: Path, tmp_path: Path) -> None:
     first = push(another, "me/tiny")
-    with pytest.raises(ZooError, match="holds something else than a run folder"):
+    with pytest.raises(ZooError, match="holds files that no run has written"):
         pull(str(first.address), folder, overwrite=True)
     to = tmp_path / "there"
     pull(str(first.address), to)

@@ -55,7 +55,7 @@ def test_an_existing_run_is_refused_replaced_or_recognised(trained: Path, tmp_pa
     out = tmp_path / "run"
     shutil.copytree(trained, out)
     before = weights(out)
-    with pytest.raises(ZooError, match="--overwrite trains it again"):
+    with pytest.raises(ZooError, match="--overwrite replaces it"):
         train(tiny_recipe(), out, CPU)
     other = tiny_recipe(training={"epochs": 1, "batch_size": 50})
     with pytest.raises(ZooError, match="another recipe"):

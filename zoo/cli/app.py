@@ -1,7 +1,8 @@
 """``zoo VERB``: finds the verb's module, parses, runs, and turns errors into one message and an exit code.
 
-A verb is a module of this package with two functions: ``add_arguments(parser)``, which imports nothing that takes long,
-and ``run(options)``, which returns an exit code or None for 0.
+A verb is a module of this package with two functions: ``add_arguments(parser)``, which imports nothing that takes long
+(but for ``push`` and ``pull``, whose options are those of the functions), and ``run(options)``, which returns an exit
+code or None for 0.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the column to sort by, the best first (default: negative_elbo)",
     )
     parser.add_argument("--data", metavar="NAME", help="list only entries of this dataset")
-    parser.add_argument("--metrics", metavar="NAME,…", help="show only these columns (default: all but speeds)")
+    parser.add_argument(
+        "--metrics", metavar="NAME,…", help="show these columns (default: the main ones; all: every one)"
+    )
     parser.add_argument("--csv", action="store_true", help="print every column as CSV")
     parser.add_argument("--json", action="store_true", help="print every column as JSON")
 
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         table,
         to_csv,
     )
-    from zoo.metrics import all_metrics, metric_of
+    from zoo.metrics import all_metrics, metric_of, summary_metrics
 
     entries = leaderboard_entries()
     rows = [row for row in entries if options.data in (None, row.config.recipe["data"]["name"])]
@@ -51,10 +53,13 @@ def run(options: argparse.Namespace) -> None:
     if options.csv:
         return print(to_csv(rows), end="")
     there = columns(rows, all_metrics())
-    asked = options.metrics.split(",") if options.metrics else [name for name in there if metric_of(name).repeatable]
+    asked = (options.metrics or ",".join(metric.name for metric in summary_metrics())).split(",")
+    asked = there if asked == ["all"] else asked
     names = [options.sort, *(name if name in CARD_FACTS else metric_of(name).name for name in asked)]
     shown = list(dict.fromkeys(names))
-    printed = Table("entry", "data", title="test figures, as the cards have them")
+    printed = Table(title="test figures, as the cards have them")
+    printed.add_column("entry", no_wrap=True)
+    printed.add_column("data")
     for column in shown:
         printed.add_column(column if column in CARD_FACTS else metric_of(column).heading, justify="right")
     for row in rows:

@@ -13,7 +13,7 @@ from zoo.hub.client import Hub
 from zoo.runs.folder import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.schema.hub_address import Address
 from zoo.schema.sections import HubPin
-from zoo.system.files import new_folder, write_atomically
+from zoo.system.files import check_replaceable, new_folder, write_atomically
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def pull(
     """
     address = Address.parse(source)
     if to is not None:
-        check_free(Path(to), overwrite)
+        check_replaceable(Path(to), "--to", {*RUN_FILES, PIN_FILE}, overwrite=overwrite)
     run = fetch(address, Hub(endpoint, token), full=True, limit=max_bytes)
     if not address.pinned:
         warn_unpinned(address, run.address, 3)
@@ -72,24 +72,6 @@ def pull(
     )
     folder = run.folder if to is None else copy(run.folder, Path(to), pin)
     return Pulled(folder, run.address, pin, run.downloaded)
-
-
-def check_free(to: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something that a pull would destroy.
-
-    Raises:
-        ZooError: it holds such a thing, or its name cannot be that of a new folder.
-    """
-    try:
-        if not to.name or to.is_symlink() or (to.exists() and not to.is_dir()):
-            raise ZooError(f"--to {to}: name a new folder")
-        names = {path.name for path in to.iterdir()} if to.exists() else set()
-    except OSError as error:
-        raise ZooError(f"--to {to}: {error.strerror}") from error
-    if names - RUN_FILES - {PIN_FILE}:
-        raise ZooError(f"{to} holds something else than a run folder; choose another folder with --to")
-    if names and not overwrite:
-        raise ZooError(f"{to} is there already; --overwrite replaces it, --to names another folder")
 
 
 def copy(cached: Path, to: Path, pin: HubPin) -> Path:

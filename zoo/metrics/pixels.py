@@ -6,6 +6,7 @@ from torch import Tensor
 
 from zoo.metrics import EvalContext, Metric, register_metrics
 from zoo.models.autoencoder import Model
+from zoo.models.numerics import mean_squared_errors
 from zoo.objectives import Terms
 
 MIN_SQUARED_ERROR = 1e-12

@@ -61,6 +61,8 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
         ZooError: a setting is unknown or out of range, or the variant cannot take such images.
     """
     where = f"create_model({variant!r})"
+    if not isinstance(variant, str):
+        raise ZooError(f"{where}: give the name of a variant, as in create_model('vae', ...)")
     shape = tuple(image_shape) if isinstance(image_shape, Sequence) else ()
     if len(shape) != 3 or not all(isinstance(size, int) and 0 < size <= 2**20 for size in shape):
         raise ZooError(f"{where}: image_shape is {image_shape}; give channels, height and width, as in (1, 28, 28)")

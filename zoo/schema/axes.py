@@ -92,6 +92,10 @@ def _with_types(schema: type[S], types: tuple[tuple[str, type[Section]], ...]) -
     def reduce(section: Section) -> Any:  # no module holds this class: unpickling narrows ``schema`` again
         return _restored, (schema, section.model_dump(mode="json", by_alias=True))
 
+    def equal(section: Section, other: object) -> bool:  # as two of the written class are
+        return isinstance(other, schema) and section.model_dump() == other.model_dump()
+
+    subclass.__eq__ = equal  # type: ignore[method-assign, assignment]
     subclass.__reduce__ = reduce  # type: ignore[method-assign, assignment]
     return subclass
 

@@ -28,10 +28,10 @@ class Recipe(Section):
     schema_uri: str = Field("", alias="$schema", description="The address at which editors find the JSON Schema.")
     name: str = Field(pattern=NAME, description="The name of the entry, which `zoo.load` takes.")
     summary: str = Field("", description="One line for listings and the card.")
-    data: Annotated[DatasetConfig, DATASETS]
-    model: Annotated[VariantConfig, VARIANTS]
-    objective: Annotated[ObjectiveConfig, OBJECTIVES]
-    optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
+    data: Annotated[DatasetConfig, DATASETS] = Field(description="Which images, and how they are presented.")
+    model: Annotated[VariantConfig, VARIANTS] = Field(description="Which kind of autoencoder, in which sizes.")
+    objective: Annotated[ObjectiveConfig, OBJECTIVES] = Field(description="What is minimised.")
+    optimizer: Annotated[OptimizerConfig, OPTIMIZERS] = Field(description="How the weights are updated.")
     training: Training
     execution: Execution = Execution()
     source: Source = Source()

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,10 +108,37 @@ def check_empty(folder: Path) -> None:
     Raises:
         ZooError: the folder is not empty, or cannot be created under this name.
     """
+    if _names_in(folder):
+        raise ZooError(f"{folder} is there already and not empty; choose another folder")
+
+
+def check_replaceable(folder: Path, option: str, run_files: Collection[str], *, overwrite: bool) -> None:
+    """Refuse to replace anything but a run folder, and a run folder only if it was asked for.
+
+    Args:
+        folder: the folder that would be replaced, if it is there.
+        option: the option of the command line that names it.
+        run_files: the names of the files that a run folder may hold.
+        overwrite: whether a run folder may be replaced.
+
+    Raises:
+        ZooError: the folder holds other files, or a run, or cannot be created under this name.
+    """
+    names = _names_in(folder)
+    if names - set(run_files):
+        raise ZooError(f"{folder} holds files that no run has written; choose another folder with {option}")
+    if names and not overwrite:
+        raise ZooError(f"{folder} is there already; --overwrite replaces it, {option} names another folder")
+
+
+def _names_in(folder: Path) -> set[str]:
+    """Return the names of the files in a folder that may not be there yet."""
     if not folder.name or folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ZooError(f"{folder} cannot become a folder; choose another name")
-    if folder.exists() and any(folder.iterdir()):
-        raise ZooError(f"{folder} is there already and not empty; choose another folder")
+    try:
+        return {path.name for path in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise ZooError(f"cannot read {folder}: {error.strerror}; choose another folder") from error
 
 
 def make_folder(path: Path) -> None:

@@ -3,11 +3,11 @@
 ======================  =============================================================================================
 ``words``               uint32, the words of the range coder, block after block
 ``block_lengths``       uint32, the number of words in each block of :data:`BLOCK_IMAGES` images
-metadata ``format``     :data:`FORMAT`
-metadata ``version``    :data:`VERSION`; files of version 2, in a container of their own, are still read
-metadata ``header``     :class:`Header` as JSON
-metadata ``sha256``     the digest of header and tensors
+metadata ``codes``      JSON with ``format``, ``version``, ``header`` (a :class:`Header` as JSON) and ``sha256``, the
+                        digest of header and tensors
 ======================  =============================================================================================
+
+The same images give the same bytes. Files of version 2, in a container of their own, are still read.
 
 Whoever sends a file may have written anything into it, with the right sha256. So every list of the header has a longest
 length, and every block takes space: a short file cannot claim many images.
@@ -111,7 +111,7 @@ def pack(file: CodeFile) -> bytes:
         "block_lengths": np.array([len(words) for words in file.blocks], dtype=np.uint32),
     }
     about = {"format": FORMAT, "version": VERSION, "header": header, "sha256": _digest(header, arrays)}
-    return save_arrays(arrays, metadata=about)
+    return save_arrays(arrays, metadata={"codes": json.dumps(about, sort_keys=True)})  # one key: several have no order
 
 
 def unpack(content: bytes) -> CodeFile:
@@ -143,8 +143,12 @@ def _split(content: bytes) -> tuple[bytes, list[NDArray[np.uint32]]]:
     end = 8 + int.from_bytes(content[:8], "little")
     if end > len(content):
         raise ZooError("the file is damaged or not whole: its header does not fit in it")
-    about: Any = parse_json(content[8:end].decode("utf-8", errors="replace"), "the file's start").get("__metadata__")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    start: Any = parse_json(content[8:end].decode("utf-8", errors="replace"), "the file's start")
+    metadata = start.get("__metadata__")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("codes"), str):
+        raise ZooError("this is no file of compressed images")
+    about = parse_json(metadata["codes"], "the file's start")
+    if about.get("format") != FORMAT:
         raise ZooError("this is no file of compressed images")
     if about.get("version") != VERSION:
         raise _other_version(str(about.get("version")))

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from zoo.errors import ZooError
 from zoo.runs.folder import CONFIG_FILE, PIN_FILE, RUN_FILES, read_config
 from zoo.schema.recipe import Recipe
-from zoo.system.files import make_folder, replace_folder
+from zoo.system.files import check_replaceable, make_folder, replace_folder
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -84,11 +84,7 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
 
 def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse to replace anything but a run, and a run only if it was asked for; see :func:`reserved`."""
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        if not out.is_dir() or {path.name for path in out.iterdir()} - {*RUN_FILES, PIN_FILE, CHECKPOINT_FILE}:
-            raise ZooError(f"{out} holds files that no run has written; choose another folder with --out")
-        if not overwrite:
-            raise ZooError(f"{out} is there already; --overwrite trains it again, --out writes elsewhere")
+    check_replaceable(out, "--out", {*RUN_FILES, PIN_FILE, CHECKPOINT_FILE}, overwrite=overwrite)
     has_checkpoint = (partial / CHECKPOINT_FILE).exists()
     if has_checkpoint and not (resume or overwrite):
         raise ZooError(f"an unfinished run is in {partial}; --resume continues it, --overwrite starts again")

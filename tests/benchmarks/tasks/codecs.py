@@ -46,14 +46,14 @@ def pillow(images: Tensor, quality: int | None, together: bool) -> Row:
     spares the headers.
     """
     coder, options = ("PNG", {"optimize": True}) if quality is None else ("JPEG", {"quality": quality})
-    pictures = [images.reshape(100, 100, 28, 28).permute(0, 2, 1, 3).reshape(2800, 2800)] if together else images[:, 0]
+    sheets = [images.reshape(100, 100, 28, 28).permute(0, 2, 1, 3).reshape(2800, 2800)] if together else images[:, 0]
     size, squared = 0, 0.0
-    for picture in pictures:
+    for sheet in sheets:
         buffer = io.BytesIO()
-        to_pil_image(picture).save(buffer, coder.lower(), **options)
+        to_pil_image(sheet).save(buffer, coder.lower(), **options)
         size += len(buffer.getvalue())
         back = np.asarray(Image.open(buffer), dtype=np.float64)
-        squared += float((((back - picture.numpy()) / 255) ** 2).sum())
+        squared += float((((back - sheet.numpy()) / 255) ** 2).sum())
     return {"coder": coder, "bits": 8 * size / len(images), "mse": squared / images.numel()}
 
 

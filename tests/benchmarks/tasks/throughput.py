@@ -1,4 +1,4 @@
-"""Pictures per second, and the memory of a hundred thousand."""
+"""Images per second, and the memory of a hundred thousand."""
 
 from __future__ import annotations
 
