@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from zoo.datasets import load_images
 from zoo.hub.cache import warn_unpinned
 from zoo.models import Autoencoder
 from zoo.training import train
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: as many tests at a time as there are cores, each on one of them
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

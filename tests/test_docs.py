@@ -183,7 +183,7 @@ def test_the_plain_loop_of_ones_own_runs(tmp_path: Path, capsys: pytest.CaptureF
     assert re.fullmatch(r"epoch 2: loss [\d.]+, reconstruction [\d.]+, kl [\d.]+", second)
     assert names["reconstructions"].shape == (8, 3, 64, 64)
     assert names["samples"].shape == (16, 3, 64, 64)
-    assert (tmp_path / "vae.pt").is_file()
+    assert (tmp_path / "vae.safetensors").is_file()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="needs lightning (the extra `lightning`)")

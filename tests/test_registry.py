@@ -137,7 +137,7 @@ def test_a_second_registration_of_ones_own_name_is_an_error() -> None:
 def test_every_axis_refuses_a_name_that_is_taken(axis: Registry[Any]) -> None:
     fresh: Registry[Any] = Registry(axis.kind, axis.package, axis.tag)
     with pytest.raises(ZooError, match=f"the {axis.kind} '.*' is already registered; choose another name"):
-        fresh.add(registry.Registered(name=axis.names()[0], build=built))
+        fresh.add(registry.Registered(name=fresh.names()[0], build=built))
 
 
 def test_the_decorators_refuse_what_is_taken() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch.nn.functional import interpolate
 
 import zoo
@@ -17,7 +18,7 @@ class DigitsConfig(DatasetConfig):
     """The glyphs, resized, for measurements of speed."""
 
     name: Literal["digits_of_side"] = "digits_of_side"
-    side: Size
+    side: Size = Field(description="The height and the width of each image, in pixels.")
 
     @property
     def image_shape(self) -> ImageShape:
