@@ -13,6 +13,7 @@ import torch
 from tests.benchmarks import digits, train_speed
 from tests.benchmarks.bounds import step_cost
 from tests.benchmarks.contestants import Absent, Entrant, comparable, ours, reference
+from tests.benchmarks.experiments import render_experiments
 from tests.benchmarks.memory import CudaMemory
 from tests.benchmarks.ours import Ours
 from tests.benchmarks.race import race
@@ -257,6 +258,15 @@ def test_the_page_shows_the_figures_of_every_file_and_nothing_else(tmp_path: Pat
 def test_the_page_in_the_documentation_is_rendered_from_its_files() -> None:
     page = train_speed.PAGE.read_text(encoding="utf-8")
     assert f"<!-- measurements -->\n{render(train_speed.RECORDS)}\n<!-- /measurements -->" in page
+    tried = render_experiments(train_speed.RECORDS / "experiments")
+    assert f"<!-- experiments -->\n{tried}\n<!-- /experiments -->" in page
+
+
+def test_an_experiment_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    (path,) = (train_speed.RECORDS / "experiments").glob("*.json")
+    (tmp_path / "mine.json").write_text(json.dumps(json.loads(path.read_text()) | {"more": 1}))
+    with pytest.raises(ZooError, match="mine.json: more: unknown field"):
+        render_experiments(tmp_path)
 
 
 @pytest.mark.parametrize(

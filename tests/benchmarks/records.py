@@ -117,6 +117,8 @@ class Results(Record):
     load: float | None
     """Programs that were running on the machine just before, averaged over a minute."""
     date: str | None = None
+    note: str = ""
+    """What a reader has to know about the code that was measured."""
     command: str
     repetitions: int
     versions: dict[str, str]

@@ -64,6 +64,8 @@ def circumstances(run: Results) -> str:
     words.append(
         f"Measured peaks of the device: {run.peak_flops / 1e9:,.0f} GFLOP/s, {run.peak_bandwidth / 1e9:,.1f} GB/s."
     )
+    if run.note:
+        words.append(run.note)
     return " ".join(words)
 
 

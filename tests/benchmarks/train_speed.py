@@ -23,6 +23,7 @@ import torch
 import zoo
 from tests.benchmarks.bounds import peak_bandwidth, peak_flops
 from tests.benchmarks.contestants import Entrant, comparable, ours, reference
+from tests.benchmarks.experiments import render_experiments
 from tests.benchmarks.growth import growth
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Axis, Results
@@ -182,7 +183,8 @@ def write_page() -> None:
     Raises:
         ZooError: a file or the page cannot be read or written.
     """
-    write_atomically(PAGE, replace_between(PAGE.read_text(encoding="utf-8"), "measurements", render(RECORDS)))
+    text = replace_between(PAGE.read_text(encoding="utf-8"), "measurements", render(RECORDS))
+    write_atomically(PAGE, replace_between(text, "experiments", render_experiments(RECORDS / "experiments")))
     print(f"wrote {PAGE}")
 
 
