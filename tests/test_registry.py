@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from zoo.registry import (
     Variant,
     WithConfig,
 )
-from zoo.schema.base import Section, VariantConfig
+from zoo.schema.base import DatasetConfig, Section, VariantConfig
 from zoo.schema.metric import Metric
 
 REGISTRIES: list[Registry[Any]] = [found for found in vars(registry).values() if isinstance(found, Registry)]
@@ -174,6 +175,17 @@ def test_a_config_without_a_name_is_refused_with_the_field_that_it_needs(kind: s
         register()
 
 
+class AnyName(DatasetConfig):
+    """Settings that any name would fit."""
+
+    name: str = "mine"
+
+
+def test_a_config_that_any_name_would_fit_is_refused() -> None:
+    with pytest.raises(ZooError, match="AnyName does not say what the dataset is called; add the field name: Literal"):
+        zoo.register_dataset(config=AnyName)(built)
+
+
 def test_an_unknown_name_shows_the_close_matches() -> None:
     with pytest.raises(UnknownNameError, match="unknown variant 'conv_vea'; did you mean 'conv_vae'"):
         VARIANTS.get("conv_vea")
@@ -194,3 +206,12 @@ def test_listing_imports_neither_torch_nor_pydantic_and_takes_under_0_3_seconds(
     )
     seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
     assert min(seconds) < 0.3
+
+
+def test_the_public_names_are_the_same_for_type_checkers_and_at_run_time() -> None:
+    tree = ast.parse(Path(str(zoo.__file__)).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    checked = {alias.name: node.module for node in imports for alias in node.names}
+    assert checked == zoo._HOME | {"hub": "zoo"}
+    assert set(zoo.__all__) == set(checked)

@@ -16,7 +16,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from zoo.errors import UnknownNameError, ZooError
 
@@ -132,10 +132,10 @@ class Registry(Generic[Item]):
         """Return the name in a config: the default of its field ``name``, or, for variants, ``variant``.
 
         Raises:
-            ZooError: the config has no such field, or no name in it.
+            ZooError: the config has no such field, or the field allows other names than its default.
         """
         field = config.model_fields.get(self.tag)
-        if field is None or not isinstance(field.default, str):
+        if field is None or not isinstance(field.default, str) or get_args(field.annotation) != (field.default,):
             example = f'{self.tag}: Literal["my_{self.kind}"] = "my_{self.kind}"'
             raise ZooError(f"{config.__name__} does not say what the {self.kind} is called; add the field {example}")
         return field.default
@@ -228,11 +228,11 @@ def register_schedule(config: Builder) -> Builder:
 
 
 def register_optimizer(*, config: type[Any], state: tuple[str, ...], paper: str = "") -> Callable[[Builder], Builder]:
-    """Decorate the function that updates parameters in place.
+    """Decorate the function that updates parameters in place; :mod:`zoo.optimizers` says what it is called with.
 
     Args:
         config: the pydantic model of the settings.
-        state: the names of the states kept for each parameter.
+        state: the names of the states kept for each parameter: tensors of its shape, but for ``step``, a scalar.
         paper: the paper: authors, year and where to find it.
     """
 
@@ -274,7 +274,7 @@ def register_metrics(
 
 
 def register_figure(draw: Builder) -> Builder:
-    """Decorate the function that draws a kind of figure, called like it, from a :class:`zoo.figures.FigureContext`."""
+    """Decorate the function that draws a kind of figure from a :class:`zoo.figures.FigureContext`, under its name."""
     FIGURES.add(Registered(name=draw.__name__, build=draw))
     return draw
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+
 import torch
 
 from tests.benchmarks.contestants import Contestant
 from zoo.datasets import ImageSet
 from zoo.schema.recipe import Recipe, parse_recipe
-from zoo.training.multi_run import interleave
 from zoo.training.trainer import Trainer
 
 
@@ -46,3 +48,18 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
     fields = recipe.to_dict()
     fields["training"]["seed"] = seed
     return parse_recipe(fields)
+
+
+def interleave(trainers: Sequence[Trainer]) -> None:
+    """Train one epoch of each trainer, taking turns, without measuring test images, and wait for the device.
+
+    On a CPU one trainer follows another: taking turns would only cool the caches.
+    """
+    running = deque(trainer.train_steps() for trainer in trainers)
+    while running:
+        turns = running.popleft()
+        if next(turns, None) is not None:
+            add = running.append if trainers[0].device.type == "cuda" else running.appendleft
+            add(turns)
+    if trainers[0].device.type == "cuda":
+        torch.cuda.synchronize(trainers[0].device)

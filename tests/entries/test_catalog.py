@@ -47,7 +47,7 @@ def test_a_broken_recipe_and_a_second_of_the_same_name(tmp_path: Path, monkeypat
     with pytest.raises(ZooError, match="are both named 'same'"):
         zoo.list_models()
     (tmp_path / "b.json").write_text("{")
-    with pytest.raises(ZooError, match=r"b\.json is no recipe \(.*line 1 column 2"):
+    with pytest.raises(ZooError, match=r"b\.json is not a recipe \(.*line 1 column 2"):
         zoo.list_models()
     monkeypatch.undo()
     recipe_paths.cache_clear()

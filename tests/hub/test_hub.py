@@ -166,7 +166,7 @@ def test_a_card_that_was_edited_in_the_folder_goes_as_it_is(hub: StandInHub, fol
     with pytest.raises(ZooError, match="the front matter of .*README.md cannot be read"):
         push(folder, "me/tiny")
     (folder / "README.md").write_bytes(b"\xff")
-    with pytest.raises(ZooError, match="is no UTF-8 text"):
+    with pytest.raises(ZooError, match="is not UTF-8 text"):
         push(folder, "me/tiny")
 
 
@@ -416,7 +416,7 @@ def test_links_and_files_that_are_not_what_they_are_called_stay_here(
             push(folder, "me/tiny")
         (folder / name).unlink()
         (folder / name).write_bytes(content)
-    for name, expected in (("samples.png", "is no PNG"), ("metrics.jsonl", "not valid JSON")):
+    for name, expected in (("samples.png", "is not a PNG"), ("metrics.jsonl", "not valid JSON")):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(b"secret")
         with pytest.raises(ZooError, match=expected):

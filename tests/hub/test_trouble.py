@@ -167,7 +167,7 @@ def test_an_explicit_endpoint_is_asked_and_no_other(
     assert zoo.load(str(pushed.address), endpoint=hub.url).origin == str(pushed.address)
     shutil.rmtree(next(tmp_path.glob("cache*")))
     pull("hf-hub:me/tiny", tmp_path / "mine", endpoint=f"{hub.url}/")
-    with pytest.raises(ZooError, match="is no endpoint of a Hub"):
+    with pytest.raises(ZooError, match="is not an endpoint of a Hub"):
         Hub("huggingface.co")
 
 
@@ -287,7 +287,7 @@ def test_weights_that_the_config_does_not_name_are_not_downloaded(hub: StandInHu
     "endpoint", ["https://huggingface.co:port", "https://\x00", "https://\xe4..com", "ftp://x", "x"]
 )
 def test_what_is_no_endpoint(endpoint: str) -> None:
-    with pytest.raises(ZooError, match="is no endpoint of a Hub"):
+    with pytest.raises(ZooError, match="is not an endpoint of a Hub"):
         zoo.load("hf-hub:me/tiny", endpoint=endpoint)
 
 

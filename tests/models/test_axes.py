@@ -19,6 +19,7 @@ from zoo.schema.axes import axes_of, narrowed, with_every_choice
 from zoo.schema.base import NetworkConfig, OptimizerConfig, ScheduleConfig, Section, Size, VariantConfig
 from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe, parse_recipe, recipe_schema
+from zoo.schema.sections import Training
 
 AXES = (VARIANTS, NETWORKS, OBJECTIVES, DATASETS, OPTIMIZERS, SCHEDULES)
 EVERY_NAME = [
@@ -121,10 +122,10 @@ def test_defaults_of_a_recipe_are_written_out() -> None:
     [
         ({}, "here: model: the section is missing"),
         ({"modle": {"variant": "ae"}}, "here: model: the section is missing (there is 'modle')"),
-        ({"model": {}}, "here: model.variant: required, the name of a variant"),
-        ({"model": 3}, "here: model.variant: required, the name of a variant"),
-        ({"model": {"variant": None}}, "here: model.variant: required, the name of a variant"),
-        ({"model": {"variant": ["ae"]}}, "here: model.variant: required, the name of a variant"),
+        ({"model": {}}, "here: model.variant: required, the name of the variant"),
+        ({"model": 3}, "here: model.variant: required, the name of the variant"),
+        ({"model": {"variant": None}}, "here: model.variant: required, the name of the variant"),
+        ({"model": {"variant": ["ae"]}}, "here: model.variant: required, the name of the variant"),
         ({"model": {"variant": "vea"}}, "here: model.variant: unknown variant 'vea'; did you mean 'vae'?"),
         (
             {"model": {"variant": "vae", "network": {"name": "convv"}}},
@@ -132,7 +133,7 @@ def test_defaults_of_a_recipe_are_written_out() -> None:
         ),
         (
             {"model": {"variant": "vae", "network": {"channels": [3]}}},
-            "here: model.network.name: required, the name of a network",
+            "here: model.network.name: required, the name of the network",
         ),
         (
             {"model": {"variant": "vae", "network": {"name": "conv", "chanels": [3]}}},
@@ -146,7 +147,7 @@ def test_defaults_of_a_recipe_are_written_out() -> None:
             {"model": {"variant": "ae"}, "schedule": {"name": "step"}},
             "here: schedule.every: field required",
         ),
-        ({"model": {"variant": "ae"}, "schedule": "step"}, "here: schedule.name: required, the name of a schedule"),
+        ({"model": {"variant": "ae"}, "schedule": "step"}, "here: schedule.name: required, the name of the schedule"),
     ],
     ids=str,
 )
@@ -205,6 +206,22 @@ def test_recipes_can_be_pickled_and_copied(variant: str) -> None:
         assert found == recipe
         assert type(found) is type(recipe)
         assert found.digest() == recipe.digest()
+
+
+def test_a_recipe_that_is_made_of_configs_is_the_one_that_is_read_from_json() -> None:
+    network = NETWORKS.get("conv").config(channels=(4,))
+    recipe = Recipe(
+        name="mine",
+        data=DATASETS.get("mnist").config(),
+        model=VARIANTS.get("vae").config(network=network, latent_dim=3),
+        objective=OBJECTIVES.get("elbo").config(beta=4.0),
+        optimizer=OPTIMIZERS.get("adam").config(schedule=SCHEDULES.get("step").config(every=2)),
+        training=Training(epochs=1),
+    )
+    read = parse_recipe(recipe.to_dict())
+    assert read.to_dict()["model"]["network"]["channels"] == [4]
+    assert read == recipe and recipe == read and hash(read) == hash(recipe)
+    assert read.digest() == recipe.digest()
 
 
 def sections_of(section: Section) -> list[Section]:

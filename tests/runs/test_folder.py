@@ -121,7 +121,7 @@ def test_a_truncated_and_a_bit_flipped_weights_file(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x80\x02}q\x00.", (10).to_bytes(8, "little") + b"{not json}"])
 def test_bytes_that_are_no_safetensors_even_with_the_right_sha256(folder: Path, content: bytes) -> None:
     replace_weights(folder, content)
-    with pytest.raises(ZooError, match="no valid safetensors"):
+    with pytest.raises(ZooError, match="not a valid safetensors"):
         load(folder)
 
 

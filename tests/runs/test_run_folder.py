@@ -51,6 +51,15 @@ def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:
     assert config["weights_sha256"] in card
 
 
+def test_a_run_under_the_home_folder_is_loaded_as_it_is_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = train(tiny_recipe(training={"epochs": 1, "batch_size": 50}), "~/runs/mine", "cpu")
+    assert folder == tmp_path / "runs" / "mine"
+    assert load(folder).config
+
+
 def test_an_existing_run_is_refused_replaced_or_recognised(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(trained, out)

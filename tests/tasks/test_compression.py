@@ -145,7 +145,7 @@ def test_damaged_files_are_refused(content: bytes, write: Writer) -> None:
 def test_foreign_files_and_other_versions_are_refused(content: bytes) -> None:
     foreign = (b"", b"\x89PNG\r\n\x1a\n" + b"x" * 100, b"PK\x03\x04" * 20, save({"codes": np.zeros(3)}))
     for other in (*foreign, version_3({}, [], format="something else")):
-        with pytest.raises(ZooError, match="no file of compressed images"):
+        with pytest.raises(ZooError, match="not a file of compressed images"):
             unpack(other)
     with pytest.raises(ZooError, match="version 1 of the format; this zoo reads versions 2 and 3"):
         unpack(b"AEZ\x01" + content[4:])
@@ -167,7 +167,7 @@ def test_the_commands_there_and_back(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [f"{n:02}.png" for n in range(11)]
     for arguments, expected in (
-        ((folder / "00.png", "--out", tmp_path / "x"), "00.png: this is no file of compressed images"),
+        ((folder / "00.png", "--out", tmp_path / "x"), "00.png: this is not a file of compressed images"),
         ((file, "--out", tmp_path / "back"), "is there already and not empty"),
         ((file, "--out", tmp_path / "x", "--model", "ae_mnist"), "would decode it to something else"),
         ((tmp_path / "none", "--out", tmp_path / "x"), "there is no file"),
@@ -278,5 +278,5 @@ def test_headers_that_take_long_to_refuse(header: str, write: Writer) -> None:
 def test_a_large_foreign_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "film.aez").write_bytes(b"x" * 1000)
     monkeypatch.setattr("zoo.tasks.code_file.read_file", pytest.fail)
-    with pytest.raises(ZooError, match="film.aez: this is no file of compressed images"):
+    with pytest.raises(ZooError, match="film.aez: this is not a file of compressed images"):
         read(tmp_path / "film.aez")

@@ -95,7 +95,7 @@ def test_the_strangest_are_kept_and_no_others(scored_glyphs: list[Scored]) -> No
 def test_a_model_that_has_diverged_is_told(model: Autoencoder) -> None:
     broken = copy.deepcopy(model)
     next(broken.parameters()).data.fill_(torch.nan)
-    with pytest.raises(ZooError, match="the mse of glyphs/test/0 is no finite number"):
+    with pytest.raises(ZooError, match="the mse of glyphs/test/0 is not finite"):
         next(score(broken, open_images("glyphs", broken)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, tiny_recipe_of, trainer
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
+from zoo.schema.sections import Execution
 from zoo.training import execution
-from zoo.training.execution import EagerRunner, GraphRunner
+from zoo.training.execution import EagerRunner, GraphRunner, choose_runner
 from zoo.training.run_context import RunContext
 from zoo.training.step import Step
 from zoo.training.trainer import Trainer
@@ -56,6 +58,12 @@ def recipe_of(variant: str, **sections: Any) -> Recipe:
     return tiny_recipe_of(variant, **{"data": {"name": "tiny", "binarization": "dynamic"}} | sections)
 
 
+@pytest.fixture(autouse=True)
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what another has compiled, which would decide what ``auto`` does."""
+    monkeypatch.setattr(execution, "COMPILED_STEPS", set())
+
+
 def trained(recipe: Recipe) -> Trainer:
     found = trainer(recipe)
     while not found.done:
@@ -94,6 +102,43 @@ def test_a_replayed_run_goes_on_in_the_middle_of_a_graph() -> None:
     while not resumed.done:
         resumed.run_epoch()
     assert same_bits(resumed, trained(recipe))
+
+
+def test_auto_compiles_where_the_steps_that_are_left_pay_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU: a cold compilation has to pay for itself, an equal one in the same process costs nothing."""
+    monkeypatch.setattr(Step, "on_cuda", True)
+    monkeypatch.setattr(execution, "compiled", lambda step: lambda images: step(images))
+    seconds = iter(())
+    monkeypatch.setattr(execution, "seconds_per_step", lambda runner: next(seconds))
+
+    def is_compiled(steps_left: int, key: str = "", variant: str = "linear_vae") -> bool:
+        nonlocal seconds
+        seconds = iter([1.0, 0.4])
+        step = trainer(recipe_of(variant)).take_step
+        settings = Execution(compile="auto", graph="off")
+        return choose_runner(step, settings, [8, 6], steps_left, key=key).compiled
+
+    saved = 1 - 1 / execution.COMPILED_SPEEDUP["fully connected"]  # seconds a step
+    enough = math.ceil(execution.COMPILE_SECONDS["fully connected"] / saved)
+    assert [is_compiled(enough - 1, "a"), is_compiled(enough, "a"), is_compiled(1, "a"), is_compiled(1, "b")] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert not is_compiled(enough, "c", "conv_vae")  # which takes longer to compile and gains less
+
+
+def test_trainers_that_differ_in_their_seed_compile_to_the_same_step() -> None:
+    keys = [
+        trainer(tiny_recipe(**sections)).compile_key
+        for sections in (
+            {},
+            {"training": {"epochs": 5, "batch_size": 50, "seed": 3}},
+            {"training": {"epochs": 2, "batch_size": 51}},
+            {"objective": {"name": "elbo", "beta": 2.0}},
+            {"execution": {"precision": "bf16"}},
+        )
+    ]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 4
 
 
 def test_what_cannot_be_captured_runs_step_by_step_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.benchmarks.ours import interleave
 from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_model, tiny_recipe, trainer, weights
 from zoo.cli._common import expand_recipes
 from zoo.errors import ZooError
 from zoo.training import multi_run
-from zoo.training.multi_run import DeviceMemory, Run, interleave, train_many
+from zoo.training.multi_run import DeviceMemory, Run, train_many
 from zoo.training.run import Interrupted, OutOfMemory, train
 from zoo.training.trainer import Trainer
 

@@ -1,4 +1,4 @@
-"""What the verbs share: groups of options, checks of their values, recipes by path or name, users' own files."""
+"""Code that the verbs share: groups of options, checks of their values, recipes by path or name, users' own files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def add_options_of(parser: argparse.ArgumentParser, function: Callable[..., Any]
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not parameter.KEYWORD_ONLY or name in skip:
             continue
-        option, help = f"--{name.replace('_', '-')}", words[name]
+        option, help = f"--{name.replace('_', '-')}", words.get(name)  # python -OO keeps no docstrings
         if types[name] is bool:
             parser.add_argument(option, action="store_true", help=help)
         else:
@@ -180,7 +180,7 @@ def import_files(files: Sequence[str]) -> None:
 
 def loadable(folder: Path) -> str:
     """Write a folder as ``zoo.load`` takes it: ``./mine``."""
-    return str(folder) if folder.is_absolute() or str(folder).startswith(".") else f"./{folder}"
+    return str(folder) if is_path(str(folder)) else f"./{folder}"
 
 
 def expand_recipes(sources: Sequence[str], *, everything: bool = False) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the verbs that draw share: the options of a figure, and the names of its kinds."""
+"""Code that the verbs that draw share: the options of a figure, and the names of its kinds."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=24, help="images on the sheet (default: 24)")
     parser.add_argument("--out", type=Path, help="the scores, .csv or .json (default: anomaly.csv)")
     parser.add_argument("--sheet", type=Path, help="the strangest above their reconstructions (default: anomaly.png)")
-    parser.add_argument("--against", metavar="IMAGES", help="anomalous images: how well are they told from the others?")
+    parser.add_argument("--against", metavar="IMAGES", help="anomalous images: measure how well scores separate them")
     add_json(parser)
     add_common(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Score, write the scores and the sheet, print how well anomalous images are told from normal ones."""
+    """Score, write the scores and the sheet, print how well they separate anomalous images from normal ones."""
     out, sheet = options.out or Path("anomaly.csv"), options.sheet or Path("anomaly.png")
     check_file("--out", out, (".csv", ".json"))
     check_file("--sheet", sheet, (".png",))

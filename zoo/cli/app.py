@@ -87,7 +87,8 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
     if verb not in VERBS:
         raise ZooError(f"unknown verb {verb!r}{suggest(verb, VERBS)} (`zoo --help` says what each does)")
     module: Any = import_module(f"zoo.cli.{verb}")
-    options = parser_of(verb, prog if "." in prog else f"{prog} {verb}").parse_args(rest)
+    named = "." in prog  # python -m zoo.train: the verb is in it
+    options = parser_of(verb, prog if named else f"{prog} {verb}").parse_args(rest)
     if getattr(options, "imports", None):
         from zoo.cli._common import import_files
 

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.entries.loading import load
     from zoo.system.devices import choose_device
     from zoo.system.files import new_folder
-    from zoo.system.image_files import to_png
+    from zoo.system.image_files import encode_png
     from zoo.tasks import decompress, read
 
     check_empty(options.out)
@@ -37,6 +37,6 @@ def run(options: argparse.Namespace) -> None:
     with new_folder(options.out) as folder:
         for images in decompress(file, model):
             for image in images:
-                (folder / f"{number:0{digits}}.png").write_bytes(to_png(image))
+                (folder / f"{number:0{digits}}.png").write_bytes(encode_png(image))
                 number += 1
     print(f"{number:,} images of {entry}: {options.out}")

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.inference.image_stream import PreparedBatch, map_images, open_images
     from zoo.system.devices import choose_device
     from zoo.system.files import new_folder, write_atomically
-    from zoo.system.image_files import to_png
+    from zoo.system.image_files import encode_png
     from zoo.tasks import impute
 
     model = load(options.model, choose_device(options.device))
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
                 rows = [("original", x), ("masked", masked), ("filled", filled)]
             for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
                 if folder:
-                    (folder / f"{number:06}-{part_of(Path(name).stem)}.png").write_bytes(to_png(image))
+                    (folder / f"{number:06}-{part_of(Path(name).stem)}.png").write_bytes(encode_png(image))
             count += len(batch.names)
         if not missing:
             raise ZooError("no pixel was missing")

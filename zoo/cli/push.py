@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("folder", type=Path, help="what training wrote, such as runs/mine")
     parser.add_argument("repository", help="owner/name; it is made if there is none")
-    add_options_of(parser, push, skip=["token", "on_plan"])  # a token is no argument, where others could see it
+    add_options_of(parser, push, skip=["token", "on_plan"])  # a token is not an argument, because others could see it
     add_json(parser)
     add_imports(parser)
 

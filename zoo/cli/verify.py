@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         checks = list(verify(trained))
         if options.retrain:
             out = options.out or Path("runs") / f"{trained.config.name}-again"
-            with redirect_stdout(sys.stderr):  # where training tells how far it is
+            with redirect_stdout(sys.stderr):  # where training shows its progress
                 checks += retrain(trained, out, device, resume=options.resume)
         results[model] = checks
         if not options.json:

@@ -39,7 +39,7 @@ def recipe_paths() -> dict[str, Path]:
         try:
             name = json.loads(path.read_text(encoding="utf-8"))["name"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ZooError(f"{path} is no recipe ({error}); correct or remove it") from error
+            raise ZooError(f"{path} is not a recipe ({error}); correct or remove it") from error
         if name in paths:
             raise ZooError(f"{paths[name]} and {path} are both named {name!r}; rename one")
         paths[name] = path

@@ -28,6 +28,11 @@ class RunLocation:
     address: Address | None = None
     """The address of a run on the Hub; its files are in the cache, which is not the user's to write into."""
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the folder is one of the zoo's own, as :func:`zoo.runs.folder.load_folder` takes it."""
+        return self.folder.is_relative_to(WEIGHTS)
+
 
 def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | None = None) -> RunLocation:
     """Find the run folder that ``source`` names.
@@ -92,7 +97,7 @@ def load(
             fit the recipe.
     """
     location = find(source, endpoint=endpoint)
-    model = load_folder(location.folder, device, trusted=location.folder.is_relative_to(WEIGHTS))
+    model = load_folder(location.folder, device, trusted=location.trusted)
     model.origin = location.origin
     logging.getLogger("zoo").info("loaded %s from %s", source, location.origin)
     return model

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 from zoo.datasets import ImageSet, load_images
-from zoo.entries.catalog import WEIGHTS
 from zoo.entries.loading import RunLocation, find
 from zoo.errors import NotApplicable, ZooError
 from zoo.models import Autoencoder
@@ -48,7 +47,7 @@ class TrainedModel:
     @cached_property
     def model(self) -> Autoencoder:
         """The model, in eval mode."""
-        return load_folder(self.folder, self.device, trusted=self.folder.is_relative_to(WEIGHTS))
+        return load_folder(self.folder, self.device, trusted=self.location.trusted)
 
     @cached_property
     def snapshots(self) -> Snapshots:

@@ -72,7 +72,9 @@ class Hub:
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
         self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or PUBLIC_ENDPOINT).rstrip("/")
         if not re.fullmatch(ENDPOINT_PATTERN, self.endpoint):
-            raise ZooError(f"{self.endpoint!r} is no endpoint of a Hub; write https://... (--endpoint or HF_ENDPOINT)")
+            raise ZooError(
+                f"{self.endpoint!r} is not an endpoint of a Hub; write https://... (--endpoint or HF_ENDPOINT)"
+            )
         self.token = token or get_token()
         if self.token and not (self.token.isascii() and self.token.isprintable()):
             raise ZooError(f"the token holds characters that no token has; {LOGIN_HINT}")

@@ -69,7 +69,7 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
     try:
         card = files.get(CARD_FILE, b"").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ZooError(f"{folder / CARD_FILE} is no UTF-8 text ({error}); save it as such") from error
+        raise ZooError(f"{folder / CARD_FILE} is not UTF-8 text ({error}); save it as such") from error
     if not card or is_generated(card):
         card = write_card(config, load_name, files)
     else:  # its author's words; only the address of the model has changed
@@ -102,7 +102,7 @@ def _content(path: Path) -> bytes:
         raise ZooError(f"{path} is a link; push a folder of files (zoo pull ... --to FOLDER writes one)")
     content = read_file(path)
     if path.suffix == ".png" and not content.startswith(PNG_START):
-        raise ZooError(f"{path} is no PNG; remove it, or draw it again")
+        raise ZooError(f"{path} is not a PNG file; remove it, or draw it again")
     if path.name in READERS:
         READERS[path.name](path.parent)
     return content

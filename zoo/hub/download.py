@@ -64,7 +64,7 @@ def pull(
         with safe_open(weights, framework="numpy"):  # refuses a damaged header
             pass
     except (SafetensorError, OSError) as error:
-        raise ZooError(f"{WEIGHTS_FILE} of {address} is no valid safetensors file ({first_line(error)})") from error
+        raise ZooError(f"{WEIGHTS_FILE} of {address} is not a valid safetensors file ({first_line(error)})") from error
     pin = HubPin(
         repo=address.repository,
         revision=run.address.revision,

@@ -56,7 +56,7 @@ def _refuse_paths(response: Any) -> None:
     for header in ("ETag", "X-Linked-ETag", "X-Repo-Commit"):
         value = response.headers.get(header, "")
         if "X-Repo-Commit" in response.headers and not re.fullmatch(IDENTIFIER, value):
-            raise ValueError(f"a header {header} that is no identifier")
+            raise ValueError(f"a header {header} that is not an identifier")
 
 
 def bounded_progress(size: int) -> type[Any]:

@@ -63,7 +63,7 @@ def push(
     dry_run: bool = False,
     endpoint: str | None = None,
     token: str | None = None,
-    on_plan: Callable[[Plan], object] = id,
+    on_plan: Callable[[Plan], object] = lambda plan: None,
 ) -> Pushed:
     """Put a run folder into a repository, in one commit; other files in the folder stay where they are.
 
@@ -71,7 +71,7 @@ def push(
         folder: the run folder that training wrote, such as runs/mine.
         repository: ``owner/name``; it is created if there is none.
         private: make a new repository private; with one that is public already, the push is refused.
-        branch: the branch of the commit, created from ``main`` if there is none.
+        branch: the branch of the commit (default: ``main``); a new one is created from ``main``.
         tag: set this tag on the commit, such as v1.
         pull_request: propose the commit instead of making it.
         message: the commit's message.

@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 from zoo.models.likelihoods import Likelihood, likelihood_of
 from zoo.models.posteriors import Posterior
 from zoo.models.priors import Prior
-from zoo.schema.base import ImageShape
+from zoo.schema.base import ImageShape, format_shape
 from zoo.schema.run_config import RunConfig
 
 
@@ -52,8 +52,8 @@ class Autoencoder(nn.Module):
         likelihood: the family of p(x|z), from the variant's config.
         classes: the number of labels y of a conditional model, q(z|x,y) and p(x|z,y), whose encoder and decoder take
             one-hot labels (B, classes) as a second input; 0 for any other model.
-        head: a function from features to a Posterior, where it is no module of the encoder: a codebook belongs to the
-            prior.
+        head: a function from features to a Posterior, where the encoder does not end in a head: the look-up in a
+            codebook, which is a part of the prior.
     """
 
     config: RunConfig | None = None
@@ -162,7 +162,7 @@ class Autoencoder(nn.Module):
             values = [text.format(test[metric]) for metric, text in formats.items() if metric in test]
             figures = f"\n  {', '.join(values)}, on {self.config.dataset['test'].images:,} test images"
             name, variant = self.config.name, f"{self.config.recipe['model']['variant']}, "
-        shape = "x".join(map(str, self.image_shape))
+        shape = format_shape(self.image_shape)
         given = f", given one of {self.classes} classes" if self.classes else ""
         family = self.likelihood.family.capitalize()
         return (

@@ -46,22 +46,22 @@ def conv(config: ConvSizes, shape: ImageShape) -> Network:
     """Build Conv k3 s2 per channel count, hidden layers; the decoder's hidden layers, ConvTranspose s2 mirrored."""
     c, h, w = halved(shape, len(config.channels), "conv")
     channels = (c, *config.channels)
-    global_conv = (config.neck, 1, 1) if config.neck else (channels[-1], h, w)
+    innermost = (config.neck, 1, 1) if config.neck else (channels[-1], h, w)
     encoder: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
         encoder += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]  # (B, outputs, H/2, W/2)
     if config.neck:
         encoder.append(nn.Conv2d(channels[-1], config.neck, (h, w)))  # (B, neck, 1, 1)
-    sizes = (prod(global_conv), *config.hidden)
+    sizes = (prod(innermost), *config.hidden)
     encoder += [nn.Flatten(), *dense(sizes)]
 
     def decoder(code: int) -> list[nn.Module]:
         outward = (code, *mirrored(config.hidden, config.decoder_hidden))
-        layers = [*dense(outward), nn.Linear(outward[-1], prod(global_conv)), nn.Unflatten(1, global_conv)]
+        layers = [*dense(outward), nn.Linear(outward[-1], prod(innermost)), nn.Unflatten(1, innermost)]
         if config.neck:
             layers.append(nn.ConvTranspose2d(config.neck, channels[-1], (h, w)))  # (B, C, h, w)
         odd = config.decoder_kernel % 2  # an odd kernel would leave the output one pixel short of twice the size
-        for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True):
+        for inputs, outputs in pairwise(reversed(channels)):
             upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=odd)
             layers += [nn.ReLU(), upsample]  # (B, outputs, 2H, 2W)
         return layers

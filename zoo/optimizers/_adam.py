@@ -1,4 +1,4 @@
-"""What Adam and AdamW share."""
+"""Code that Adam and AdamW share."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 class AdamFamilyConfig(OptimizerConfig):
-    """The settings that Adam and AdamW have alike."""
+    """The settings of both Adam and AdamW."""
 
     betas: tuple[Probability, Probability] = Field(
         (0.9, 0.999), description="The decay of the moving averages of gradients and of squared gradients."
     )
-    eps: Positive = Field(1e-8, description="What is added to the divisor, so that it is never 0.")
+    eps: Positive = Field(1e-8, description="The number added to the divisor, so that it is never 0.")
 
 
 def update(

@@ -17,8 +17,8 @@ class RMSpropConfig(OptimizerConfig):
 
     name: Literal["rmsprop"] = "rmsprop"
     alpha: Probability = Field(0.99, description="The decay of the moving average of squared gradients.")
-    eps: Positive = Field(1e-8, description="What is added to the divisor, so that it is never 0.")
-    momentum: Probability = Field(0.0, description="The share of the last update that goes on.")
+    eps: Positive = Field(1e-8, description="The number added to the divisor, so that it is never 0.")
+    momentum: Probability = Field(0.0, description="The share of the last update that is added to the next one.")
 
 
 @register_optimizer(

@@ -16,7 +16,7 @@ class SGDConfig(OptimizerConfig):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"] = "sgd"
-    momentum: Probability = Field(0.0, description="The share of the last update that goes on.")
+    momentum: Probability = Field(0.0, description="The share of the last update that is added to the next one.")
 
 
 @register_optimizer(

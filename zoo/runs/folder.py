@@ -162,11 +162,11 @@ def _outline(section: VariantConfig, shape: ImageShape, trusted: bool) -> Autoen
 def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
     """Return tensors by name; nothing in safetensors can be more than that."""
     if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
-        raise ZooError(f"{path} is no valid safetensors file (its header is longer than any model's)")
+        raise ZooError(f"{path} is not a valid safetensors file (its header is longer than any model's)")
     try:
         return load_tensors(content)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise ZooError(f"{path} is no valid safetensors file ({first_line(error)})") from error
+        raise ZooError(f"{path} is not a valid safetensors file ({first_line(error)})") from error
 
 
 def _check_fit(expected: dict[str, Tensor], weights: dict[str, Tensor], folder: Path) -> None:

@@ -67,7 +67,7 @@ def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes:
         section = fields[name]
         tag = section.get(registry.tag) if isinstance(section, dict) else None
         if not isinstance(tag, str):
-            mistakes.append(f"{path}.{registry.tag}: required, the name of a {registry.kind}")
+            mistakes.append(f"{path}.{registry.tag}: required, the name of the {registry.kind}")
             continue
         try:
             config = registry.get(tag).config
@@ -90,10 +90,10 @@ def _with_types(schema: type[S], types: tuple[tuple[str, type[Section]], ...]) -
     )
 
     def reduce(section: Section) -> Any:  # no module holds this class: unpickling narrows ``schema`` again
-        return _restored, (schema, section.model_dump(mode="json", by_alias=True))
+        return _restored, (schema, section.model_dump(mode="json", by_alias=True, serialize_as_any=True))
 
-    def equal(section: Section, other: object) -> bool:  # as two of the written class are
-        return isinstance(other, schema) and section.model_dump() == other.model_dump()
+    def equal(section: Section, other: object) -> bool:  # to ``schema``'s own instances, too: pydantic compares classes
+        return isinstance(other, schema) and section.__dict__ == other.__dict__
 
     subclass.__eq__ = equal  # type: ignore[method-assign, assignment]
     subclass.__reduce__ = reduce  # type: ignore[method-assign, assignment]

@@ -42,7 +42,8 @@ class Recipe(Section):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values, with every default written out."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"schema_uri", "hub"})
+        # As any: in a recipe made of configs, not of JSON, these have more fields than the annotated base classes.
+        return self.model_dump(mode="json", by_alias=True, exclude={"schema_uri", "hub"}, serialize_as_any=True)
 
     def digest(self) -> str:
         """Return a sha256 over the sections that determine the weights; texts and claims are not part of it."""

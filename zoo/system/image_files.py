@@ -94,7 +94,7 @@ def flatten(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def to_png(image: Tensor) -> bytes:
+def encode_png(image: Tensor) -> bytes:
     """Encode an image (C, H, W) in [0, 1] as the content of a PNG file."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().permute(1, 2, 0).numpy()
     buffer = io.BytesIO()

@@ -51,10 +51,8 @@ def score(model: Autoencoder, images: ImageStream, samples: int = 0, *, seed: in
         scores = {name: values.float().cpu() for name, values in _scores(prepared, samples).items()}
         for name, values in scores.items():
             if not values.isfinite().all():
-                name_of_image = prepared.batch.names[int((~values.isfinite()).nonzero()[0])]
-                raise ZooError(
-                    f"the {name} of {name_of_image} is no finite number: the model's training may have diverged"
-                )
+                image = prepared.batch.names[int((~values.isfinite()).nonzero()[0])]
+                raise ZooError(f"the {name} of {image} is not finite: the model's training may have diverged")
         return Scored(prepared.batch, prepared.x.cpu(), scores)
 
     for _, result in map_images(model, images, scored, seed=seed):

@@ -132,9 +132,9 @@ def unpack(content: bytes) -> CodeFile:
         raise ZooError("\n".join(f"the file's header: {line}" for line in explain(error, Header))) from error
     expected = -(-header.images // BLOCK_IMAGES)
     if len(blocks) < expected:
-        raise ZooError(f"the file is too short for the {header.images:,} images that its header tells of")
+        raise ZooError(f"the file is too short for the {header.images:,} images that its header states")
     if len(blocks) > expected:
-        raise ZooError(f"the file holds more than the {header.images:,} images that its header tells of")
+        raise ZooError(f"the file holds more than the {header.images:,} images that its header states")
     return CodeFile(header, blocks)
 
 
@@ -146,10 +146,10 @@ def _split(content: bytes) -> tuple[bytes, list[NDArray[np.uint32]]]:
     start: Any = parse_json(content[8:end].decode("utf-8", errors="replace"), "the file's start")
     metadata = start.get("__metadata__")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("codes"), str):
-        raise ZooError("this is no file of compressed images")
+        raise ZooError("this is not a file of compressed images")
     about = parse_json(metadata["codes"], "the file's start")
     if about.get("format") != FORMAT:
-        raise ZooError("this is no file of compressed images")
+        raise ZooError("this is not a file of compressed images")
     if about.get("version") != VERSION:
         raise _other_version(str(about.get("version")))
     try:
@@ -180,7 +180,7 @@ def read(path: Path) -> CodeFile:
         ZooError: there is no such file, or as :func:`unpack`.
     """
     if not path.is_file():
-        raise ZooError(f"{path} is no file" if path.exists() else f"there is no file {path}")
+        raise ZooError(f"{path} is not a file" if path.exists() else f"there is no file {path}")
     try:
         with path.open("rb") as file:
             check_start(file.read(9))  # before a large file of another kind is read
@@ -202,7 +202,7 @@ def check_start(start: bytes) -> None:
         raise _other_version(str(int.from_bytes(start[3:4], "little")))
     safetensors = start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
     if not safetensors and start[:4] != old:
-        raise ZooError("this is no file of compressed images")
+        raise ZooError("this is not a file of compressed images")
 
 
 def _other_version(version: str) -> ZooError:

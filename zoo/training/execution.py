@@ -17,17 +17,20 @@ import torch
 
 from zoo.errors import ZooError, first_line
 from zoo.schema.sections import Execution
+from zoo.training.gemm_convolutions import Convolution
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24
 """The number of steps in a graph; prototypes on an H200 were fastest with 20 to 26."""
 
-COMPILE_SECONDS = 20.0
-"""The seconds that one compilation is assumed to cost; in prototypes on an H200's host it took 4 to 30."""
+COMPILE_SECONDS = {"fully connected": 9.0, "convolutional": 18.0}
+"""The seconds that a compilation is assumed to cost; measured on the 16 cores beside an H200."""
 
-COMPILED_SPEEDUP = 1.6
-"""The factor by which compiling is assumed to speed up a captured step; in prototypes on an H200 it was 1.6 for the
-convolutional VAE, 2.6 for the fully connected one."""
+COMPILED_SPEEDUP = {"fully connected": 2.6, "convolutional": 2.2}
+"""The factor by which compiling is assumed to speed up a captured step; measured on an H200."""
+
+COMPILED_STEPS: set[str] = set()
+"""The keys of the steps that were compiled in this process: another one that is equal costs next to nothing."""
 
 StepFn = Callable[[int], None]
 """A function that enqueues one step on a batch; its argument is the number of images in the batch."""
@@ -69,6 +72,7 @@ class GraphRunner(EagerRunner):
     def __init__(self, step: Step, step_fn: StepFn, sizes: list[int]) -> None:
         super().__init__(step, step_fn, sizes)
         pool = torch.cuda.graph_pool_handle()  # one for all: they never run at the same time
+        gc.collect()  # once, since it takes a quarter of a second
         self.graphs = {
             (size, 1): captured(step_fn if size == self.batch_size else step, size, 1, pool)
             for size in dict.fromkeys(sizes)
@@ -103,7 +107,6 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
     finally:
         torch.cuda.set_sync_debug_mode("default")
     graph = torch.cuda.CUDAGraph()
-    gc.collect()
     gc.disable()  # a graph that is collected during a capture breaks it
     try:
         with torch.cuda.graph(graph, pool, torch.cuda.current_stream(), "thread_local"):
@@ -149,6 +152,7 @@ def choose_runner(
     steps_left: int,
     was_compiled: bool | None = None,
     recover: Callable[[], None] = lambda: None,
+    key: str = "",
 ) -> EagerRunner:
     """Return the runner for the steps. This runs steps to warm up: the caller restores every state afterwards.
 
@@ -159,6 +163,7 @@ def choose_runner(
         steps_left: the steps left in the whole run, which determine whether compiling pays.
         was_compiled: whether an earlier part of the same run was compiled, which decides if the settings do not.
         recover: called after a failed capture, which leaves a generator that can no longer be used.
+        key: equal for steps that compile to the same code.
     """
     runner = eager_runner(step, settings, sizes, recover)
     may_compile = settings.compile
@@ -167,12 +172,15 @@ def choose_runner(
     if may_compile == "off" or step.group.size > 1 or (may_compile == "auto" and not step.on_cuda):
         return runner
     seconds = seconds_per_step(runner)
-    if may_compile == "auto" and steps_left * seconds * (1 - 1 / COMPILED_SPEEDUP) < COMPILE_SECONDS:
+    cost, speedup = compilation(step, key)
+    if may_compile == "auto" and steps_left * seconds * (1 - 1 / speedup) < cost:
         runner.description += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
         return runner
     try:
         compiled_runner = type(runner)(step, compiled(step), sizes)
         compiled_seconds = seconds_per_step(compiled_runner)
+        if step.on_cuda:
+            COMPILED_STEPS.add(key)
     except ZooError:
         raise
     except Exception as error:  # running out of memory for both included
@@ -185,6 +193,13 @@ def choose_runner(
         return runner
     compiled_runner.description += f", compiled: {times}"
     return compiled_runner
+
+
+def compilation(step: Step, key: str) -> tuple[float, float]:
+    """Return the seconds that compiling a step is assumed to cost, and how many times as fast the step is then."""
+    convolutional = any(isinstance(module, Convolution) for module in step.model.modules())
+    kind = "convolutional" if convolutional else "fully connected"
+    return 0.0 if key in COMPILED_STEPS else COMPILE_SECONDS[kind], COMPILED_SPEEDUP[kind]
 
 
 def eager_runner(step: Step, settings: Execution, sizes: list[int], recover: Callable[[], None]) -> EagerRunner:

@@ -17,7 +17,6 @@ from zoo.schema.recipe import Recipe
 from zoo.training.output_folder import CHECKPOINT_FILE, partial_folder
 from zoo.training.progress import Progress
 from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
-from zoo.training.trainer import Trainer
 
 MAX_CONCURRENT = 8
 """The most runs on one GPU at a time; prototypes were measured with no more."""
@@ -132,18 +131,3 @@ def train_many(
     if stopped:
         raise Interrupted("\n".join(stopped))
     return failed
-
-
-def interleave(trainers: Sequence[Trainer]) -> None:
-    """Train one epoch of each trainer, taking turns, without measuring test images, and wait for the device.
-
-    On a CPU one trainer follows another: taking turns would only cool the caches.
-    """
-    running = deque(trainer.train_steps() for trainer in trainers)
-    while running:
-        turns = running.popleft()
-        if next(turns, None) is not None:
-            add = running.append if trainers[0].device.type == "cuda" else running.appendleft
-            add(turns)
-    if trainers[0].device.type == "cuda":
-        torch.cuda.synchronize(trainers[0].device)

@@ -72,7 +72,7 @@ def train(
         LostProcess: another process of the run has died.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    out, device = Path(out), choose_device(str(device))
+    out, device = Path(os.path.expanduser(out)), choose_device(str(device))
     with stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
         for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group):
             pass

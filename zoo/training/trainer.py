@@ -147,12 +147,22 @@ class Trainer:
                 steps_left,
                 self.was_compiled,
                 self.context.reset_generator,
+                self.compile_key,
             )
             self.was_compiled = self.runner.compiled
             self.restore(before | {"compiled": self.was_compiled})
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # the memory of the runner that was not chosen
         return self.runner.description
+
+    @property
+    def compile_key(self) -> str:
+        """Text that is equal for trainers whose steps compile to the same code: they differ in seed and epochs."""
+        recipe = self.recipe.to_dict()
+        sections = [recipe[name] for name in ("data", "model", "objective", "optimizer")]
+        execution = [recipe["execution"][name] for name in ("precision", "convolutions")]
+        numbers = [self.recipe.training.batch_size, len(self.train_set), str(self.device)]
+        return json.dumps([*sections, *execution, *numbers], sort_keys=True)
 
     def order(self) -> torch.Tensor:
         """Return the order of the images in the current epoch, int64 (N,)."""
