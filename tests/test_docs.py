@@ -45,7 +45,7 @@ def test_the_two_commands_stand_at_the_top_of_the_readme() -> None:
     first = README.split("```bash\n", 1)[1].split("```", 1)[0].strip().splitlines()
     assert first == [
         "pip install -e . && python -m zoo.train recipes/quickstart.json",
-        "pip install -e '.[test]' && pytest",
+        "pip install -e '.[test]' && pytest -n auto",
     ]
 
 

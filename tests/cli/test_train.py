@@ -73,7 +73,7 @@ FOLDER_OF_30_PIXELS = 'data={"name": "image_folder", "path": "x", "size": 30}'
     ("arguments", "expected"),
     [
         (["conv_vae_mnits"], "unknown entry 'conv_vae_mnits'; did you mean 'conv_vae_mnist'"),
-        (["nowhere/recipe.json"], "there is not a recipe nowhere/recipe.json"),
+        (["nowhere/recipe.json"], "there is no recipe nowhere/recipe.json"),
         (["elsewhere/vae_linear.json"], "did you mean the entry 'linear_vae_mnist'?"),
         (["conv_vae_mnist", "--set", "training.epoch=3"], "training.epoch: unknown field; did you mean 'epochs'"),
         (["conv_vae_mnist", "--set", "model.latent_dim=-1"], "model.latent_dim"),
