@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 from zoo._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from zoo import datasets as datasets
+    from zoo import figures as figures
     from zoo import hub as hub
+    from zoo import metrics as metrics
+    from zoo import models as models
+    from zoo import objectives as objectives
+    from zoo import schema as schema
+    from zoo import tasks as tasks
+    from zoo import training as training
     from zoo.entries.catalog import list_models as list_models
     from zoo.entries.catalog import recipe as recipe
     from zoo.entries.loading import load as load
@@ -53,12 +61,15 @@ _HOME = {
     "ZooError": "zoo.errors",
 }
 
-__all__ = [*_HOME, "hub"]
+_PACKAGES = ("datasets", "figures", "hub", "metrics", "models", "objectives", "schema", "tasks", "training")
+"""The packages that users need, which stand ready after ``import zoo``."""
+
+__all__ = [*_HOME, *_PACKAGES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "hub":
-        return import_module("zoo.hub")
+    if name in _PACKAGES:
+        return import_module(f"zoo.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

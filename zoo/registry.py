@@ -134,7 +134,7 @@ class Registry(Generic[Item]):
         Raises:
             ZooError: the config has no such field, or the field allows other names than its default.
         """
-        field = config.model_fields.get(self.tag)
+        field = getattr(config, "model_fields", {}).get(self.tag)
         if field is None or not isinstance(field.default, str) or get_args(field.annotation) != (field.default,):
             example = f'{self.tag}: Literal["my_{self.kind}"] = "my_{self.kind}"'
             raise ZooError(f"{config.__name__} does not say what the {self.kind} is called; add the field {example}")

@@ -153,3 +153,24 @@ def test_the_options_of_push_are_its_keyword_arguments_with_the_words_of_its_doc
 
 def test_the_python_that_runs_the_tests_runs_the_commands() -> None:
     assert python("-c", "import sys; print(sys.executable)").stdout.strip() == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("train", "--dryrun", "x"), "unrecognized arguments: --dryrun; did you mean --dry-run?"),
+        (("push", "a", "b/c", "--taag", "v1"), "did you mean --tag?"),
+        (("--vresion",), "unknown option '--vresion'"),
+    ],
+)
+def test_a_mistyped_option_gets_the_close_match(arguments: tuple[str, ...], expected: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr
+
+
+def test_help_with_a_verb_is_that_verbs() -> None:
+    done = command("help", "train")
+    assert done.returncode == 0
+    assert done.stdout == command("train", "--help").stdout
+    assert command("help").stdout == command("--help").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from typing import Any
 
@@ -186,3 +187,17 @@ def test_it_can_be_saved_and_loaded_as_any_module() -> None:
     x = torch.rand(2, *DIGITS)
     assert torch.equal(model.reconstruct(x), other.reconstruct(x))
     assert json.dumps(model.likelihood.model_dump()) == '{"family": "bernoulli"}'
+
+
+def test_a_builder_that_returns_something_else_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgetful = dataclasses.replace(VARIANTS.get("ae"), build=lambda config, shape: None)
+    monkeypatch.setitem(VARIANTS._registered, "ae", forgetful)
+    with pytest.raises(
+        ZooError, match="the builder of the variant 'ae' returned a NoneType; it must return an Autoencoder"
+    ):
+        zoo.create_model("ae", image_shape=(1, 28, 28))
+
+
+def test_a_name_in_place_of_a_section_says_how_it_is_written() -> None:
+    with pytest.raises(ZooError, match=r'network.name: required, the name of the network; write {"name": "conv"}'):
+        zoo.create_model("vae", image_shape=(1, 28, 28), network="conv")

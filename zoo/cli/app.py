@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from zoo._version import __version__
-from zoo.errors import ZooError, readable, suggest
+from zoo.errors import ZooError, closest, readable, suggest
 
 GROUPS: dict[str, dict[str, str]] = {
     "Train and compare": {
@@ -77,13 +77,17 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
         ZooError: what was asked for cannot be done; the message is for the user.
         SystemExit: the arguments are wrong, or help was asked for.
     """
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if arguments and arguments[0] == "help":
+        arguments = [*arguments[1:2], "--help"]  # zoo help train
+    if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return 0
     if arguments[0] in ("-V", "--version"):
         print(f"autoencoder-zoo {__version__}")
         return 0
     verb, *rest = arguments
+    if verb.startswith("-"):
+        raise ZooError(f"unknown option {verb!r}; write zoo VERB [OPTIONS] (`zoo --help` lists the verbs)")
     if verb not in VERBS:
         raise ZooError(f"unknown verb {verb!r}{suggest(verb, VERBS)} (`zoo --help` says what each does)")
     module: Any = import_module(f"zoo.cli.{verb}")
@@ -99,9 +103,21 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
 def parser_of(verb: str, prog: str) -> argparse.ArgumentParser:
     """Return the parser of a verb's options."""
     words = VERBS[verb]
-    parser = argparse.ArgumentParser(prog=prog, description=f"{words[0].upper()}{words[1:]}.")
+    parser = VerbParser(prog=prog, description=f"{words[0].upper()}{words[1:]}.")
     import_module(f"zoo.cli.{verb}").add_arguments(parser)
     return parser
+
+
+class VerbParser(argparse.ArgumentParser):
+    """A parser that shows the close match of a mistyped option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with code 2."""
+        if message.startswith("unrecognized arguments: -"):
+            option = message.split()[2].partition("=")[0]
+            close = closest(option, self._option_string_actions)
+            message += f"; did you mean {' or '.join(close)}?" if close else ""
+        super().error(message)
 
 
 def overview() -> str:

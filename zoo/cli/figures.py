@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo.cli._common import add_common
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
 from zoo.errors import NotApplicable, ZooError
+from zoo.system.files import make_folder
 
 if TYPE_CHECKING:
     from zoo.figures import FigureContext
@@ -66,7 +67,7 @@ def listing() -> str:
     """Write the kinds, and what each shows."""
     from zoo.registry import FIGURES
 
-    return "\n".join(f"{name:<17}{kind.summary}" for name, kind in FIGURES.items().items())
+    return "\n".join(f"{name:<17}{kind.summary.replace('``', '')}" for name, kind in FIGURES.items().items())
 
 
 def check_out(out: Path, single: bool, kinds: Sequence[str]) -> None:
@@ -76,9 +77,10 @@ def check_out(out: Path, single: bool, kinds: Sequence[str]) -> None:
         raise ZooError(f"--out {out} is one figure: name one --kind, or a folder")
     if out.suffix == ".gif" and kinds[0] != "progress":
         raise ZooError(f"--out {out}: only the kind progress is an animation; write a .png")
-    folder = out.parent if single else out
-    if not folder.is_dir():
-        raise ZooError(f"--out {out}: there is no folder {folder}")
+    if single and not out.parent.is_dir():
+        raise ZooError(f"--out {out}: there is no folder {out.parent}")
+    if not single:
+        make_folder(out)
 
 
 def write(out: Path, context: FigureContext, kind: str) -> None:

@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
         result = {"images": count, "missing_values": missing, "mse": mse}
         print(json.dumps({**result, "strip": str(strip), "out": options.out and str(options.out)}, indent=2))
         return
-    written = f"; filled: {options.out}" if options.out else ""
+    written = f"; the filled images: {options.out}" if options.out else ""
     print(f"{count:,} images, MSE {mse:.5f} per missing value; the first: {strip}{written}")
 
 

@@ -63,5 +63,5 @@ def run(options: argparse.Namespace) -> None:
     for column in shown:
         printed.add_column(column if column in CARD_FACTS else metric_of(column).heading, justify="right")
     for row in rows:
-        printed.add_row(row.name, row.data, *(show(row, column) for column in shown))
+        printed.add_row(row.name, row.data, *(show(row, column, spread=False) for column in shown))
     print_table(printed, width=400)

@@ -122,12 +122,12 @@ def _known(column: str) -> None:
         raise UnknownNameError("column", column, [*known, *CARD_FACTS]) from error
 
 
-def show(row: LeaderboardEntry, column: str) -> str:
-    """Format a cell: the figure, with the mean and standard deviation over seeds where there are several."""
+def show(row: LeaderboardEntry, column: str, *, spread: bool = True) -> str:
+    """Format a cell: the figure, and with ``spread`` mean and standard deviation over seeds where there are several."""
     value = row.value(column)
     if value is None:
         return ""
     if column in CARD_FACTS:
         return f"{value:,.0f}"
-    spread = seed_mean_and_sd(row.config, column)
-    return metric_of(column).show(value) + (f" ({spread})" if spread else "")
+    seeds = seed_mean_and_sd(row.config, column) if spread else ""
+    return metric_of(column).show(value) + (f" ({seeds})" if seeds else "")

@@ -28,7 +28,7 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
     """Build a model from its settings and an image shape (C, H, W), as :func:`build` does.
 
     Raises:
-        ZooError: the variant cannot take such images, or is too large.
+        ZooError: the variant cannot take such images, is too large, or its builder returns something else.
     """
     try:
         model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
@@ -36,6 +36,11 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
         raise ZooError(
             f"cannot build a {config.variant} of these sizes ({first_line(error)}); make it smaller"
         ) from error
+    if not isinstance(model, Autoencoder):
+        kind = type(model).__name__
+        raise ZooError(
+            f"the builder of the variant {config.variant!r} returned a {kind}; it must return an Autoencoder"
+        )
     return model
 
 

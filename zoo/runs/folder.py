@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from zoo.errors import ZooError, first_line
+from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build_variant
 from zoo.schema.base import ImageShape, VariantConfig
@@ -81,7 +81,7 @@ def read_snapshots(folder: Path) -> Snapshots:
     """
     path = folder / SNAPSHOTS_FILE
     if folder.is_dir() and not path.exists():
-        raise ZooError(f"{folder} keeps no snapshots of its training; train it again to record some")
+        raise NotApplicable("the run keeps no snapshots of its training; train it again to record some")
     try:
         tensors = load_tensors(read_file(path, MAX_RECORD_BYTES))
         epochs, x, y = tensors["epochs"].tolist(), tensors["originals"], tensors["reconstructions"]

@@ -10,6 +10,7 @@ are found and located in the right settings. Axes may be nested: a variant may h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import cache, reduce
@@ -67,7 +68,8 @@ def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes:
         section = fields[name]
         tag = section.get(registry.tag) if isinstance(section, dict) else None
         if not isinstance(tag, str):
-            mistakes.append(f"{path}.{registry.tag}: required, the name of the {registry.kind}")
+            example = f'; write {{"{registry.tag}": {json.dumps(section)}}}' if isinstance(section, str) else ""
+            mistakes.append(f"{path}.{registry.tag}: required, the name of the {registry.kind}{example}")
             continue
         try:
             config = registry.get(tag).config
