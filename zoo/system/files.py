@@ -128,9 +128,8 @@ def check_replaceable(folder: Path, option: str, run_files: Collection[str], *, 
     if names - set(run_files):
         raise ZooError(f"{folder} holds files that no run has written; choose another folder with {option}")
     if names and not overwrite:
-        raise ZooError(
-            f"{folder} is there already; --overwrite replaces it (in Python, overwrite=True), {option} names another folder"
-        )
+        remedies = f"--overwrite replaces it (in Python, overwrite=True), {option} names another folder"
+        raise ZooError(f"{folder} is there already; {remedies}")
 
 
 def _names_in(folder: Path) -> set[str]:
