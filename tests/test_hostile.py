@@ -34,7 +34,7 @@ MOST_MEMORY = 400 * 2**20
 
 
 def fuzz(cases: int) -> Callable[[Any], Any]:
-    """As many cases, always the same ones, each within two seconds."""
+    """Return a decorator that runs this number of cases, always the same ones, each within two seconds."""
     return settings(
         max_examples=cases,
         deadline=2000,
@@ -73,7 +73,7 @@ sys.addaudithook(_watch)
 
 
 def harmless(call: Callable[[], object]) -> ZooError | None:
-    """Whether it was refused, or done; anything else, and anything done on the side, is a failure."""
+    """Return the error that refused it, or None if it was done; anything else is a failure, as is a side effect."""
     global watching
     seen.clear()
     pages = int(Path("/proc/self/statm").read_text().split()[0])

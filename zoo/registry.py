@@ -86,13 +86,13 @@ class MetricFamily(Registered):
     metrics: tuple[Any, ...]
     """The metrics of the family, each a :class:`zoo.schema.metric.Metric`."""
     on_request: bool = False
-    """Whether the family is measured only if asked for, because it takes long or needs a download."""
+    """True if the family is measured only when asked for, because it takes long or needs a download."""
     after_training: bool = False
-    """Whether the family is measured at the end of every training, on training and test images."""
+    """True if the family is measured at the end of every training, on training and test images."""
 
     @property
     def numbered(self) -> bool:
-        """Whether the family is measured with a number of samples, the second argument of ``build``."""
+        """True if the family is measured with a number of samples, the second argument of ``build``."""
         return any(metric.numbered for metric in self.metrics)
 
 

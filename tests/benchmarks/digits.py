@@ -28,7 +28,7 @@ class DigitsConfig(DatasetConfig):
 
 @zoo.register_dataset(config=DigitsConfig)
 def digits_of_side(config: DigitsConfig, split: Split) -> ImageSet:
-    """As many as the settings ask for, resized bilinearly."""
+    """Draw as many glyphs as the settings ask for, resized bilinearly."""
     limits = config.model_dump(include={"train_images", "test_images"})
     glyphs = load_images(parse_data({"name": "glyphs", **limits}, "digits_of_side"), split)
     parts = [interpolate(part.float(), size=config.side, mode="bilinear") for part in glyphs.images.split(1024)]

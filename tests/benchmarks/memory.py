@@ -53,7 +53,7 @@ class CudaMemory:
 
 
 def peak_bytes(entrant: Entrant) -> int | None:
-    """Of one epoch on the CPU; None where the system does not tell (elsewhere than on Linux).
+    """Return the peak memory of one epoch on the CPU, in bytes; None where the system is not Linux.
 
     Raises:
         ZooError: the process has failed.
@@ -70,7 +70,7 @@ def peak_bytes(entrant: Entrant) -> int | None:
 
 
 def measure(entrant: Entrant) -> int:
-    """As :func:`peak_bytes`, in this process."""
+    """Measure what :func:`peak_bytes` returns, in this process."""
     recipe = parse_recipe(entrant.recipe)
     train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
     for module in ("reference_loop", "pythae_loop", "ours"):

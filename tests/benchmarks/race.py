@@ -41,7 +41,7 @@ class Runner:
         self.contestant.end_epoch()
 
     def figures(self) -> dict[str, Any]:
-        """As :class:`~tests.benchmarks.records.Timing` has them."""
+        """Return the fields of :class:`~tests.benchmarks.records.Timing` that are measured."""
         return {"seconds": self.seconds, "how": self.contestant.how, "peak_bytes": self.memory.peak or None}
 
 

@@ -36,9 +36,9 @@ class Timing(Record):
     models: int = 1
     """Trained at once."""
     seconds: tuple[float, ...] = ()
-    """Of each timed epoch, of all its models together."""
+    """The seconds of each timed epoch, of all its models together."""
     losses: tuple[float, ...] = ()
-    """Of each of its models after the last epoch, on the test images."""
+    """The test loss of each of its models after the last epoch."""
     peak_bytes: int | None = None
     how: str = ""
     """What it has chosen to do on the device."""
@@ -71,7 +71,7 @@ class Race(Record):
     """Which test loss: a metric of :mod:`zoo.metrics._evaluate`."""
     tolerance: float
     flops: int
-    """Of a step: see :func:`tests.benchmarks.bounds.step_cost`."""
+    """The floating-point operations of a step: see :func:`tests.benchmarks.bounds.step_cost`."""
     bytes: int
     timings: tuple[Timing, ...]
 
@@ -81,7 +81,7 @@ class Race(Record):
         return min((timing for timing in self.timings if timing.kind == "reference"), key=lambda timing: timing.typical)
 
     def ratios(self, timing: Timing) -> tuple[float, ...]:
-        """How many times faster than the reference, epoch by epoch."""
+        """Return how many times faster than the reference it was, epoch by epoch."""
         return tuple(theirs / its for theirs, its in zip(self.reference.each, timing.each, strict=True))
 
     def speedup(self, timing: Timing) -> float:
@@ -99,7 +99,7 @@ class Race(Record):
         return f"void: its test loss differs from the reference's by {furthest:+.1%} (allowed: {self.tolerance:.1%})"
 
     def images_per_second(self, timing: Timing) -> float:
-        """Of the median epoch."""
+        """Return the training images per second of the median epoch."""
         return self.images / timing.typical
 
     def of_bound(self, timing: Timing, work_per_step: int, peak: float) -> float:
@@ -112,7 +112,7 @@ class Results(Record):
 
     device: str
     kind: str
-    """Of device: cpu, cuda or mps."""
+    """The kind of device: cpu, cuda or mps."""
     cores: int
     load: float | None
     """Programs that were running on the machine just before, averaged over a minute."""
@@ -130,7 +130,7 @@ class Results(Record):
     growth: dict[Axis, tuple[Race, ...]] = Field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As the file holds it."""
+        """Return it as the file holds it."""
         return self.model_dump_json(indent=2) + "\n"
 
 

@@ -165,7 +165,7 @@ def load_average() -> float | None:
 
 
 def versions(device: torch.device) -> dict[str, str]:
-    """Of what is compared."""
+    """Return the versions of what is compared."""
     found = {"autoencoder-zoo": zoo.__version__, "Python": platform.python_version(), "torch": str(torch.__version__)}
     if device.type == "cuda":
         found["CUDA"] = str(torch.version.cuda)

@@ -161,9 +161,10 @@ def test_the_python_that_runs_the_tests_runs_the_commands() -> None:
         (("train", "--dryrun", "x"), "unrecognized arguments: --dryrun; did you mean --dry-run?"),
         (("push", "a", "b/c", "--taag", "v1"), "did you mean --tag?"),
         (("--vresion",), "unknown option '--vresion'"),
+        (("list", "--data", "mnits"), "the dataset 'mnits'; did you mean 'mnist'?"),
     ],
 )
-def test_a_mistyped_option_gets_the_close_match(arguments: tuple[str, ...], expected: str) -> None:
+def test_a_mistyped_option_or_value_gets_the_close_match(arguments: tuple[str, ...], expected: str) -> None:
     done = command(*arguments)
     assert done.returncode == 2
     assert expected in done.stderr

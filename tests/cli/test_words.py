@@ -20,7 +20,7 @@ PREPOSITIONS = (
     "about", "as", "at", "between", "beyond", "by", "for", "from", "in", "into", "of", "on", "over", "per", "so",
     "than", "through", "to", "under", "until", "upon", "whose", "with", "within", "without",
 )  # fmt: skip
-CONTINUES = re.compile(rf"(Of|As|So|For want of|{'|'.join(PREPOSITIONS)})\b")
+CONTINUES = re.compile(rf"(Of|As|So|For want of|Whether|How|{'|'.join(PREPOSITIONS)})\b")
 """The beginning of a text that goes on from a name before it; ``by default`` alone is a sentence's own."""
 
 
@@ -29,7 +29,7 @@ def continues(text: str) -> bool:
 
 
 def test_what_goes_on_from_a_name_is_recognised() -> None:
-    for text in ("of the commit", "Of every hidden layer.", "so many", "As tables have it.", "For want of images"):
+    for text in ("of the commit", "Of every hidden layer.", "so many", "As tables have it.", "Whether it is so."):
         assert continues(text), text
     for text in ("by default the first", "Often used", "office", "Asymmetric", "the commit's message", "For each of"):
         assert not continues(text), text
@@ -106,4 +106,5 @@ def public_docstrings(path: Path) -> Iterator[tuple[str, str]]:
 def test_no_public_docstring_goes_on_from_the_name() -> None:
     texts = dict(line for path in sorted((ROOT / "zoo").rglob("*.py")) for line in public_docstrings(path))
     assert len(texts) > 400
-    assert [f"{place}: {text.splitlines()[0]}" for place, text in texts.items() if text.startswith("Of ")] == []
+    going_on = {place: text for place, text in texts.items() if text.startswith(("Of ", "Whether "))}
+    assert going_on == {}

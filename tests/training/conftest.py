@@ -14,6 +14,6 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def only_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the figures of a run, only the grid of samples is drawn, and the others are blank."""
+    """Draw only the grid of samples of a run's figures, and leave the others blank."""
     for name in ("loss_curves", "reconstruction_grid"):
         monkeypatch.setattr(f"zoo.plotting.{name}", lambda *arguments: Figure((1, 1)))

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from zoo.cli._common import print_table
-from zoo.errors import ZooError
+from zoo.errors import ZooError, suggest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     rows = [row for row in entries if options.data in (None, row.config.recipe["data"]["name"])]
     if not rows:
         datasets = sorted({row.config.recipe["data"]["name"] for row in entries})
-        raise ZooError(f"no trained entry is of the dataset {options.data!r}; there are {', '.join(datasets)}")
+        raise ZooError(f"no trained entry is of the dataset {options.data!r}{suggest(options.data, datasets)}")
     rows = best_first(rows, options.sort)
     if options.metrics and (options.csv or options.json):
         raise ZooError("--csv and --json have every column: drop --metrics")

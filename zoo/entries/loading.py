@@ -30,7 +30,7 @@ class RunLocation:
 
     @property
     def trusted(self) -> bool:
-        """Whether the folder is one of the zoo's own, as :func:`zoo.runs.folder.load_folder` takes it."""
+        """True if the folder is one of the zoo's own, as :func:`zoo.runs.folder.load_folder` takes it."""
         return self.folder.is_relative_to(WEIGHTS)
 
 

@@ -53,7 +53,7 @@ class ImageStream:
     batches: Callable[[int], Iterator[ImageBatch]]
     """A function that yields the batches; its argument is the number of images in a batch."""
     binarized: bool = False
-    """Whether the images were binarised once and for all, with their dataset."""
+    """True if the images were binarised once and for all, with their dataset."""
 
 
 @dataclass(frozen=True)

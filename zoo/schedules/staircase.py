@@ -18,7 +18,7 @@ class StaircaseSchedule(ScheduleConfig):
     name: Literal["staircase"] = "staircase"
     stages: Annotated[int, Field(ge=2, le=64)] = Field(8, description="The number of stages.")
     growth: Annotated[float, Field(ge=1, le=100)] = Field(
-        3.0, description="How many times as long each stage is as the one before it."
+        3.0, description="The length of each stage divided by that of the stage before it."
     )
     floor: Annotated[float, Field(gt=0, le=1)] = Field(
         0.1, description="The factor that the learning rate falls to, evenly in its logarithm."

@@ -75,7 +75,7 @@ class DatasetConfig(Section):
     CLASSES: ClassVar[tuple[str, ...]] = ()
     """The names of the labels 0, 1, …; empty where the labels are named by their numbers."""
     PRIVATE: ClassVar[bool] = False
-    """Whether the images are the user's own: they have no public name, and the name of their folder is private."""
+    """True if the images are the user's own: they have no public name, and the name of their folder is private."""
 
     @property
     def image_shape(self) -> ImageShape:

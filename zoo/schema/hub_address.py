@@ -67,7 +67,7 @@ class Address:
 
     @property
     def pinned(self) -> bool:
-        """Whether the revision is a commit, whose files can never change."""
+        """True if the revision is a commit, whose files can never change."""
         return re.fullmatch(COMMIT, self.revision) is not None
 
     def at(self, revision: str) -> Address:

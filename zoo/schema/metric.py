@@ -39,13 +39,13 @@ class Metric:
     relative: float = 1e-3
     """The difference, as a part of the value, that other noise or another device may cause."""
     summary: bool = False
-    """Whether tables of several models show the metric."""
+    """True if tables of several models show the metric."""
     noise_free: bool = False
-    """Whether no random numbers are used, so that every kind of device gives the same value."""
+    """True if no random numbers are used, so that every kind of device gives the same value."""
     repeatable: bool = True
-    """Whether the value is the same on every machine; a speed is not."""
+    """True if the value is the same on every machine; a speed is not."""
     numbered: bool = False
-    """Whether a number of samples is part of the name, as in ``nll_5000``."""
+    """True if a number of samples is part of the name, as in ``nll_5000``."""
     samples: int = 0
     """The number of samples, K in ``nll_K``; 0 for metrics without one."""
 

@@ -31,7 +31,7 @@ class Recipe(Section):
     data: Annotated[DatasetConfig, DATASETS] = Field(description="Which images, and how they are presented.")
     model: Annotated[VariantConfig, VARIANTS] = Field(description="Which kind of autoencoder, in which sizes.")
     objective: Annotated[ObjectiveConfig, OBJECTIVES] = Field(description="What is minimised.")
-    optimizer: Annotated[OptimizerConfig, OPTIMIZERS] = Field(description="How the weights are updated.")
+    optimizer: Annotated[OptimizerConfig, OPTIMIZERS] = Field(description="The rule by which the weights are updated.")
     training: Training
     execution: Execution = Execution()
     source: Source = Source()

@@ -32,11 +32,11 @@ class Execution(Section):
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether the whole step goes through `torch.compile`. `auto`: on CUDA, where the time it is "
-        "predicted to save exceeds the time it takes.",
+        description="Compile the whole step with `torch.compile`. `auto`: on CUDA, where the time it is predicted to "
+        "save exceeds the time it takes.",
     )
     graph: Literal["on", "off"] = Field(
-        "on", description="Whether steps are captured as CUDA graphs and replayed, several at once. On CUDA only."
+        "on", description="Capture steps as CUDA graphs and replay them, several at once. On CUDA only."
     )
     convolutions: Literal["auto", "contiguous", "channels_last", "gemm"] = Field(
         "auto",

@@ -50,7 +50,7 @@ class DeviceLoader:
     """
 
     steps_at_once = True
-    """Whether several steps can follow one another without the host in between."""
+    """True if several steps can follow one another without the host in between."""
 
     def __init__(self, data: ImageSet, size: int, group: ProcessGroup = SINGLE_PROCESS) -> None:
         self.data = data

@@ -56,7 +56,7 @@ class EagerRunner:
 
     @property
     def compiled(self) -> bool:
-        """Whether the steps of the usual size are compiled."""
+        """True if the steps of the usual size are compiled."""
         return self.step_fn is not self.step
 
     def run(self, steps: int, images: int) -> None:

@@ -74,7 +74,7 @@ class Step:
 
     @property
     def on_cuda(self) -> bool:
-        """Whether the step can be captured as a CUDA graph."""
+        """True if the step can be captured as a CUDA graph."""
         return self.done.is_cuda
 
     def precision(self) -> AbstractContextManager[object]:

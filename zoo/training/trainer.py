@@ -130,7 +130,7 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether the recipe's last epoch is over."""
+        """True if the recipe's last epoch is over."""
         return self.epoch >= self.recipe.training.epochs
 
     def prepare(self) -> str:

@@ -17,7 +17,7 @@ from zoo.tasks.anomaly import detection, score
 OTHER = {"mnist": "fashion_mnist", "fashion_mnist": "mnist", "glyphs": "mnist"}
 
 SAMPLES = 10
-"""Of the importance-weighted NLL."""
+"""The number of samples, K, of the importance-weighted NLL."""
 
 Row = dict[str, Any]
 
@@ -54,7 +54,7 @@ def held_out_classes(runs: Path) -> Iterator[Row]:
 
 
 def spelled(classes: Iterable[int] | None) -> str:
-    """As a dataset's name takes them."""
+    """Write classes as a dataset's name takes them: ``3,5``."""
     return ",".join(map(str, classes or ()))
 
 
