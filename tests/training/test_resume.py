@@ -159,6 +159,8 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> Non
     assert "Traceback" not in errors
     assert not (tmp_path / "run").exists()
     assert (tmp_path / "run.partial" / "checkpoint.safetensors").exists()
+    epochs = [json.loads(line)["epoch"] for line in log.read_text().splitlines()]
+    assert epochs == list(range(1, len(epochs) + 1))
 
     again = command("train", recipe, "--out", tmp_path / "run", "--import", PLUGIN)
     assert again.returncode == 2

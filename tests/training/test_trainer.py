@@ -15,6 +15,7 @@ from tests.helpers import CPU, SHIPPED_VARIANTS, tiny_model, tiny_recipe, tiny_r
 from zoo.datasets import ImageSet, load_images
 from zoo.errors import ZooError
 from zoo.inference.loops import epoch_permutation
+from zoo.inference.running_means import RunningMeans
 from zoo.models.build import build
 from zoo.registry import OPTIMIZERS, SCHEDULES
 from zoo.schema.recipe import Recipe
@@ -66,7 +67,7 @@ def test_measuring_the_test_images_does_not_change_the_training(monkeypatch: pyt
     plain.run_epoch()
     plain.run_epoch()
     unmeasured = trainer(recipe)
-    monkeypatch.setattr(unmeasured, "test_terms", lambda epoch: {})
+    monkeypatch.setattr(unmeasured.test_pass, "run", lambda epoch: RunningMeans(CPU))
     unmeasured.run_epoch()
     unmeasured.run_epoch()
     for first, second in zip(plain.model.parameters(), unmeasured.model.parameters(), strict=True):
@@ -279,3 +280,26 @@ def test_weights_that_break_in_the_last_step_are_noticed() -> None:
     found.optimizer.update = breaking  # type: ignore[method-assign]
     with pytest.raises(Divergence, match=r"the weights were no longer finite at step 1 \(epoch 1\)"):
         found.run_epoch()
+
+
+def test_a_test_pass_takes_smaller_batches_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = trainer(tiny_recipe())
+    test_pass, sizes = found.test_pass, list[int]()
+    expected = test_pass.run(0.0).read().means()
+    objective = test_pass.objective
+
+    def hungry(model: Any, x: torch.Tensor, epoch: torch.Tensor) -> Any:
+        sizes.append(len(x))
+        if len(x) > 12:
+            raise torch.OutOfMemoryError("no room")
+        return objective(model, x, epoch)
+
+    monkeypatch.setattr(test_pass, "objective", hungry)
+    test_pass.usual_batch, test_pass.batch = 10, 4 * 10
+    assert test_pass.run(0.0).read().means() == pytest.approx(expected, rel=0.05)  # other noise
+    assert test_pass.batch == 10 and sizes[:3] == [40, 20, 10]
+    assert found.state()["test_batch"] == 10
+    monkeypatch.setattr(test_pass, "usual_batch", 20)
+    test_pass.batch = 20
+    with pytest.raises(torch.OutOfMemoryError):
+        test_pass.run(0.0)

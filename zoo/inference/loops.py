@@ -68,6 +68,20 @@ def mean_terms(
     Raises:
         ZooError: the model is conditional and the images have no labels that suit it.
     """
+    return running_terms(images, data, model, terms, batch_size, seed=seed, progress=progress).read().means()
+
+
+def running_terms(
+    images: ImageSet,
+    data: DatasetConfig,
+    model: Autoencoder,
+    terms: Callable[[Model, Tensor], Terms],
+    batch_size: int = 0,
+    *,
+    seed: int = SEED,
+    progress: ProgressBar[ImageSet] = no_progress,
+) -> RunningMeans:
+    """Return the sums behind :func:`mean_terms`, which are still on the device; this does not wait for it."""
     model.check_labels(images.labels)
     means = RunningMeans(model.device)
     size = batch_size or eval_batch_size(images.images.shape[1:])
@@ -76,7 +90,7 @@ def mean_terms(
             batch = batch.to(model.device)
             x = display_images(batch.images, data, binarization_seed(seed, index))
             means.add(terms(model.given(batch.labels), x), len(batch))
-    return means.means()
+    return means
 
 
 @contextmanager

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo.objectives import Terms
 from zoo.system.devices import widest_float
+
+
+@dataclass(frozen=True)
+class ReadMeans:
+    """The sums of terms and their number of finite batches, as numbers on the host."""
+
+    names: list[str]
+    sums: list[float]  # T + 1, the terms, then the images
+    finite: list[int]  # T + 1, the terms, then all batches
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each term over the images."""
+        *sums, images = self.sums
+        return {name: value / images for name, value in zip(self.names, sums, strict=True)}
+
+    def divergence(self) -> tuple[int, str] | None:
+        """Return the 0-based batch at which the first term was no longer finite, and its name, or None."""
+        *finite, batches = self.finite
+        broken = [(batch, name) for batch, name in zip(finite, self.names, strict=False) if batch < batches]
+        # The loss is the sum of the others: of the terms that broke at once, name another one.
+        return min(broken, key=lambda term: (term[0], term[1] == "loss"), default=None)
 
 
 class RunningMeans:
@@ -56,17 +79,15 @@ class RunningMeans:
         self.sums.copy_(state["sums"])
         self.finite.copy_(state["finite"])
 
-    def means(self) -> dict[str, float]:
-        """Return the mean of each term over the images so far; this waits for the device."""
-        *sums, images = self.sums.tolist()
-        return {name: value / images for name, value in zip(self.names, sums, strict=True)}
+    def packed(self) -> Tensor:
+        """Return everything as one tensor (2T + 2,) on the device, so that one wait reads it: see :meth:`unpacked`."""
+        return torch.cat([self.sums, self.finite.to(self.sums.dtype)])
 
-    def divergence(self) -> tuple[int, str] | None:
-        """Return the 0-based batch at which the first term was no longer finite, and its name, or None.
+    def unpacked(self, numbers: list[float]) -> ReadMeans:
+        """Return what :meth:`packed` has packed, from the tensor's numbers."""
+        sums, finite = numbers[: len(self.sums)], numbers[len(self.sums) :]
+        return ReadMeans(self.names, sums, [int(count) for count in finite])
 
-        This waits for the device.
-        """
-        *finite, batches = self.finite.tolist()
-        broken = [(batch, name) for batch, name in zip(finite, self.names, strict=False) if batch < batches]
-        # The loss is the sum of the others: of the terms that broke at once, name another one.
-        return min(broken, key=lambda term: (term[0], term[1] == "loss"), default=None)
+    def read(self) -> ReadMeans:
+        """Return everything as numbers; this waits for the device."""
+        return self.unpacked(self.packed().tolist())

@@ -34,6 +34,19 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file of text.
+
+    Raises:
+        ZooError: the file cannot be written.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise ZooError(f"cannot write {path}: {error.strerror}") from error
+
+
 @contextmanager
 def writing(path: Path, remedy: str = "what was there before is unchanged") -> Iterator[BinaryIO]:
     """Yield a file to write into, which gets its name when the context ends, and is removed if writing fails.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.inference.running_means import RunningMeans
+from zoo.inference.running_means import ReadMeans
 from zoo.training.distributed import ProcessGroup
 
 NO_BATCH = 2**62
@@ -25,26 +25,30 @@ class Divergence(ZooError):
         return cls(f"training diverged: {what} no longer finite at step {step} (epoch {epoch})")
 
 
+def all_finite(parameters: Iterable[Tensor]) -> Tensor:
+    """Return a bool on the device, true if every weight is finite."""
+    return torch.stack([parameter.isfinite().all() for parameter in parameters]).all()
+
+
 def check_finite(
-    means: RunningMeans, parameters: Sequence[Tensor], group: ProcessGroup, step: int, steps_per_epoch: int
+    terms: ReadMeans, weights_finite: bool, group: ProcessGroup, device: torch.device, step: int, steps_per_epoch: int
 ) -> None:
-    """Check that every term of this epoch's steps and every weight is finite; this waits for the device.
+    """Check that every term of this epoch's steps and every weight is finite.
 
     Args:
-        means: the record of the epoch's terms in this process.
-        parameters: the weights.
+        terms: the record of the epoch's terms in this process.
+        weights_finite: the result of :func:`all_finite`.
         group: the processes of the run, each of which has its own shares of the batches.
+        device: the device of this process.
         step: the steps so far.
         steps_per_epoch: the steps in an epoch.
 
     Raises:
         Divergence: a term or a weight is not finite; the message names the step.
     """
-    device = parameters[0].device
-    mine = means.divergence()
+    mine = terms.divergence()
     batch = -group.largest(-mine[0] if mine else -NO_BATCH, device)  # the first that broke in any process
-    weights = torch.stack([parameter.isfinite().all() for parameter in parameters])
-    weights_broke = group.largest(int(not weights.all()), device)
+    weights_broke = group.largest(int(not weights_finite), device)
     done = step % steps_per_epoch or steps_per_epoch
     if batch < NO_BATCH:
         term = mine[1] if mine and mine[0] == batch else "loss"

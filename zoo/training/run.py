@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from zoo.runs.folder import METRICS_FILE
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
-from zoo.system.files import write_atomically
+from zoo.system.files import append_line, write_atomically
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
@@ -168,6 +169,8 @@ def train_epochs(
                 f"Go on with the same command and --resume"
             )
 
+    log, writes = checkpoints.path.parent / METRICS_FILE, trainer.group.rank == 0
+    begun = False
     try:
         save()  # so that a run that dies early can be resumed
         while not trainer.done:
@@ -178,8 +181,11 @@ def train_epochs(
                 yield
             row = trainer.end_epoch()
             progress.epoch_done(row)
-            if trainer.group.rank == 0:
-                write_atomically(checkpoints.path.parent / METRICS_FILE, trainer.log())
+            if writes and begun:
+                append_line(log, json.dumps(row))
+            elif writes:  # whole, since a resumed run may have written more than it remembers
+                write_atomically(log, trainer.log())
+                begun = True
             save_or_stop(epoch_ended=True)
     except Divergence as error:
         checkpoints.finish()

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.datasets import ImageSet
 from zoo.errors import ZooError
-from zoo.inference.loops import epoch_permutation, mean_terms
+from zoo.inference.loops import epoch_permutation
 from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
@@ -27,12 +27,13 @@ from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equ
 from zoo.training.checkpoint import check_same_run, copied
 from zoo.training.conv_backend import with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
-from zoo.training.divergence import Divergence, check_finite
+from zoo.training.divergence import Divergence, all_finite, check_finite
 from zoo.training.execution import EagerRunner, choose_runner
 from zoo.training.optimizer import Optimizer
 from zoo.training.run_context import RunContext
 from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.step import Step
+from zoo.training.test_pass import TestPass
 
 EpochRecord = dict[str, Any]
 """The record of one epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over
@@ -74,6 +75,7 @@ class Trainer:
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
             self.train_set = to_device_if_it_fits(train, device)
             self.test_set = to_device_if_it_fits(test, device)
+            self.test_pass = TestPass(self.test_set, recipe.data, self.model, self.objective)
             self.check_batches()
             size = recipe.training.batch_size
             images = self.train_set if self.model.classes else replace(self.train_set, labels=None)
@@ -92,6 +94,7 @@ class Trainer:
         self.runner: EagerRunner | None = None
         self.was_compiled: bool | None = None
         self.step = 0
+        self.drawn_order: tuple[int, torch.Tensor] | None = None
         self.history: list[EpochRecord] = []
         with self.context.active():
             every = recipe.execution.snapshot_epochs
@@ -166,7 +169,10 @@ class Trainer:
 
     def order(self) -> torch.Tensor:
         """Return the order of the images in the current epoch, int64 (N,)."""
-        return epoch_permutation(len(self.train_set), self.recipe.training.seed, self.epoch)
+        if self.drawn_order is None or self.drawn_order[0] != self.epoch:
+            order = epoch_permutation(len(self.train_set), self.recipe.training.seed, self.epoch)
+            self.drawn_order = self.epoch, order
+        return self.drawn_order[1]
 
     def train_steps(self) -> Iterator[int]:
         """Enqueue the remaining steps of the epoch on the device, and yield after each portion its number of images.
@@ -187,9 +193,11 @@ class Trainer:
             self.step += steps
             self._count_time()
             yield steps * images
+        if not self.done:
+            self.order()  # of the next epoch, while the device is busy with this one
 
     def end_epoch(self) -> EpochRecord:
-        """Wait for the epoch's steps and measure the test images.
+        """Measure the test images and wait for the device, once, with everything that is read of the epoch.
 
         Raises:
             Divergence: a term was NaN or infinite; the message names the step and the term.
@@ -201,15 +209,20 @@ class Trainer:
             (sums,) = self.group.summed([self.means.sums])
             self.means.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
-            test = self.test_terms(now)
+            tested = self.test_pass.run(now)
+            weights_finite = all_finite(self.optimizer.parameters).to(self.means.sums.dtype)
+            packed = [self.means.packed(), tested.packed(), weights_finite[None]]
+            *numbers, finite = torch.cat(packed).tolist()
+            trained = self.means.unpacked(numbers[: len(packed[0])])
+            test = tested.unpacked(numbers[len(packed[0]) :]).means()
             row: EpochRecord = {
                 "epoch": epoch + 1,
                 "step": self.step,
                 "learning_rate": rate,
-                "train": self.means.means(),
+                "train": trained.means(),
                 "test": test,
             }
-        self.check_finite()
+            check_finite(trained, bool(finite), self.group, self.device, self.step, self.steps_per_epoch)
         broken = [name for name, value in test.items() if not math.isfinite(value)]
         if self.group.largest(len(broken), self.device):  # BatchNorm's averages, say, which only the test images use
             what = f"the term {(broken or ['loss'])[-1]!r} of the test images was"
@@ -221,15 +234,6 @@ class Trainer:
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
         return row
-
-    def test_terms(self, epoch: float) -> dict[str, float]:
-        """Return the means of the objective's terms over the test images.
-
-        Args:
-            epoch: epochs done, with a fractional part, which annealed terms depend on.
-        """
-        now = torch.tensor(epoch, device=self.device)
-        return mean_terms(self.test_set, self.recipe.data, self.model, lambda model, x: self.objective(model, x, now))
 
     def run_epoch(self, on_step: Callable[[int], bool] = lambda images: False) -> EpochRecord | None:
         """Train to the end of the epoch and measure the test images.
@@ -255,7 +259,8 @@ class Trainer:
             Divergence: a term or a weight is not finite; the message names the step.
         """
         with self.context.active():
-            check_finite(self.means, self.optimizer.parameters, self.group, self.step, self.steps_per_epoch)
+            finite = bool(all_finite(self.optimizer.parameters))
+            check_finite(self.means.read(), finite, self.group, self.device, self.step, self.steps_per_epoch)
 
     def _count_time(self, from_now: bool = False) -> None:
         now = time.perf_counter()
@@ -280,6 +285,7 @@ class Trainer:
             "device": self.device.type,
             "threads": torch.get_num_threads(),
             "compiled": self.was_compiled,
+            "test_batch": self.test_pass.batch,
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
@@ -301,6 +307,7 @@ class Trainer:
         check_same_run(state, self.recipe, self.data_digests, self.device, self.group.size)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
         self.was_compiled = state["compiled"]
+        self.test_pass.batch = state.get("test_batch", self.test_pass.usual_batch)
         with self.context.active():
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
