@@ -16,6 +16,7 @@ from zoo.entries.loading import load
 from zoo.errors import ZooError
 from zoo.models import Autoencoder
 from zoo.registry import VARIANTS, register_variant
+from zoo.runs.card import write_card
 from zoo.schema import ImageShape, VariantConfig
 from zoo.training import run
 from zoo.training.divergence import Divergence
@@ -49,6 +50,27 @@ def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:
     assert "library_name: autoencoder-zoo" in card
     assert "license" not in card.split("---")[1]  # the weights are the user's
     assert config["weights_sha256"] in card
+
+
+def test_the_card_tells_the_seconds_of_the_run_beside_those_of_its_epochs(trained: Path) -> None:
+    config = load(trained).config
+    assert config and config.wall_seconds is not None and config.wall_seconds >= config.training_seconds
+    known = config.model_copy(update={"training_seconds": 4.0, "wall_seconds": 1234.4})
+    assert "\n- Trained in 4 s (1,234 s with preparing and waiting) on " in write_card(known)
+
+
+def test_a_folder_of_an_older_version_has_no_seconds_of_the_run_and_keeps_its_fields(
+    trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    fields = json.loads(path.read_text())
+    del fields["wall_seconds"]
+    path.write_text(json.dumps(fields))
+    config = load(tmp_path / "run").config
+    assert config and config.wall_seconds is None
+    assert json.loads(config.to_json()) == fields
+    assert f"- Trained in {config.training_seconds:,.0f} s on " in write_card(config)
 
 
 def test_a_run_under_the_home_folder_is_loaded_as_it_is_returned(

@@ -34,6 +34,7 @@ from zoo.errors import ZooError
 from zoo.registry import OBJECTIVES
 from zoo.schema.recipe import Recipe
 from zoo.training import run
+from zoo.training import trainer as trainer_module
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
 from zoo.training.divergence import Divergence
 from zoo.training.run import train
@@ -68,6 +69,35 @@ def uninterrupted() -> Callable[[str], Trainer]:
         return whole
 
     return train_whole
+
+
+def test_the_seconds_of_a_run_hold_its_preparation_and_go_on_when_it_is_resumed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("zoo.training.trainer.time.perf_counter", lambda: now)
+    first = trainer(tiny_recipe())
+    choose = trainer_module.choose_runner
+
+    def slow(*arguments: Any) -> Any:
+        nonlocal now
+        now += 20
+        return choose(*arguments)
+
+    monkeypatch.setattr(trainer_module, "choose_runner", slow)
+    first.prepare()
+    now += 5
+    assert first.wall_seconds == 25
+    state = first.state()
+    now += 3600  # nothing runs
+    second = trainer(tiny_recipe())
+    second.restore(state)
+    second.prepare()
+    assert second.wall_seconds == 45
+    del state["wall_seconds"]  # a checkpoint of an older version
+    state["seconds"] = 7.0
+    second.restore(state)
+    assert second.wall_seconds == 7
 
 
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)

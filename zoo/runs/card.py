@@ -103,7 +103,7 @@ the {config.dataset["train"].images:,} that it did. {seeds_sentence(config, reci
 {"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
 
 {source}
-- Trained in {config.training_seconds:,.0f} s on {config.hardware} with {versions}.
+- Trained in {seconds(config)} on {config.hardware} with {versions}.
 - Images: {recipe.data.name}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
@@ -113,6 +113,12 @@ To train it again, save this as `recipe.json` and run `zoo train recipe.json`:
 {json.dumps(config.recipe, indent=2)}
 ```
 """
+
+
+def seconds(config: RunConfig) -> str:
+    """Write how long the epochs took and, where it is known, how long the run took."""
+    wall = "" if config.wall_seconds is None else f" ({config.wall_seconds:,.0f} s with preparing and waiting)"
+    return f"{config.training_seconds:,.0f} s{wall}"
 
 
 def metrics_table(config: RunConfig) -> str:

@@ -81,6 +81,9 @@ class RunConfig(Strict):
     dataset: PerSplit[DatasetRecord]
     training_seconds: float
     """The seconds that the epochs took, with the test images measured after each."""
+    wall_seconds: float | None = None
+    """The seconds from the start of the run to the end of its last epoch, with compiling, checkpoints and the turns of
+    other runs; None in the files of older versions."""
     hardware: str
     versions: dict[str, str]
     evaluation: dict[str, EvaluationRecord] = {}
@@ -93,7 +96,8 @@ class RunConfig(Strict):
 
     def to_json(self) -> str:
         """Return the content of the file."""
-        return self.model_dump_json(indent=2) + "\n"
+        unknown = {"wall_seconds"} if self.wall_seconds is None else None  # an older file stays as it is
+        return self.model_dump_json(indent=2, exclude=unknown) + "\n"
 
     @property
     def checked_recipe(self) -> Recipe:

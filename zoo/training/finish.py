@@ -48,6 +48,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     Raises:
         ZooError: a file cannot be written.
     """
+    wall_seconds = trainer.wall_seconds  # before anything is measured
     recipe, model = trainer.recipe, trainer.model.eval()
     if model.prior.fitted:
         model.prior.fit(codes(model, trainer.train_set, recipe.data))
@@ -69,6 +70,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
             "test": DatasetRecord(images=len(test), sha256=test.digest),
         },
         training_seconds=round(trainer.seconds, 1),
+        wall_seconds=round(wall_seconds, 1),
         hardware=describe(trainer.device),
         versions=versions(),
     )

@@ -62,6 +62,7 @@ class Trainer:
         device: torch.device,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
+        self.started = time.perf_counter()
         self.recipe = recipe
         self.group = group
         self.device = device = torch.empty(0, device=device).device  # with its index
@@ -153,7 +154,7 @@ class Trainer:
                 self.compile_key,
             )
             self.was_compiled = self.runner.compiled
-            self.restore(before | {"compiled": self.was_compiled})
+            self.restore(before | {"compiled": self.was_compiled, "wall_seconds": self.wall_seconds})
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # the memory of the runner that was not chosen
         return self.runner.description
@@ -262,6 +263,14 @@ class Trainer:
             finite = bool(all_finite(self.optimizer.parameters))
             check_finite(self.means.read(), finite, self.group, self.device, self.step, self.steps_per_epoch)
 
+    @property
+    def wall_seconds(self) -> float:
+        """The seconds since the trainer was made, with compiling, checkpoints and the turns of other runs.
+
+        A resumed run goes on counting from its checkpoint: the time in which nothing ran does not count.
+        """
+        return time.perf_counter() - self.started
+
     def _count_time(self, from_now: bool = False) -> None:
         now = time.perf_counter()
         if not from_now:
@@ -288,6 +297,7 @@ class Trainer:
             "test_batch": self.test_pass.batch,
             "step": self.step,
             "seconds": self.seconds,
+            "wall_seconds": self.wall_seconds,
             "history": self.history,
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
@@ -306,6 +316,7 @@ class Trainer:
         """
         check_same_run(state, self.recipe, self.data_digests, self.device, self.group.size)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
+        self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
         self.was_compiled = state["compiled"]
         self.test_pass.batch = state.get("test_batch", self.test_pass.usual_batch)
         with self.context.active():
