@@ -19,7 +19,7 @@ from tests.benchmarks.ours import Ours
 from tests.benchmarks.race import race
 from tests.benchmarks.records import Race, Results, Timing, read_results
 from tests.benchmarks.reference_loop import ImageStream, ReferenceLoop
-from tests.benchmarks.report import render
+from tests.benchmarks.report import render, section
 from tests.benchmarks.tasks.codecs import at_distortion
 from tests.benchmarks.tasks.detection import blank, scores
 from tests.benchmarks.tasks.filling import nearest_image, nearest_pixel
@@ -31,6 +31,7 @@ from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build
 from zoo.objectives import build_objective
+from zoo.schema.recipe import Recipe
 
 DOCS = ROOT / "docs"
 AE = {"model": tiny_model("ae") | {"hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
@@ -137,6 +138,57 @@ def test_a_race_takes_every_contestant_through_the_same_epochs(monkeypatch: pyte
         else:
             assert len(timing.seconds) == 2 and len(timing.losses) == 1 and timing.peak_bytes == 1
             assert timing.losses[0] == pytest.approx(found.reference.losses[0], rel=0.1)
+
+
+def test_a_contestant_that_breaks_loses_its_row_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(**AE, training={"epochs": 3, "batch_size": 50})
+    first, second = (ours(recipe, label=label) for label in ("breaks later", "goes on"))
+    broken = Entrant(label="breaks", kind="ours", recipe=recipe.to_dict() | {"optimizer": {"name": "adamw"}})
+    epochs = []
+
+    def out_of_memory(self: Ours) -> None:
+        epochs.append(self)
+        if self is epochs[0] and epochs.count(self) == 2:
+            raise RuntimeError("CUDA error: out of memory\nhints")
+        for _ in self.trainers[0].train_steps():
+            pass
+
+    monkeypatch.setattr(Ours, "train_epoch", out_of_memory)
+    found = race(recipe, [broken, first, second], CPU, repetitions=2, speed_only=True)
+    reasons = {timing.label: timing.absent for timing in found.timings}
+    assert "cannot be compared" in (reasons["breaks"] or "")
+    assert reasons["breaks later"] == "RuntimeError: CUDA error: out of memory"
+    assert reasons["goes on"] is None and len(found.timings[2].seconds) == 2
+    # Without a reference there are times, and nothing to compare them with.
+    assert found.reference is None
+    (row,) = [line for line in "\n".join(section(results(races=(found,)))).split("\n") if "| goes on |" in line]
+    assert row.split("|")[7].strip() == "" and row.split("|")[3].strip()
+
+
+def test_the_races_that_are_over_are_kept_when_a_later_one_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_race(recipe: Recipe, *arguments: Any, **options: Any) -> Race:
+        if recipe.name == "conv_vae_mnist":
+            raise KeyboardInterrupt
+        return hand_made()
+
+    for name in ("peak_flops", "peak_bandwidth"):
+        monkeypatch.setattr(train_speed, name, lambda device: 1e9)
+    monkeypatch.setattr(train_speed, "load_average", lambda: 0.0)
+    monkeypatch.setattr(train_speed, "race", one_race)
+    monkeypatch.setattr("tests.benchmarks.growth.race", one_race)
+    out = tmp_path / "found.json"
+    options = ["--device", "cpu", "--out", str(out), "--repetitions", "1", "--entries", "linear_vae_mnist"]
+    with pytest.raises(KeyboardInterrupt):
+        train_speed.main([*options, "conv_vae_mnist"])
+    assert not out.exists()
+    kept = Results.model_validate_json(out.with_name("found.json.partial").read_text())
+    assert kept.races == (hand_made(),)
+    train_speed.main([*options, "--growth", "at_once"])
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+    (whole,) = read_results(tmp_path)
+    assert whole.races == whole.growth["at_once"] == (hand_made(),)
 
 
 @pytest.mark.slow

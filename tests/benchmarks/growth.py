@@ -29,8 +29,8 @@ REPETITIONS = 3
 
 def growth(
     axis: Axis, execution: Sequence[str], device: torch.device, repetitions: int, images: int | None = None
-) -> tuple[Race, ...]:
-    """One race per point.
+) -> Iterator[Race]:
+    """One race per point, yielded as soon as it is over.
 
     Args:
         axis: what grows.
@@ -41,7 +41,6 @@ def growth(
     """
     count = min(IMAGES[axis], images or IMAGES[axis])
     small = [f"data.train_images={count}", "data.test_images=100"]
-    races = []
     for entry, settings in points(axis):
         recipe: Recipe = find_recipe(entry, [*small, *settings])
         mine = find_recipe(entry, [*small, *settings, *execution])
@@ -51,8 +50,7 @@ def growth(
             *(ours(mine, label=f"ours, {n} at once" if n > 1 else "ours", models=n, like=recipe) for n in sizes),
         ]
         print(f"{axis}: {' '.join([entry, *settings])}", flush=True)
-        races.append(race(recipe, entrants, device, min(REPETITIONS, repetitions), speed_only=True))
-    return tuple(races)
+        yield race(recipe, entrants, device, min(REPETITIONS, repetitions), speed_only=True)
 
 
 def points(axis: Axis) -> Iterator[tuple[str, list[str]]]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from tests.benchmarks.bounds import step_cost, synchronise
-from tests.benchmarks.contestants import Absent, Entrant
+from tests.benchmarks.contestants import Entrant
 from tests.benchmarks.memory import CudaMemory, peak_bytes
 from tests.benchmarks.records import TOLERANCE, Race, Timing
 from zoo.datasets import ImageSet, load_images
+from zoo.errors import ZooError, first_line
 from zoo.metrics import measure
 from zoo.schema.recipe import Recipe
 
@@ -58,35 +60,46 @@ def race(
         speed_only: measure no test loss and, on a CPU, no memory.
     """
     train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
+    flops, moved = step_cost(recipe)
     runners: dict[str, Runner] = {}
     absent: dict[str, str] = {}
-    for entrant in entrants:
+
+    @contextmanager
+    def or_absent(label: str) -> Iterator[None]:
+        """What goes wrong costs this contestant its row, and nobody else's."""
         try:
+            yield
+        except Exception as error:
+            runners.pop(label, None)
+            what = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {first_line(error)}"
+            absent[label] = what
+            print(f"{recipe.name}: {label} drops out: {what}", flush=True)
+
+    for entrant in entrants:
+        with or_absent(entrant.label):
             runners[entrant.label] = Runner(entrant, train, test, device)
-        except Absent as error:
-            absent[entrant.label] = str(error)
     for repetition in range(repetitions):
-        for runner in runners.values():
-            runner.take_turn()
+        for label, runner in list(runners.items()):
+            with or_absent(label):
+                runner.take_turn()
         times = ", ".join(f"{label} {runner.seconds[-1]:.3f} s" for label, runner in runners.items())
         print(f"{recipe.name}, epoch {repetition + 1} of {repetitions}: {times}", flush=True)
 
     metric = "negative_elbo" if recipe.objective.name == "elbo" else "mse"
     timings = []
     for entrant in entrants:
-        found: dict[str, Any] = {"label": entrant.label, "kind": entrant.kind, "models": entrant.models}
+        found: dict[str, Any] = {}
+        if entrant.label in runners:
+            with or_absent(entrant.label):
+                runner = runners[entrant.label]
+                found = runner.figures()
+                if not speed_only:
+                    found["losses"] = [measure(model, test, recipe.data)[metric] for model in runner.contestant.models]
+                    if device.type == "cpu":
+                        found["peak_bytes"] = peak_bytes(entrant)
         if entrant.label in absent:
-            found["absent"] = absent[entrant.label]
-        else:
-            runner = runners[entrant.label]
-            found |= runner.figures()
-            if not speed_only:
-                models = runner.contestant.models
-                found["losses"] = [measure(model, test, recipe.data)[metric] for model in models]
-                if device.type == "cpu":
-                    found["peak_bytes"] = peak_bytes(entrant)
-        timings.append(Timing(**found))
-    flops, moved = step_cost(recipe)
+            found = {"absent": absent[entrant.label]}
+        timings.append(Timing(label=entrant.label, kind=entrant.kind, models=entrant.models, **found))
     return Race(
         entry=recipe.name,
         side=recipe.data.image_shape[1],

@@ -76,12 +76,15 @@ class Race(Record):
     timings: tuple[Timing, ...]
 
     @property
-    def reference(self) -> Timing:
-        """The reference loop that was the faster one here."""
-        return min((timing for timing in self.timings if timing.kind == "reference"), key=lambda timing: timing.typical)
+    def reference(self) -> Timing | None:
+        """The reference loop that was the faster one here; None where neither has run."""
+        ran = (timing for timing in self.timings if timing.kind == "reference" and timing.seconds)
+        return min(ran, key=lambda timing: timing.typical, default=None)
 
     def ratios(self, timing: Timing) -> tuple[float, ...]:
-        """Return how many times faster than the reference it was, epoch by epoch."""
+        """Return how many times faster than the reference it was, epoch by epoch; nothing without a reference."""
+        if not self.reference:
+            return ()
         return tuple(theirs / its for theirs, its in zip(self.reference.each, timing.each, strict=True))
 
     def speedup(self, timing: Timing) -> float:
@@ -90,7 +93,7 @@ class Race(Record):
 
     def void(self, timing: Timing) -> str:
         """Why the timing's times do not count, or nothing: it must have learnt as much as the reference."""
-        if not timing.losses or not self.reference.losses:
+        if not timing.losses or not self.reference or not self.reference.losses:
             return ""
         expected = self.reference.losses[0]
         furthest = max((loss / expected - 1 for loss in timing.losses), key=abs)
@@ -128,6 +131,12 @@ class Results(Record):
     """Bytes per second, measured: a large copy."""
     races: tuple[Race, ...] = ()
     growth: dict[Axis, tuple[Race, ...]] = Field(default_factory=dict)
+
+    def with_race(self, race: Race, axis: Axis | None = None) -> Results:
+        """Return it with one more race; ``axis`` says what grows, where it is one of how cost grows."""
+        if axis is None:
+            return self.model_copy(update={"races": (*self.races, race)})
+        return self.model_copy(update={"growth": {**self.growth, axis: (*self.growth.get(axis, ()), race)}})
 
     def to_json(self) -> str:
         """Return it as the file holds it."""

@@ -95,6 +95,8 @@ def growing(axis: Axis, races: Iterable[Race]) -> str:
     lines = []
     for race in races:
         (mine,) = (timing for timing in race.timings if timing.kind == "ours")
+        if not race.reference or mine.absent:
+            continue
         point = f"{race.side}x{race.side}" if axis == "side" else f"{race.batch_size:,}"
         cells = (seconds(race.reference.typical), seconds(mine.typical), f"{race.images_per_second(mine):,.0f}")
         lines.append((f"`{race.entry}`", point, *cells, speedup(race, mine)))
@@ -107,7 +109,7 @@ def at_once(races: Iterable[Race]) -> str:
     lines = [
         (f"`{race.entry}`", f"{timing.models}", seconds(timing.typical * timing.models), seconds(timing.typical),
          f"{race.images_per_second(timing):,.0f}", speedup(race, timing))
-        for race in races for timing in race.timings if timing.kind == "ours"
+        for race in races for timing in race.timings if timing.kind == "ours" and not timing.absent
     ]  # fmt: skip
     headings = ("recipe", "at once", "s per epoch of all", "s per epoch and model", "images per s, all together")
     return table((*headings, "times the reference's speed, per model"), 1, lines)
@@ -123,6 +125,8 @@ def counts(races: Sequence[Race]) -> str:
 def speedup(race: Race, timing: Timing, spread: bool = False) -> str:
     """Median of the ratios, each of two epochs of one repetition; with the lowest and the highest, if wanted."""
     ratios = race.ratios(timing)
+    if not ratios:
+        return ""
     words = f"{race.speedup(timing):.2f}"
     if spread and timing != race.reference:
         words += f" ({min(ratios):.2f} – {max(ratios):.2f})"

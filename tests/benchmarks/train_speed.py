@@ -88,10 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warnings.warn(words, stacklevel=1)
     shared = [f"data.train_images={QUICK_IMAGES}", "data.test_images=1000"] if options.quick else []
     contests = [lineup(entry, shared, options) for entry in options.entries]
-    peaks = {"peak_flops": peak_flops(device), "peak_bandwidth": peak_bandwidth(device)}
-    races = [race(recipe, entrants, device, repetitions) for recipe, entrants in contests]
-    axes = () if options.growth is None else options.growth or get_args(Axis)
-    limit = QUICK_IMAGES if options.quick else None
     results = Results(
         device=describe(device),
         kind=device.type,
@@ -101,12 +97,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command=spelled(arguments or sys.argv[1:]),
         repetitions=repetitions,
         versions=versions(device),
-        **peaks,
-        races=tuple(races),
-        growth={axis: growth(axis, options.overrides, device, repetitions, limit) for axis in axes},
+        peak_flops=peak_flops(device),
+        peak_bandwidth=peak_bandwidth(device),
     )
     make_folder(out.parent)
+    so_far = out.with_name(f"{out.name}.partial")  # the races that are over, if a later one goes wrong
+    for recipe, entrants in contests:
+        results = results.with_race(race(recipe, entrants, device, repetitions))
+        write_atomically(so_far, results.to_json())
+    axes = () if options.growth is None else options.growth or get_args(Axis)
+    for axis in axes:
+        for point in growth(axis, options.overrides, device, repetitions, QUICK_IMAGES if options.quick else None):
+            results = results.with_race(point, axis)
+            write_atomically(so_far, results.to_json())
     write_atomically(out, results.to_json())
+    so_far.unlink(missing_ok=True)
     print("\n\n".join(["", *section(results), f"wrote {out}"]))
     if out.parent == RECORDS:
         write_page()
