@@ -165,7 +165,10 @@ def test_several_recipes_and_seeds_from_the_command_line(tmp_path: Path) -> None
     assert {path.name for path in (tmp_path / "runs").iterdir() if path.suffix != ".partial"} == {
         "tiny_vae-seed0",
         "tiny_vae-seed1",
+        "tiny_vae-seeds.md",
+        "tiny_vae-seeds.png",
     }
+    assert "tiny_vae: mean ± sd of 2 seeds (0-1)" in done.stdout
     assert json.loads((tmp_path / "runs" / "tiny_vae-seed1" / "config.json").read_text())["recipe"]["training"]["seed"]
 
 
@@ -173,8 +176,9 @@ def test_several_recipes_and_seeds_from_the_command_line(tmp_path: Path) -> None
     ("arguments", "expected"),
     [
         ([], "name a recipe's file or an entry"),
-        (["conv_vae_mnist", "--seeds", "1-x"], "expected seeds as in 0-9 or 0,2,5"),
-        (["conv_vae_mnist", "--seeds", "3-1"], "expected seeds as in 0-9 or 0,2,5"),
+        (["conv_vae_mnist", "--seeds", "1-x"], "seeds as in 0-9 or 0,2,5"),
+        (["conv_vae_mnist", "--seeds", "3-1"], "seeds as in 0-9 or 0,2,5"),
+        (["conv_vae_mnist", "--seeds", ",".join(["0-9999"] * 50)], "expected at most 1,000 seeds"),
         (["conv_vae_mnist", "--at-once", "-1"], "expected a number above 0"),
         (["conv_vae_mnist", "recipes/vae_conv.json"], "several of these recipes would be written to"),
         (["conv_vae_mnist", "--precision", "fp8"], "invalid choice"),

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable
+from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable, print_table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     import torch
 
     from zoo.schema.recipe import Recipe
+    from zoo.training.multi_run import Run
+
+MAX_SEEDS = 1000
+"""The most seeds of one command."""
 
 SWITCHES = ("precision", "compile", "graph")
 """The fields of the recipe's section ``execution`` that are options of the command line as well."""
@@ -70,7 +74,8 @@ def run(options: argparse.Namespace) -> None:
     if options.dry_run:
         from zoo.training.dry_run import dry_run
 
-        print("\n\n".join(dry_run(recipe, device) for recipe in recipes))
+        first_seeds = {recipe.name: recipe for recipe in reversed(recipes)}  # the others have the same sizes
+        print("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
     elif len(recipes) == 1:
         train_one(recipes[0], options, device)
     else:
@@ -82,9 +87,11 @@ def seeds(text: str) -> list[int]:
     from zoo.schema.parsing import whole_numbers
 
     try:
-        return whole_numbers(text)
+        return whole_numbers(text, MAX_SEEDS)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected seeds as in 0-9 or 0,2,5, got {text!r}") from error
+        found = text if len(text) <= 40 else f"{text[:40]}..."
+        expected = f"expected at most {MAX_SEEDS:,} seeds as in 0-9 or 0,2,5"
+        raise argparse.ArgumentTypeError(f"{expected}, got {found!r}") from error
 
 
 def positive(text: str) -> int:
@@ -125,9 +132,23 @@ def train_several(recipes: Sequence[Recipe], options: argparse.Namespace, device
         raise ZooError(f"several of these recipes would be written to {', '.join(sorted(twice))}; train them apart")
     runs = [Run(recipe, out, options.resume, options.overwrite) for recipe, out in zip(recipes, outs, strict=True)]
     failed = train_many(runs, device, max_concurrent=options.at_once)
+    sum_up([item for item in runs if item.out not in failed])
     print(f"{len(runs) - len(failed)} of {len(runs)} runs are ready in {outs[0].parent}")
     if failed:
         raise ZooError("\n".join(f"{out} failed: {reason}" for out, reason in failed.items()))
+
+
+def sum_up(runs: Sequence[Run]) -> None:
+    """Write and print mean and standard deviation of each recipe of which several seeds are ready."""
+    from zoo.training.seed_summary import SeedSummary
+
+    for name in dict.fromkeys(item.recipe.name for item in runs):
+        folders = [item.out for item in runs if item.recipe.name == name]
+        if len(folders) > 1:
+            summary = SeedSummary.read(folders)
+            files = summary.write()
+            print_table(summary.table())
+            print(f"wrote {' and '.join(map(str, files))}")
 
 
 def folder_of(recipe: Recipe, options: argparse.Namespace, several: bool) -> Path:

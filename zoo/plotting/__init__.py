@@ -5,7 +5,7 @@ Images are float (N, C, H, W) in [0, 1]. What a figure of a model shows is compu
 
 from zoo.plotting.canvas import side_by_side, to_png
 from zoo.plotting.comparison import ComparisonRow, comparison
-from zoo.plotting.curves import loss_curves
+from zoo.plotting.curves import loss_curves, seed_curves
 from zoo.plotting.grids import labelled_rows, pairs, reconstruction_grid, sample_grid, titled
 from zoo.plotting.latent_space import codebook_use, manifold_map, scatter
 from zoo.plotting.progress import progress_gif, progress_strip
@@ -23,6 +23,7 @@ __all__ = [
     "reconstruction_grid",
     "sample_grid",
     "scatter",
+    "seed_curves",
     "side_by_side",
     "titled",
     "to_png",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -20,15 +21,29 @@ def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
         history: a record per epoch, each with ``epoch`` and the terms by name in ``train`` and ``test``.
         unit: the unit of the terms.
     """
-    terms = {"loss": "total", **{name: name for name in history[-1]["train"] if name != "loss"}}
+    return seed_curves([history], unit)
+
+
+def seed_curves(histories: Sequence[Sequence[Mapping[str, Any]]], unit: str) -> Figure:
+    """Draw like :func:`loss_curves`, of runs that differ in their seeds: their mean, and in pale each run.
+
+    Args:
+        histories: the records of each run, for the same epochs.
+        unit: the unit of the terms.
+    """
+    terms = {"loss": "total", **{name: name for name in histories[0][-1]["train"] if name != "loss"}}
     if len(terms) == 2:  # one term is the total
         del terms["loss"]
-    epochs = [row["epoch"] for row in history]
+    epochs = [row["epoch"] for row in histories[0]]
+    mark = "o" if len(epochs) < 3 else None
     figure = NotebookFigure(figsize=(4 * len(terms), 3.2), layout="constrained")
     for axes, (term, title) in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms.items(), strict=True):
         for split, colour, style in (("train", TRAIN, "-"), ("test", TEST, "--")):
-            values = [row[split][term] for row in history]
-            axes.plot(epochs, values, style, color=colour, label=split, marker="o" if len(epochs) < 3 else None)
+            runs = [[row[split][term] for row in history] for history in histories]
+            for values in runs if len(runs) > 1 else ():
+                axes.plot(epochs, values, "-", color=colour, linewidth=0.6, alpha=0.35)
+            means = [fmean(values) for values in zip(*runs, strict=True)]
+            axes.plot(epochs, means, style, color=colour, label=split, marker=mark)
         axes.set_title(title.replace("kl", "KL"))
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)

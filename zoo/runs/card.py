@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 from collections.abc import Container
 
 from zoo.metrics import metric_of
@@ -186,8 +185,7 @@ def seed_mean_and_sd(config: RunConfig, name: str) -> str:
     known = [run[name] for run in runs if name in run]
     if len(known) < max(2, len(runs)):
         return ""
-    metric = metric_of(name)
-    return f"{metric.show(statistics.mean(known))} ± {statistics.stdev(known):,.{max(metric.digits, 1)}f}"
+    return metric_of(name).show_spread(known)
 
 
 def lower_first(sentence: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -66,6 +68,10 @@ class Metric:
     def show(self, value: float) -> str:
         """Format a value for a table: ``digits`` decimals, thousands separated."""
         return f"{value:,.{self.digits}f}"
+
+    def show_spread(self, values: Sequence[float]) -> str:
+        """Format two values or more as ``mean ± standard deviation``, for a table."""
+        return f"{self.show(statistics.mean(values))} ± {statistics.stdev(values):,.{max(self.digits, 1)}f}"
 
 
 def families() -> dict[str, MetricFamily]:

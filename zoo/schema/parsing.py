@@ -44,17 +44,17 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     return value
 
 
-def whole_numbers(text: str) -> list[int]:
+def whole_numbers(text: str, most: int = 10_000) -> list[int]:
     """Parse whole numbers such as ``0-9`` or ``0,2,5-7``.
 
     Raises:
-        ValueError: the text has another form.
+        ValueError: the text has another form, or there are more than ``most`` numbers.
     """
     numbers: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
         run = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
-        if not 0 < len(run) <= 10_000:
+        if not 0 < len(run) <= most - len(numbers):
             raise ValueError(text)
         numbers += run
     return numbers
