@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,9 +12,10 @@ from zoo.errors import ZooError, first_line
 from zoo.hub.cache import MAX_WEIGHTS_BYTES, fetch, warn_unpinned
 from zoo.hub.client import Hub
 from zoo.runs.folder import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
+from zoo.runs.ownership import check_replaceable
 from zoo.schema.hub_address import Address
 from zoo.schema.sections import HubPin
-from zoo.system.files import check_replaceable, new_folder, write_atomically
+from zoo.system.files import new_folder, user_path, write_atomically
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ def pull(
             something else; nothing is left half made.
     """
     address = Address.parse(source)
+    to = None if to is None else user_path(to)
     if to is not None:
-        check_replaceable(Path(to), "--to", {*RUN_FILES, PIN_FILE}, overwrite=overwrite)
+        check_replaceable(to, "--to", overwrite=overwrite)
     run = fetch(address, Hub(endpoint, token), full=True, limit=max_bytes)
     if not address.pinned:
         warn_unpinned(address, run.address, 3)
@@ -70,13 +73,13 @@ def pull(
         revision=run.address.revision,
         sha256=read_config(run.folder).weights_sha256,
     )
-    folder = run.folder if to is None else copy(run.folder, Path(to), pin)
+    folder = run.folder if to is None else copy(run.folder, to, pin, overwrite=overwrite)
     return Pulled(folder, run.address, pin, run.downloaded)
 
 
-def copy(cached: Path, to: Path, pin: HubPin) -> Path:
+def copy(cached: Path, to: Path, pin: HubPin, *, overwrite: bool) -> Path:
     """Copy a run's files from the cache into a folder, with the pin beside them: all of them, or none."""
-    with new_folder(to, replace=True) as complete:
+    with new_folder(to, partial(check_replaceable, option="--to", overwrite=overwrite)) as complete:
         for path in sorted(cached.iterdir()):
             if path.name in RUN_FILES:
                 write_atomically(complete / path.name, path.read_bytes())

@@ -42,6 +42,9 @@ SNAPSHOTS_FILE = "snapshots.safetensors"
 RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPSHOTS_FILE, *FIGURE_FILES})
 """The names of all files that training writes into a run folder."""
 
+CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE = "checkpoint.safetensors", "checkpoint.previous.safetensors"
+"""The files from which an unfinished run goes on: the last checkpoint, and the one before it."""
+
 PIN_FILE = "hub.json"
 """The file that names the commit on the Hub that a folder was pulled from, a :class:`~zoo.schema.sections.HubPin`."""
 

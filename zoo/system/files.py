@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import stat
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from zoo.errors import ZooError
@@ -18,10 +19,25 @@ from zoo.errors import ZooError
 MAX_RECORD_BYTES = 256 * 2**20
 """The most bytes of a file that is read at once, unless its reader says otherwise."""
 
+LEFTOVER_SECONDS = 24 * 3600.0
+"""The seconds for which a temporary file is not written to before it counts as one of a killed process."""
+
 
 def is_path(source: str) -> bool:
     """Return whether ``source`` is a path rather than a name: ``./mine``, ``../mine``, ``/mine`` or ``~/mine``."""
     return source.startswith((".", "/", "~")) or os.path.isabs(source)
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path as its user means it: ``~/x`` and ``~name/x`` are in a home folder.
+
+    Raises:
+        ZooError: nobody is known whose home folder that could be.
+    """
+    expanded = os.path.expanduser(path)
+    if os.fspath(path).startswith("~") and expanded.startswith("~"):
+        raise ZooError(f"{path}: there is no such home folder; write ./{path} for a folder of this name")
+    return Path(expanded)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -58,27 +74,69 @@ def writing(path: Path, remedy: str = "what was there before is unchanged") -> I
     Raises:
         ZooError: as :func:`write_atomically`.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    temporary = temporary_path(path)
     try:
         try:
-            with open(temporary, "wb") as file:
+            with open(temporary, "xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+            remove_leftovers(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 
 
-def replace_folder(complete: Path, out: Path) -> None:
+def temporary_path(path: Path, ending: str = "tmp") -> Path:
+    """Return a path beside ``path`` that nothing and nobody else has, in this process or another."""
+    return path.with_name(f"{_temporary_start(path)}{secrets.token_hex(8)}.{ending}")
+
+
+def temporary_paths(path: Path, ending: str = "tmp") -> list[Path]:
+    """List what :func:`temporary_path` has named beside ``path``, or may have named in earlier versions."""
+    older = {"tmp": r"\d+\.tmp", "replaced": r"replaced-\d+"}[ending]
+    start = re.escape(f".{path.name}.")
+    pattern = re.compile(rf"{re.escape(_temporary_start(path))}[0-9a-f]{{16}}\.{ending}|{start}{older}")
+    try:
+        with os.scandir(path.parent) as entries:
+            return [Path(entry.path) for entry in entries if pattern.fullmatch(entry.name)]
+    except OSError:
+        return []
+
+
+def _temporary_start(path: Path) -> str:
+    return f".{path.name[:40]}.zoo-"  # a name may have 255 bytes
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files and folders for ``path`` that processes killed long ago have left beside it."""
+    for leftover in temporary_paths(path):
+        if not leftover.name.startswith(_temporary_start(path)):  # an earlier version's name could be anybody's
+            continue
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime < LEFTOVER_SECONDS:
+                continue
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
+
+
+def replace_folder(complete: Path, out: Path, replaceable: Callable[[Path], object]) -> None:
     """Rename ``complete`` to ``out``, replacing an older folder, or change nothing.
+
+    Args:
+        complete: the folder to rename.
+        out: its new name.
+        replaceable: raises an error unless what is at ``out`` now may be removed.
 
     Raises:
         OSError: the folder cannot be renamed.
     """
-    replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
+    replaceable(out)
+    replaced = temporary_path(out, "replaced")
     if out.exists():
         out.rename(replaced)
     try:
@@ -87,30 +145,35 @@ def replace_folder(complete: Path, out: Path) -> None:
         if replaced.exists():
             replaced.rename(out)
         raise
-    for older in out.parent.glob(f".{glob.escape(out.name)}.replaced-*"):  # those of a killed process, too
-        shutil.rmtree(older, ignore_errors=True)
+    for older in temporary_paths(out, "replaced"):  # those of a killed process, too
+        with suppress(ZooError):
+            replaceable(older)
+            shutil.rmtree(older, ignore_errors=True)
 
 
 @contextmanager
-def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
+def new_folder(out: Path, replaceable: Callable[[Path], object] | None = None) -> Iterator[Path]:
     """Yield a folder to write into, which gets its name when the context ends, and is removed if writing fails.
 
     Args:
-        out: the folder's name in the end; unless ``replace``, a folder of this name must be empty.
-        replace: replace an older folder.
+        out: the folder's name in the end.
+        replaceable: raises an error unless what is at ``out`` may be removed; None: it must be empty.
 
     Raises:
         ZooError: the folder cannot be written, or its name is taken.
     """
-    if not replace:
-        check_empty(out)
+    replaceable = replaceable or check_empty
+    replaceable(out)
     make_folder(out.parent)
+    complete = temporary_path(out)
     try:
-        with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
-            complete = Path(temporary) / out.name
-            complete.mkdir()
+        complete.mkdir()
+        try:
             yield complete
-            replace_folder(complete, out)
+            replace_folder(complete, out, replaceable)
+        finally:
+            shutil.rmtree(complete, ignore_errors=True)
+            remove_leftovers(out)
     except OSError as error:
         raise ZooError(f"cannot write {out}: {error.strerror}; choose another folder") from error
 
@@ -121,33 +184,19 @@ def check_empty(folder: Path) -> None:
     Raises:
         ZooError: the folder is not empty, or cannot be created under this name.
     """
-    if _names_in(folder):
+    if names_in(folder):
         raise ZooError(f"{folder} is there already and not empty; choose another folder")
 
 
-def check_replaceable(folder: Path, option: str, run_files: Collection[str], *, overwrite: bool) -> None:
-    """Refuse to replace anything but a run folder, and a run folder only if it was asked for.
-
-    Args:
-        folder: the folder that would be replaced, if it is there.
-        option: the option of the command line that names it.
-        run_files: the names of the files that a run folder may hold.
-        overwrite: whether a run folder may be replaced.
+def names_in(folder: Path) -> set[str]:
+    """Return the names of the files in a folder that may not be there yet.
 
     Raises:
-        ZooError: the folder holds other files, or a run, or cannot be created under this name.
+        ZooError: what is there cannot become a folder, or cannot be read.
     """
-    names = _names_in(folder)
-    if names - set(run_files):
-        raise ZooError(f"{folder} holds files that no run has written; choose another folder with {option}")
-    if names and not overwrite:
-        remedies = f"--overwrite replaces it (in Python, overwrite=True), {option} names another folder"
-        raise ZooError(f"{folder} is there already; {remedies}")
-
-
-def _names_in(folder: Path) -> set[str]:
-    """Return the names of the files in a folder that may not be there yet."""
-    if not folder.name or folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+    if folder.is_symlink():
+        raise ZooError(f"{folder} is a link; remove it, or choose another folder")
+    if not folder.name or (folder.exists() and not folder.is_dir()):
         raise ZooError(f"{folder} cannot become a folder; choose another name")
     try:
         return {path.name for path in folder.iterdir()} if folder.exists() else set()

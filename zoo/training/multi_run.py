@@ -14,7 +14,7 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
-from zoo.training.output_folder import CHECKPOINT_FILE, partial_folder
+from zoo.training.output_folder import has_checkpoint, partial_folder
 from zoo.training.progress import Progress
 from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
 
@@ -116,8 +116,7 @@ def train_many(
                     if len(running) > 1:
                         max_concurrent = len(running) - 1
                         progress.say(f"{out}: no room on the device beside the others; it waits for one to end")
-                        has_checkpoint = (partial_folder(out) / CHECKPOINT_FILE).exists()
-                        waiting.append(replace(item, resume=item.resume or has_checkpoint))
+                        waiting.append(replace(item, resume=item.resume or has_checkpoint(partial_folder(out))))
                     else:
                         failed[out] = str(error)
                 except ZooError as error:

@@ -5,19 +5,21 @@ A run folder is therefore never half written, and an older one stays until the n
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial as with_arguments
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from zoo.errors import ZooError
-from zoo.runs.folder import CONFIG_FILE, PIN_FILE, RUN_FILES, read_config
+from zoo.runs.folder import CONFIG_FILE, read_config
+from zoo.runs.ownership import CHECKPOINT_FILES, check_replaceable, check_unfinished, leftovers
 from zoo.schema.recipe import Recipe
-from zoo.system.files import check_replaceable, make_folder, replace_folder
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
+from zoo.system.files import make_folder, replace_folder
 
 
 def is_finished(out: Path, recipe: Recipe) -> bool:
@@ -29,7 +31,7 @@ def is_finished(out: Path, recipe: Recipe) -> bool:
     if not (out / CONFIG_FILE).exists():
         return False
     if read_config(out).checked_recipe.digest() == recipe.digest():
-        (out / CHECKPOINT_FILE).unlink(missing_ok=True)  # the process was killed just before it removed it
+        remove_checkpoints(out)  # the process was killed just before it did
         return True
     raise ZooError(f"{out} was trained from another recipe; --overwrite replaces it, --out writes elsewhere")
 
@@ -60,7 +62,7 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
     if not out.name:
         raise ZooError(f"--out {out}: name a new folder for the run")
     make_folder(out.parent)
-    lock = FileLock(out.parent / f".{out.name}.lock")
+    lock = FileLock(lock_path(out))
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -69,35 +71,67 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
         raise ZooError(f"cannot write in {out.parent}: {error.strerror}; choose another folder with --out") from error
     try:
         check_free(out, partial, resume=resume, overwrite=overwrite)
-        if partial.exists() and not (resume and (partial / CHECKPOINT_FILE).exists()):
+        if partial.exists() and not (resume and has_checkpoint(partial)):
             shutil.rmtree(partial)
         make_folder(partial)
-        for unfinished in partial.glob(".*.tmp"):  # of a process that was killed while it wrote
-            unfinished.unlink()
-        yield
+        for path in leftovers(partial):
+            path.unlink()
+        try:
+            yield
+        finally:
+            if partial.is_dir() and not any(partial.iterdir()):
+                partial.rmdir()
     finally:
-        if partial.is_dir() and not any(partial.iterdir()):
-            partial.rmdir()
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
+def lock_path(out: Path) -> Path:
+    """Return the path of the file that is locked while a run to ``out`` goes on.
+
+    Raises:
+        ZooError: something of this name is there that is no lock.
+    """
+    path = out.with_name(f".{out.name}.lock")
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return path
+    if not stat.S_ISREG(status.st_mode) or status.st_size:
+        raise ZooError(f"{path} is where a lock would be, and is none; move it, or choose another folder with --out")
+    return path
+
+
+def has_checkpoint(partial: Path) -> bool:
+    """Return whether an unfinished run has left a checkpoint."""
+    return any((partial / name).exists() for name in CHECKPOINT_FILES)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what is only needed while a run is unfinished."""
+    for name in CHECKPOINT_FILES:
+        (folder / name).unlink(missing_ok=True)
+
+
 def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse to replace anything but a run, and a run only if it was asked for; see :func:`reserved`."""
-    check_replaceable(out, "--out", {*RUN_FILES, PIN_FILE, CHECKPOINT_FILE}, overwrite=overwrite)
-    has_checkpoint = (partial / CHECKPOINT_FILE).exists()
-    if has_checkpoint and not (resume or overwrite):
+    check_replaceable(out, "--out", overwrite=overwrite)
+    check_unfinished(partial)
+    if has_checkpoint(partial) and not (resume or overwrite):
         raise ZooError(f"an unfinished run is in {partial}; --resume continues it, --overwrite starts again")
 
 
-def publish(partial: Path, out: Path) -> None:
+def publish(partial: Path, out: Path, *, overwrite: bool) -> None:
     """Turn a complete partial folder into the run folder, replacing an older one.
 
     Raises:
-        ZooError: the folder cannot be renamed; the complete run stays in ``partial``.
+        ZooError: the folder cannot be renamed, or holds files by now that no run has written; the complete run stays
+            in ``partial``.
     """
     try:
-        replace_folder(partial, out)
-        (out / CHECKPOINT_FILE).unlink()
+        replace_folder(partial, out, with_arguments(check_replaceable, option="--out", overwrite=overwrite))
+        remove_checkpoints(out)
     except OSError as error:
         raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the new run is complete there") from error
+    except ZooError as error:
+        raise ZooError(f"{error}; the new run is complete in {partial}: --resume finishes it") from error

@@ -15,16 +15,16 @@ import torch
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.models.build import build
-from zoo.runs.folder import METRICS_FILE
+from zoo.runs.folder import CHECKPOINT_FILE, METRICS_FILE
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
-from zoo.system.files import append_line, write_atomically
+from zoo.system.files import append_line, user_path, write_atomically
 from zoo.training.checkpoint import Checkpoints, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
 from zoo.training.finish import finish
-from zoo.training.output_folder import CHECKPOINT_FILE, is_finished, partial_folder, publish, reserved
+from zoo.training.output_folder import has_checkpoint, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
 from zoo.training.trainer import Trainer
 
@@ -73,7 +73,7 @@ def train(
         LostProcess: another process of the run has died.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    out, device = Path(os.path.expanduser(out)), choose_device(str(device))
+    out, device = user_path(out), choose_device(str(device))
     with stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
         for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group):
             pass
@@ -103,10 +103,10 @@ def run(
         overwrite: as in :func:`train`.
         group: as in :func:`train`.
     """
-    folder = Path(os.path.abspath(os.path.expanduser(out)))
+    folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
-    if resume and not checkpoint.exists() and is_finished(folder, recipe):
+    if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
     build(recipe)  # what cannot be built is refused before anything is written or downloaded
@@ -133,7 +133,7 @@ def run(
         except torch.OutOfMemoryError as error:
             raise OutOfMemory("the device's memory is full; lower training.batch_size or the model's sizes") from error
         if group.rank == 0:
-            publish(partial, folder)
+            publish(partial, folder, overwrite=overwrite)
 
 
 def train_epochs(
