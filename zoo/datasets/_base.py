@@ -17,7 +17,7 @@ from torch import Tensor
 from zoo.errors import ZooError, first_line
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split
-from zoo.system.devices import isolated_randomness
+from zoo.system.randomness import bernoulli, own_randomness
 
 DISPLAY_SEED = 0
 """The seed for binarising images that are only displayed, so that a figure always shows the same pixels."""
@@ -115,16 +115,14 @@ def binarized(images: Tensor, seed: int) -> Tensor:
 
 
 def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
-    """Convert uint8 images to float32 in [0, 1]; ``dynamic`` binarisation draws from torch's default generator."""
-    x = images.float().div_(255)
-    return torch.bernoulli(x) if config.binarization == "dynamic" else x
+    """Convert uint8 images to float32 in [0, 1]; ``dynamic`` binarisation draws anew at every call."""
+    x = images.to(torch.float32, copy=True).div_(255)  # a copy: the images stay as they are
+    return bernoulli(x) if config.binarization == "dynamic" else x
 
 
 def display_images(images: Tensor, config: DatasetConfig, seed: int = DISPLAY_SEED) -> Tensor:
     """Convert uint8 images like :func:`as_float`, with the same binarisation at every call."""
-    if config.binarization != "dynamic":  # nothing is drawn; setting generators makes a GPU wait
-        return as_float(images, config)
-    with isolated_randomness(seed, images.device):
+    with own_randomness(seed, images.device):
         return as_float(images, config)
 
 

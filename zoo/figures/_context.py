@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ from zoo.datasets import ImageSet, display_images
 from zoo.entries.trained_model import TrainedModel
 from zoo.errors import NotApplicable
 from zoo.models import Autoencoder
-from zoo.system.devices import isolated_randomness
+from zoo.system.randomness import own_randomness
 
 MAX_GRID_IMAGES, MAX_MAP_SIDE = 1000, 100
 """The most images in a grid, and along one side of a map."""
@@ -47,10 +47,12 @@ class FigureContext:
     Args:
         trained: the model with its run folder and its images.
         options: what is asked for.
+        kind: the function that draws, where it is known.
     """
 
     trained: TrainedModel
     options: FigureOptions = FigureOptions()
+    kind: Callable[..., object] | None = None
 
     @property
     def model(self) -> Autoencoder:
@@ -93,7 +95,7 @@ class FigureContext:
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Enter a context without gradients, in which random numbers start from the figure's seed."""
-        with torch.no_grad(), isolated_randomness(self.options.seed, self.model.device):
+        with torch.no_grad(), own_randomness(self.options.seed, self.model.device, self.model, self.kind):
             yield
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 
@@ -22,7 +23,8 @@ def draw(kind: str, context: FigureContext) -> Figure:
         UnknownNameError: there is no such kind; shows the close matches.
         NotApplicable: the model, or its data, has nothing of the kind.
     """
-    figure: Figure = FIGURES.get(kind).build(context)
+    function = FIGURES.get(kind).build
+    figure: Figure = function(replace(context, kind=function))
     return figure
 
 

@@ -93,7 +93,7 @@ def map_images(
         model.check_labels(batch.labels)
         noise = Noise(batch.images, seed)
         x = presented(batch.images, data, noise, binarized=images.binarized).to(model.device)
-        with eval_mode(model, seed):
+        with eval_mode(model, seed, task):
             result = task(PreparedBatch(batch, x, noise, model.given(batch.labels)))
         yield batch, result
 

@@ -15,7 +15,7 @@ from zoo.inference.running_means import RunningMeans
 from zoo.models import Autoencoder, Model
 from zoo.objectives import Terms
 from zoo.schema.base import DatasetConfig
-from zoo.system.devices import isolated_randomness
+from zoo.system.randomness import own_randomness
 from zoo.system.seeds import mixed_seed, mixed_seed_63
 
 PIXELS_AT_ONCE = 800_000
@@ -51,6 +51,7 @@ def mean_terms(
     *,
     seed: int = SEED,
     progress: ProgressBar[ImageSet] = no_progress,
+    parts: Sequence[object] = (),
 ) -> dict[str, float]:
     """Return the means over all images of terms that are means over a batch, by name.
 
@@ -64,11 +65,14 @@ def mean_terms(
         batch_size: images in a batch; 0 for :func:`eval_batch_size`.
         seed: the seed of the noise in z and of the binarisation.
         progress: a function that shows how far the loop is.
+        parts: the modules and functions that ``terms`` calls, besides the model, unless they are the zoo's own.
 
     Raises:
         ZooError: the model is conditional and the images have no labels that suit it.
     """
-    return running_terms(images, data, model, terms, batch_size, seed=seed, progress=progress).read().means()
+    return (
+        running_terms(images, data, model, terms, batch_size, seed=seed, progress=progress, parts=parts).read().means()
+    )
 
 
 def running_terms(
@@ -80,12 +84,13 @@ def running_terms(
     *,
     seed: int = SEED,
     progress: ProgressBar[ImageSet] = no_progress,
+    parts: Sequence[object] = (),
 ) -> RunningMeans:
     """Return the sums behind :func:`mean_terms`, which are still on the device; this does not wait for it."""
     model.check_labels(images.labels)
     means = RunningMeans(model.device)
     size = batch_size or eval_batch_size(images.images.shape[1:])
-    with eval_mode(model, seed):
+    with eval_mode(model, seed, terms, *parts):
         for index, batch in enumerate(progress(images.batches(size), -(-len(images) // size))):
             batch = batch.to(model.device)
             x = display_images(batch.images, data, binarization_seed(seed, index))
@@ -94,12 +99,18 @@ def running_terms(
 
 
 @contextmanager
-def eval_mode(model: Autoencoder, seed: int = SEED) -> Iterator[None]:
-    """Put the model in eval mode, without gradients, with random numbers from ``seed`` in the context."""
+def eval_mode(model: Autoencoder, seed: int = SEED, *parts: object) -> Iterator[None]:
+    """Put the model in eval mode, without gradients, with random numbers from ``seed`` in the context.
+
+    Args:
+        model: the model.
+        seed: the seed.
+        parts: what else runs in the context, as for :func:`~zoo.system.randomness.own_randomness`.
+    """
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad(), isolated_randomness(seed, model.device):
+        with torch.no_grad(), own_randomness(seed, model.device, model, *parts):
             yield
     finally:
         model.train(was_training)

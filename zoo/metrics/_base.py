@@ -18,6 +18,7 @@ from zoo.inference.loops import SEED, ProgressBar, codes, eval_batch_size, eval_
 from zoo.models import Autoencoder, Model
 from zoo.objectives import Terms
 from zoo.schema.base import DatasetConfig
+from zoo.system.randomness import bernoulli
 
 REFERENCE_IMAGES = 10_000
 """The number of training images, chosen at random, that classifiers of codes are fitted to."""
@@ -77,7 +78,7 @@ class EvalContext:
         with eval_mode(self.model, self.seed):
             parts = [self.model.sample(min(size, n - start), generator) for start in range(0, n, size)]
             if self.data.binarization == "fixed":
-                parts = [torch.bernoulli(part) for part in parts]
+                parts = [bernoulli(part) for part in parts]
             return torch.cat([(part * 255).round().to(torch.uint8).cpu() for part in parts])
 
     def order(self, n: int) -> Tensor:

@@ -25,8 +25,9 @@ from zoo.errors import NotApplicable, ZooError
 from zoo.inference.loops import epoch_permutation, eval_batch_size
 from zoo.schema.base import DatasetConfig, ImageShape, format_shape
 from zoo.schema.recipe import parse_data
-from zoo.system.devices import isolated_randomness
 from zoo.system.files import write_atomically
+from zoo.system.process import initial_weights
+from zoo.system.randomness import CPU, default_generators_kept, isolated_randomness
 
 CLASSIFIERS = Path(__file__).parent / "classifiers"
 """The folder of the shipped classifiers."""
@@ -108,7 +109,7 @@ def load_classifier(dataset: str, shape: ImageShape) -> Classifier:
                 raise NotApplicable(
                     f"the classifier of {dataset!r} takes images of another shape than {format_shape(shape)}"
                 )
-            with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
+            with default_generators_kept(CPU), initial_weights():  # fresh weights are overwritten
                 model = Classifier(shape, int(about["classes"]))
             model.load_state_dict(weights, strict=True)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -128,17 +129,17 @@ def fit_classifier(images: ImageSet, device: torch.device) -> Classifier:
     """Train a classifier of labelled images; the same images and device give the same bits."""
     assert images.labels is not None
     shape: Any = tuple(images.images.shape[1:])
-    with isolated_randomness(TRAINING_SEED, device):
+    with isolated_randomness(TRAINING_SEED, CPU), initial_weights():
         model = Classifier(shape, int(images.labels.max()) + 1).to(device)
-        optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
-        for epoch in range(EPOCHS):
-            for chosen in epoch_permutation(len(images), TRAINING_SEED, epoch).split(BATCH_SIZE):
-                logits = model(images.images[chosen].to(device).float() / 255)
-                optimizer.zero_grad()
-                F.cross_entropy(logits, images.labels[chosen].to(device)).backward()
-                optimizer.step()
-            schedule.step()
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
+    for epoch in range(EPOCHS):
+        for chosen in epoch_permutation(len(images), TRAINING_SEED, epoch).split(BATCH_SIZE):
+            logits = model(images.images[chosen].to(device).float() / 255)
+            optimizer.zero_grad()
+            F.cross_entropy(logits, images.labels[chosen].to(device)).backward()
+            optimizer.step()
+        schedule.step()
     return model.eval()
 
 

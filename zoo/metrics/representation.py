@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from zoo.errors import NotApplicable
 from zoo.inference.loops import codes
 from zoo.metrics import REFERENCE_IMAGES, EvalContext, Metric, register_metrics
+from zoo.system.process import warnings_ignored
 
 NEIGHBOURS = 5
 FITTING_NOTE = f"fitted to the posterior means of {REFERENCE_IMAGES:,} training images"
@@ -49,8 +49,7 @@ def representation(context: EvalContext) -> dict[str, float]:
     test = context.codes.cpu().numpy(), context.images.labels.numpy()
 
     def accuracy(classifier: Any) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the warning that 200 iterations did not converge
+        with warnings_ignored():  # the warning that 200 iterations did not converge
             return float(classifier.fit(*fit).score(*test))
 
     return {

@@ -7,6 +7,7 @@ weights (output activation, prior) happens in here; callers only ever see images
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,8 @@ from zoo.models.posteriors import Posterior
 from zoo.models.priors import Prior
 from zoo.schema.base import ImageShape, format_shape
 from zoo.schema.run_config import RunConfig
+from zoo.system.process import PROCESS_LOCK
+from zoo.system.randomness import draws_by_default
 
 
 class Model(Protocol):
@@ -123,7 +126,8 @@ class Autoencoder(nn.Module):
         if self.classes and labels is None:
             labels = torch.arange(n) % self.classes
         self.check_labels(labels)
-        return self.decode(self.prior.sample(n, generator), labels).mean
+        with PROCESS_LOCK if draws_by_default(self) else nullcontext():
+            return self.decode(self.prior.sample(n, generator), labels).mean
 
     def given(self, labels: Tensor | None) -> Model:
         """Return this model with its labels (B,) set; any other model returns itself."""

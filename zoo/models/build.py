@@ -13,6 +13,7 @@ from zoo.schema.axes import narrowed
 from zoo.schema.base import ImageShape, VariantConfig
 from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe
+from zoo.system.process import initial_weights
 
 
 def build(recipe: Recipe) -> Autoencoder:
@@ -31,7 +32,8 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
         ZooError: the variant cannot take such images, is too large, or its builder returns something else.
     """
     try:
-        model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
+        with initial_weights():
+            model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
     except (RuntimeError, MemoryError, OverflowError) as error:  # what torch raises for sizes beyond memory
         raise ZooError(
             f"cannot build a {config.variant} of these sizes ({first_line(error)}); make it smaller"

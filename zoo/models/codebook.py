@@ -17,6 +17,7 @@ from torch import Tensor
 from zoo.models.numerics import at_least_float32
 from zoo.models.priors import Prior
 from zoo.system.collectives import all_reduce, broadcast, several
+from zoo.system.randomness import integers_below, sampling
 
 EPSILON = 1e-5
 """The number added to the count of each vector (Laplace smoothing), so that nothing is divided by zero; a vector
@@ -126,7 +127,7 @@ class Codebook(Prior):
 
     def restart_unused(self, flat: Tensor) -> None:
         """Put the vectors that are hardly used where some of the features (N, D) are."""
-        chosen = flat[torch.randint(len(flat), (self.num_codes,), device=flat.device)]  # (K, D)
+        chosen = flat[integers_below(len(flat), (self.num_codes,), flat.device)]  # (K, D)
         if several():
             broadcast(chosen)
         threshold = self.restart_below * self.counts.mean()
@@ -136,8 +137,8 @@ class Codebook(Prior):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw a vector for every position, all equally likely: (n, D*h*w)."""
-        device = generator.device if generator else "cpu"
-        indices = torch.randint(self.num_codes, (n, *self.index_shape), generator=generator, device=device)
+        with sampling(generator) as (generator, device):
+            indices = torch.randint(self.num_codes, (n, *self.index_shape), generator=generator, device=device)
         return self.decode_indices(indices)
 
     def log_prob(self, z: Tensor) -> Tensor:

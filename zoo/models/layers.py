@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.system.randomness import generator_on
+
 
 class Residual(nn.Module):
     """A layer whose output is added to its input: h + layer(h)."""
@@ -19,6 +21,19 @@ class Residual(nn.Module):
         """Return h + layer(h), which has the shape of h."""
         output: Tensor = h + self.layer(h)
         return output
+
+
+class Dropout(nn.Dropout):
+    """torch's dropout, drawn from the generators of this thread where it has its own."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Set features to zero with probability p and scale the others by 1 / (1 - p), in training mode only."""
+        if not self.training or torch.compiler.is_compiling():
+            return super().forward(h)
+        with generator_on(h.device) as generator:
+            if generator is None:
+                return super().forward(h)
+            return h * torch.empty_like(h).bernoulli_(1 - self.p, generator=generator).div_(1 - self.p)
 
 
 class Conditioned(nn.Sequential):

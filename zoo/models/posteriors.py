@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.models.numerics import LOG_2PI, at_least_float32
+from zoo.system.randomness import normal_like
 
 ACTIVE_VARIANCE = 0.01
 """A dimension counts as used where its posterior mean varies more than this over the images (Burda et al. 2016)."""
@@ -80,7 +81,7 @@ class DiagonalGaussian:
 
     def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
         """Draw mu + sigma * epsilon with epsilon ~ N(0, I): (*shape, B, D)."""
-        epsilon = torch.randn_like(self.mu.expand(*shape, *self.mu.shape)) if epsilon is None else epsilon
+        epsilon = normal_like(self.mu.expand(*shape, *self.mu.shape)) if epsilon is None else epsilon
         return self.mu + torch.exp(0.5 * self.logvar) * epsilon
 
     def kl(self) -> Tensor:

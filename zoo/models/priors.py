@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.models.numerics import LOG_2PI
+from zoo.system.randomness import sampling
 
 
 class Prior(nn.Module):
@@ -51,8 +52,8 @@ class StandardNormal(Prior):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw n codes (n, D), on the generator's device (the CPU without one)."""
-        device = generator.device if generator else "cpu"
-        return torch.randn(n, self.latent_dim, generator=generator, device=device)
+        with sampling(generator) as (generator, device):
+            return torch.randn(n, self.latent_dim, generator=generator, device=device, dtype=torch.float32)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return -1/2 sum_d (z^2 + log 2 pi): (..., D) → (...) nats."""

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
+from zoo.models.layers import Dropout
 from zoo.networks._base import Network, halved
 from zoo.registry import register_network
 from zoo.schema.base import ImageShape, NetworkConfig, Probability, Section, Size, Sizes
@@ -49,10 +50,10 @@ def conv_pool(config: ConvPoolSizes, shape: ImageShape) -> Network:
         *(nn.Conv2d(c1, c2, 3, padding=1), nn.LeakyReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(c2)),  # (B, c2, h, w)
         nn.Conv2d(c2, c3, 3, padding=1),  # (B, c3, h, w)
         nn.Flatten(),
-        nn.Dropout(config.dropout),
+        Dropout(config.dropout),
     ]
     for inputs, outputs in pairwise(sizes):
-        encoder += [nn.Linear(inputs, outputs), nn.LeakyReLU(), nn.Dropout(config.dropout)]
+        encoder += [nn.Linear(inputs, outputs), nn.LeakyReLU(), Dropout(config.dropout)]
     encoder.append(nn.BatchNorm1d(sizes[-1]))
 
     def decoder(code: int) -> list[nn.Module]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Mapping
 
 import matplotlib
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from zoo.system.process import warnings_ignored
 
 TRAIN, TEST = "#0072B2", "#D55E00"
 """The colours of the two splits, Okabe & Ito's blue and vermillion, which differ in every kind of colour vision and in
@@ -77,8 +78,7 @@ def remove_frame(axes: Axes, label: str = "") -> None:
 def to_pixels(figure: Figure) -> NDArray[np.uint8]:
     """Return the pixels of the figure as it would be saved, uint8 (H, W, 4)."""
     canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # file names may be in any script
+    with warnings_ignored("Glyph .* missing"):  # file names may be in any script
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())
 

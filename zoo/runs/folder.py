@@ -31,6 +31,7 @@ from zoo.schema.parsing import explain, parse_json
 from zoo.schema.run_config import EpochRow, RunConfig
 from zoo.system.devices import choose_device
 from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256
+from zoo.system.randomness import CPU, default_generators_kept
 
 CARD_FILE = "README.md"
 WEIGHTS_FILE = "model.safetensors"
@@ -132,7 +133,7 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
     config = read_config(folder)
     section = config.model_section()
     path = folder / WEIGHTS_FILE
-    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: leave the caller's random numbers alone
+    with default_generators_kept(CPU):  # fresh weights are overwritten: leave the caller's random numbers alone
         outline = _outline(section, config.image_shape, trusted)
         expected = outline.state_dict()
         content = read_file(path, sum(tensor.nbytes for tensor in expected.values()) + MAX_HEADER_BYTES)

@@ -1,14 +1,11 @@
-"""The choice of a device, and the state of its random number generators."""
+"""The choice of a device, and what it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor
 
 from zoo.errors import ZooError, first_line
+from zoo.system.randomness import isolated_randomness as isolated_randomness
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -48,36 +45,6 @@ def cpu_name() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return the state of every generator that a run on ``device`` draws from, by kind of device."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        state["mps"] = torch.mps.get_rng_state()
-    return state
-
-
-def set_random_state(device: torch.device, state: dict[str, Tensor]) -> None:
-    """Restore a state that :func:`random_state` has returned."""
-    torch.set_rng_state(state["cpu"].clone())  # a copy is aligned; torch crashes on part of a larger tensor
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
-    if "mps" in state:
-        torch.mps.set_rng_state(state["mps"])
-
-
-@contextmanager
-def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Start random numbers from ``seed`` in the context; afterwards they continue as if none had been drawn."""
-    state = random_state(device)
-    torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        set_random_state(device, state)
 
 
 def widest_float(device: torch.device) -> torch.dtype:

@@ -10,7 +10,6 @@ import copy
 import io
 import json
 import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
 from zoo.system.files import new_folder
+from zoo.system.process import warnings_ignored
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
@@ -93,8 +93,7 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
     model = copy.deepcopy(model).cpu()
     for name, kind in PARTS.items():
         part = kind(model).eval()
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with warnings_ignored(), torch.no_grad():
             contents[f"{name}{ENDINGS[format]}"] = WRITERS[format](part, example(part), metadata(part, name))
     with new_folder(folder) as complete:
         for name, content in contents.items():

@@ -52,7 +52,7 @@ class TestPass:
 
         while True:
             try:
-                return running_terms(self.images, self.data, self.model, terms, self.batch)
+                return running_terms(self.images, self.data, self.model, terms, self.batch, parts=[self.objective])
             except torch.OutOfMemoryError:
                 if self.batch == self.usual_batch:
                     raise

@@ -22,7 +22,7 @@ from zoo.inference.loops import epoch_permutation
 from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
-from zoo.system.devices import random_state, set_random_state
+from zoo.system.randomness import draws_by_default, seed_default_generators
 from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equal_batches, to_device_if_it_fits
 from zoo.training.checkpoint import check_same_run, copied
 from zoo.training.conv_backend import with_conv_backend
@@ -70,7 +70,7 @@ class Trainer:
         self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * group.size)
         self.context = RunContext(device, recipe.execution.precision)
         with self.context.active():
-            torch.manual_seed(recipe.training.seed)
+            seed_default_generators(recipe.training.seed, device)
             self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
             self.objective = build_objective(recipe).to(device)
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
@@ -90,7 +90,7 @@ class Trainer:
                 half=recipe.execution.precision == "bf16", group=group,
             )  # fmt: skip
             if group.rank:  # each share of a batch has noise of its own
-                torch.manual_seed(noise_seed(recipe.training.seed, group.rank))
+                seed_default_generators(noise_seed(recipe.training.seed, group.rank), device)
         self.means = self.take_step.means
         self.runner: EagerRunner | None = None
         self.was_compiled: bool | None = None
@@ -139,9 +139,10 @@ class Trainer:
 
     def prepare(self) -> str:
         """Choose how to run the steps, which warms up and may compile, and return a description. No state changes."""
+        self.model.train()
+        self.context.draw_from_own(self.may_draw_from_own)
         with self.context.active():
             before = copied(self.state())
-            self.model.train()
             self.loader.start(self.order(), 0)
             steps_left = self.recipe.training.epochs * self.steps_per_epoch - self.step
             self.runner = choose_runner(
@@ -158,6 +159,13 @@ class Trainer:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # the memory of the runner that was not chosen
         return self.runner.description
+
+    @property
+    def may_draw_from_own(self) -> bool:
+        """True if no step needs torch's default generators: nothing of it is compiled, captured or draws by itself."""
+        parts = self.model, self.objective, self.optimizer.rule.build
+        compiles = self.recipe.execution.compile == "on" or bool(self.was_compiled)
+        return self.device.type == "cpu" and not compiles and not any(map(draws_by_default, parts))
 
     @property
     def compile_key(self) -> str:
@@ -286,8 +294,7 @@ class Trainer:
 
         Every process of the run has to call this.
         """
-        with self.context.active():
-            random = {name: self.group.gather(part.to(self.device)) for name, part in random_state(self.device).items()}
+        random = {name: self.group.gather(part.to(self.device)) for name, part in self.context.random_state().items()}
         return {
             "recipe": self.recipe.to_dict(),
             "data": self.data_digests,
@@ -327,4 +334,4 @@ class Trainer:
             self.snapshots.restore(state.get("snapshots"))
             self.take_step.done.fill_(self.step)
             mine = {name: parts[self.group.rank].cpu() for name, parts in state["random"].items()}
-            set_random_state(self.device, mine)
+            self.context.set_random_state(mine)

@@ -1,0 +1,37 @@
+"""The lock around whatever belongs to the whole process: its switches, and torch's default generators."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+PROCESS_LOCK = threading.RLock()
+"""Held whenever something that all threads share is set for a while and put back: torch's default generators and its
+default dtype, TF32, filters of warnings, matplotlib's settings."""
+
+
+@contextmanager
+def initial_weights() -> Iterator[None]:
+    """Make weights in float32, whatever the program around has set as torch's default, while no other thread draws."""
+    with PROCESS_LOCK:
+        default = torch.get_default_dtype()
+        if default is torch.float32:
+            yield
+            return
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
+
+
+@contextmanager
+def warnings_ignored(message: str = "") -> Iterator[None]:
+    """Ignore the warnings whose message begins with the pattern ``message``; their filters belong to all threads."""
+    with PROCESS_LOCK, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=message)
+        yield
