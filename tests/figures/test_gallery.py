@@ -23,8 +23,8 @@ from zoo.models import Autoencoder
 from zoo.plotting.canvas import GAP, to_pixels
 from zoo.registry import FIGURES
 from zoo.runs.folder import read_snapshots
-from zoo.training.checkpoint import copied
 from zoo.training.run import train
+from zoo.training.state import copied
 
 KINDS = FIGURES.names()
 FLAT = "flat"

@@ -7,7 +7,6 @@ on other images: its distances are never to be called FID nor compared with one.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,9 +22,10 @@ from zoo.errors import NotApplicable, ZooError
 from zoo.inference.loops import epoch_permutation, eval_batch_size
 from zoo.schema.base import DatasetConfig, ImageShape, format_shape
 from zoo.schema.recipe import parse_data
-from zoo.system.files import write_atomically
+from zoo.system.files import make_folder, read_file, write_atomically
 from zoo.system.process import initial_weights
 from zoo.system.randomness import CPU, default_generators_kept, isolated_randomness
+from zoo.system.sealed import seal, unseal
 
 CLASSIFIERS = Path(__file__).parent / "classifiers"
 """The folder of the shipped classifiers."""
@@ -36,6 +34,9 @@ CHANNELS = (16, 32, 32)
 """The output channels of the convolutions, each of which halves the image."""
 
 FEATURES = 64
+
+ABOUT = ("dataset", "image_shape", "classes", "accuracy", "epochs", "seed", "train_sha256")
+"""What a file says about its classifier."""
 
 
 class Classifier(nn.Module):
@@ -102,9 +103,7 @@ def load_classifier(dataset: str, shape: ImageShape) -> Classifier:
         if not path.is_file():
             continue
         try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads(file.metadata()["about"])
-                weights = {name: file.get_tensor(name) for name in file.keys()}
+            weights, about = unseal(read_file(path), "about", unsealed=ABOUT)
             if tuple(about["image_shape"]) != shape:
                 raise NotApplicable(
                     f"the classifier of {dataset!r} takes images of another shape than {format_shape(shape)}"
@@ -112,7 +111,7 @@ def load_classifier(dataset: str, shape: ImageShape) -> Classifier:
             with default_generators_kept(CPU), initial_weights():  # fresh weights are overwritten
                 model = Classifier(shape, int(about["classes"]))
             model.load_state_dict(weights, strict=True)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ZooError(f"{path} holds no classifier of the zoo ({error}); train it again") from error
         return model.eval()
     raise NotApplicable(
@@ -193,6 +192,6 @@ def train_classifier(dataset: str, device: torch.device, out: Path | None = None
         "train_sha256": images.digest,
     }
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save(weights, metadata={"about": json.dumps(about)}))
+    make_folder(path.parent)
+    write_atomically(path, seal(weights, "about", about))
     return written

@@ -32,6 +32,7 @@ from zoo.schema.run_config import EpochRow, RunConfig
 from zoo.system.devices import choose_device
 from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256
 from zoo.system.randomness import CPU, default_generators_kept
+from zoo.system.sealed import unseal
 
 CARD_FILE = "README.md"
 WEIGHTS_FILE = "model.safetensors"
@@ -87,14 +88,14 @@ def read_snapshots(folder: Path) -> Snapshots:
     if folder.is_dir() and not path.exists():
         raise NotApplicable("the run keeps no snapshots of its training; train it again to record some")
     try:
-        tensors = load_tensors(read_file(path, MAX_RECORD_BYTES))
+        tensors, _ = unseal(read_file(path, MAX_RECORD_BYTES), "snapshots", unsealed=())
         epochs, x, y = tensors["epochs"].tolist(), tensors["originals"], tensors["reconstructions"]
         kinds = (tensors["epochs"].dtype, x.dtype, y.dtype)
         if kinds != (torch.int64, torch.uint8, torch.uint8) or tensors["epochs"].dim() != 1 or x.dim() != 4:
             raise ValueError("a tensor has the wrong type or number of dimensions")
         if y.shape != (len(epochs), *x.shape) or not y.numel() or x.shape[1] not in (1, 3):
             raise ValueError("the tensors' shapes do not fit")
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ZooError(f"{path} does not hold snapshots of a training ({error})") from error
     return Snapshots(epochs, x.float() / 255, y.float() / 255)
 

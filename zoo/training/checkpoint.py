@@ -1,11 +1,12 @@
 """Checkpoints: one file with everything a run needs to continue, the tensors as safetensors, the rest as JSON in it.
 
-A run's checkpoints are serialised and written by a second thread while training continues.
+A file carries its own sha256, and the one before it is kept: a damaged checkpoint is never continued from. A run's
+checkpoints are serialised and written by a second thread while training continues.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,100 +14,87 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import safetensors
-import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.schema.digest import differences
-from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.errors import ZooError, first_line
 from zoo.schema.sections import Execution
-from zoo.system.files import write_atomically
+from zoo.system.files import writing
+from zoo.system.sealed import Damaged, seal, unseal
+from zoo.training.state import State, apart, together
 
-State = dict[str, Any]
-"""The state of a run: nested dicts and lists of tensors and JSON values."""
+
+class DamagedCheckpoint(ZooError):
+    """A checkpoint is not what was written."""
 
 
 def write_checkpoint(path: Path, state: State) -> None:
-    """Write a state atomically.
+    """Write a state atomically, and keep the checkpoint that was there as :func:`previous_path`.
 
     Raises:
         ZooError: the file cannot be written; the previous checkpoint is untouched.
     """
-    _write(path, *_snapshot(state))
-
-
-def _snapshot(state: State) -> tuple[Any, dict[str, Tensor]]:
-    """Return copies of the tensors in the state, by dotted path, and the state with those paths in their stead."""
-    tensors: dict[str, Tensor] = {}
-    return _split(state, "", tensors), tensors
-
-
-def copied(state: State) -> State:
-    """Return a copy of the state, its tensors on the CPU."""
-    copy: State = _join(*_snapshot(state))
-    return copy
+    _write(path, *apart(state))
 
 
 def _write(path: Path, tree: Any, tensors: dict[str, Tensor]) -> None:
-    write_atomically(path, save(tensors, metadata={"state": json.dumps(tree)}))
+    with writing(path) as file:
+        file.write(seal(tensors, "state", tree))
+        file.flush()
+        os.fsync(file.fileno())  # before the one that is there loses its name
+        if path.exists():
+            os.replace(path, previous_path(path))
+
+
+def previous_path(path: Path) -> Path:
+    """Return the path of the checkpoint before the one at ``path``."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def read_checkpoint(path: Path) -> State:
-    """Read a state that :func:`write_checkpoint` has written.
+    """Read a state that :func:`write_checkpoint` has written, in this version or an earlier one.
 
     Raises:
-        ZooError: the file is missing or damaged.
+        DamagedCheckpoint: it is not what was written.
+        ZooError: the file is missing or cannot be read.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tree = json.loads(file.metadata()["state"])
-        state: State = _join(tree, load_file(path))
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ZooError(f"cannot read the checkpoint {path} ({error}); start again with --overwrite") from error
-    return state
+        tensors, tree = unseal(path.read_bytes(), "state", unsealed=["__items__"])
+        return together(tree, tensors)
+    except OSError as error:
+        raise ZooError(
+            f"cannot read the checkpoint {path} ({error.strerror}); correct that, or start again with --overwrite"
+        ) from error
+    except (Damaged, KeyError, TypeError, ValueError) as error:
+        raise DamagedCheckpoint(
+            f"cannot read the checkpoint {path}: it is damaged ({first_line(error)}); start again with --overwrite"
+        ) from error
 
 
-def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.device, processes: int) -> None:
-    """Refuse a checkpoint that a run cannot continue from; warn where it can, but not to the same bits.
-
-    Args:
-        state: the content of the checkpoint.
-        recipe: the recipe of the run.
-        data: the digests of its training and test images.
-        device: the device that it continues on.
-        processes: the number of processes that train together.
+def keep_last_whole(path: Path) -> None:
+    """Give the last checkpoint that is not damaged the name ``path``, with a warning if it is not the last of all.
 
     Raises:
-        ZooError: the checkpoint is one of another recipe, other images, another kind of device or another number of
-            processes.
+        DamagedCheckpoint: there is none.
+        ZooError: the files cannot be read or renamed.
     """
-    # Parsed, so that fields which are newer than the checkpoint have their defaults.
-    before = parse_recipe(state["recipe"], "the checkpoint's recipe").to_dict()
-    differing = differences(before, recipe.to_dict())
-    if differing:
-        raise ZooError(
-            f"the checkpoint belongs to a run with another recipe ({'; '.join(differing)}); resume with that one, "
-            f"or use --overwrite"
-        )
-    if state["data"] != data:
-        raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
-    if state["device"] != device.type:
-        raise ZooError(f"the run was started on another kind of device; resume with --device {state['device']}")
-    processes_before, threads = len(state["random"]["cpu"]), torch.get_num_threads()
-    if processes_before != processes:
-        raise ZooError(f"the run was started with {processes_before} processes, not {processes}; resume with as many")
-    if device.type == "cpu" and state["threads"] != threads:
-        warnings.warn(
-            f"the run was started on {state['threads']} threads and continues with {threads}: its sums will round "
-            f"differently (OMP_NUM_THREADS={state['threads']} keeps every bit)",
-            stacklevel=3,
-        )
+    previous = previous_path(path)
+    try:
+        if path.exists():
+            try:
+                read_checkpoint(path)
+                return
+            except DamagedCheckpoint:
+                if not previous.exists():
+                    raise
+                read_checkpoint(previous)
+                warnings.warn(f"the checkpoint {path} is damaged; going on from the one before it", stacklevel=2)
+        os.replace(previous, path)
+    except OSError as error:
+        raise ZooError(f"cannot rename {previous} to {path}: {error.strerror}") from error
 
 
 class Checkpoints:
-    """Writes one run's checkpoints, each replacing the previous one. Use it as a context manager around the run.
+    """Writes one run's checkpoints, each beside the one before it. Use it as a context manager around the run.
 
     Args:
         path: the file to write.
@@ -152,7 +140,7 @@ class Checkpoints:
             ZooError: the previous checkpoint could not be written, or, with ``wait``, this one.
         """
         self.finish()
-        self.writing = self.thread.submit(_write, self.path, *_snapshot(state))
+        self.writing = self.thread.submit(_write, self.path, *apart(state))
         self.written_at = time.monotonic()
         if wait:
             self.finish()
@@ -166,26 +154,3 @@ class Checkpoints:
         writing, self.writing = self.writing, None
         if writing:
             writing.result()
-
-
-def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """Move the tensors of a state into ``tensors``; return the state with their paths instead."""
-    if isinstance(value, Tensor):
-        tensors[path] = value.detach().cpu().contiguous().clone()  # tied weights share memory
-        return {"__tensor__": path}
-    if isinstance(value, dict):
-        # JSON turns integer keys into strings; a list of pairs keeps them.
-        return {"__items__": [[key, _split(inner, f"{path}.{key}", tensors)] for key, inner in value.items()]}
-    if isinstance(value, list | tuple):
-        return [_split(inner, f"{path}.{index}", tensors) for index, inner in enumerate(value)]
-    return value
-
-
-def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_join(inner, tensors) for inner in value]
-    if isinstance(value, dict) and "__tensor__" in value:
-        return tensors[value["__tensor__"]]
-    if isinstance(value, dict):
-        return {key: _join(inner, tensors) for key, inner in value["__items__"]}
-    return value

@@ -20,7 +20,7 @@ from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
 from zoo.system.files import append_line, user_path, write_atomically
-from zoo.training.checkpoint import Checkpoints, read_checkpoint
+from zoo.training.checkpoint import Checkpoints, keep_last_whole, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
 from zoo.training.finish import finish
@@ -111,6 +111,8 @@ def run(
         return
     build(recipe)  # what cannot be built is refused before anything is written or downloaded
     with reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
+        if resume and group.rank == 0 and has_checkpoint(partial):
+            keep_last_whole(checkpoint)
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
         try:
             trainer = Trainer(recipe, train_set, test_set, device, group)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from zoo.datasets import ImageSet, display_images
 from zoo.models.autoencoder import Autoencoder
 from zoo.schema.base import DatasetConfig
+from zoo.system.sealed import seal
 
 IMAGES_PER_SNAPSHOT = 10
 """The number of test images in a snapshot."""
@@ -59,12 +59,13 @@ class SnapshotRecorder:
         self.epochs, self.reconstructions = list(state["epochs"]), state["reconstructions"]
 
     def content(self) -> bytes:
-        """Return the content of a safetensors file.
+        """Return the content of a safetensors file with its own sha256.
 
         It holds ``epochs`` (S,), ``originals`` (N, C, H, W) and ``reconstructions`` (S, N, C, H, W).
         """
         epochs = torch.tensor(self.epochs)
-        return save({"epochs": epochs, "originals": as_bytes(self.x), "reconstructions": self.reconstructions})
+        tensors = {"epochs": epochs, "originals": as_bytes(self.x), "reconstructions": self.reconstructions}
+        return seal(tensors, "snapshots", {})
 
 
 def as_bytes(images: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 from zoo.system.randomness import draws_by_default, seed_default_generators
 from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equal_batches, to_device_if_it_fits
-from zoo.training.checkpoint import check_same_run, copied
 from zoo.training.conv_backend import with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.divergence import Divergence, all_finite, check_finite
@@ -32,6 +31,7 @@ from zoo.training.execution import EagerRunner, choose_runner
 from zoo.training.optimizer import Optimizer
 from zoo.training.run_context import RunContext
 from zoo.training.snapshots import SnapshotRecorder
+from zoo.training.state import check_same_run, copied
 from zoo.training.step import Step
 from zoo.training.test_pass import TestPass
 

@@ -1,0 +1,93 @@
+"""The state of a run: nested dicts and lists of tensors and JSON values, copied, taken apart, held against a recipe."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.schema.digest import differences
+from zoo.schema.recipe import Recipe, parse_recipe
+
+State = dict[str, Any]
+"""The state of a run: nested dicts and lists of tensors and JSON values."""
+
+
+def apart(state: State) -> tuple[Any, dict[str, Tensor]]:
+    """Return the state with a path in the stead of each tensor, and copies of the tensors by path, on the CPU."""
+    tensors: dict[str, Tensor] = {}
+    return _split(state, "", tensors), tensors
+
+
+def together(tree: Any, tensors: dict[str, Tensor]) -> State:
+    """Return the state that :func:`apart` has taken apart."""
+    state: State = _join(tree, tensors)
+    return state
+
+
+def copied(state: State) -> State:
+    """Return a copy of the state, its tensors on the CPU."""
+    return together(*apart(state))
+
+
+def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.device, processes: int) -> None:
+    """Refuse a checkpoint that a run cannot continue from; warn where it can, but not to the same bits.
+
+    Args:
+        state: the content of the checkpoint.
+        recipe: the recipe of the run.
+        data: the digests of its training and test images.
+        device: the device that it continues on.
+        processes: the number of processes that train together.
+
+    Raises:
+        ZooError: the checkpoint is one of another recipe, other images, another kind of device or another number of
+            processes.
+    """
+    # Parsed, so that fields which are newer than the checkpoint have their defaults.
+    before = parse_recipe(state["recipe"], "the checkpoint's recipe").to_dict()
+    differing = differences(before, recipe.to_dict())
+    if differing:
+        raise ZooError(
+            f"the checkpoint belongs to a run with another recipe ({'; '.join(differing)}); resume with that one, "
+            f"or use --overwrite"
+        )
+    if state["data"] != data:
+        raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
+    if state["device"] != device.type:
+        raise ZooError(f"the run was started on another kind of device; resume with --device {state['device']}")
+    processes_before, threads = len(state["random"]["cpu"]), torch.get_num_threads()
+    if processes_before != processes:
+        raise ZooError(f"the run was started with {processes_before} processes, not {processes}; resume with as many")
+    if device.type == "cpu" and state["threads"] != threads:
+        warnings.warn(
+            f"the run was started on {state['threads']} threads and continues with {threads}: its sums will round "
+            f"differently (OMP_NUM_THREADS={state['threads']} keeps every bit)",
+            stacklevel=3,
+        )
+
+
+def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """Move the tensors of a state into ``tensors``; return the state with their paths instead."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().cpu().contiguous().clone()  # tied weights share memory
+        return {"__tensor__": path}
+    if isinstance(value, dict):
+        # JSON turns integer keys into strings; a list of pairs keeps them.
+        return {"__items__": [[key, _split(inner, f"{path}.{key}", tensors)] for key, inner in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_split(inner, f"{path}.{index}", tensors) for index, inner in enumerate(value)]
+    return value
+
+
+def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_join(inner, tensors) for inner in value]
+    if isinstance(value, dict) and "__tensor__" in value:
+        return tensors[value["__tensor__"]]
+    if isinstance(value, dict):
+        return {key: _join(inner, tensors) for key, inner in value["__items__"]}
+    return value
