@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.helpers import dataset
-from zoo.datasets import image_folder, load_images
+from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.system.image_files import flatten
 
@@ -68,11 +68,6 @@ def test_unreadable_image_files_are_reported_and_skipped(image_files: Path) -> N
     assert any("cut.jpg" in str(w.message) for w in caught)
     with pytest.warns(UserWarning, match="skipped"):  # and again from the cache
         [load_images(config, split) for split in ("train", "test")]
-
-
-def test_a_subfolder_holds_out_the_same_image_files(image_files: Path) -> None:
-    whole = {path for path in image_folder.find(image_files, "test") if path.parent.name == "deeper"}
-    assert set(image_folder.find(image_files / "deeper", "test")) == whole or not whole
 
 
 def test_16_bits_and_transparency() -> None:

@@ -19,6 +19,7 @@ from zoo.errors import ZooError
 from zoo.inference.image_stream import map_images, open_images
 from zoo.inference.noise import Noise
 from zoo.models.autoencoder import Autoencoder
+from zoo.system.image_files import Presentation
 from zoo.tasks import encode, score
 
 
@@ -40,9 +41,9 @@ def test_no_more_than_two_batches_are_in_memory(
 ) -> None:
     decoded: list[str] = []
 
-    def decode_or_reason(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    def decode_or_reason(path: Path, presentation: Presentation, page: int) -> np.ndarray:
         decoded.append(path.name)
-        return np.zeros(shape, np.uint8)
+        return np.zeros(presentation.shape, np.uint8)
 
     monkeypatch.setattr("zoo.inference.image_stream.decode_or_reason", decode_or_reason)
     for number, _ in enumerate(open_images(folder, model).batches(3)):

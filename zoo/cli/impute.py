@@ -108,7 +108,7 @@ def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[
     """Return a function from the shape of a batch to which of its pixels are observed."""
     import torch
 
-    from zoo.system.image_files import decode_or_reason
+    from zoo.system.image_files import Presentation, decode_or_reason
     from zoo.tasks import boxed, dropped
 
     if options.drop is not None:
@@ -121,7 +121,7 @@ def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[
             raise ZooError(f"--box {options.box}: expected four whole numbers, as in --box 7,7,14,14") from error
         observed = boxed(shape, top, left, height, width)
     else:
-        pixels = decode_or_reason(options.mask, (1, *shape[1:]))
+        pixels = decode_or_reason(options.mask, Presentation((1, *shape[1:])))
         if isinstance(pixels, str):
             raise ZooError(f"--mask {options.mask}: {pixels}")
         observed = torch.from_numpy(pixels[0]) > 127

@@ -36,6 +36,8 @@ class ImageSet:
     """The labels, int64 (N,), or None where there are none."""
     factors: dict[str, Tensor] = field(default_factory=dict)
     """The generating factors (N,) by name, where they are known."""
+    notes: tuple[str, ...] = ()
+    """Lines for people about what the images were made of, and what was left out."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,7 +49,8 @@ class ImageSet:
 
     def chosen(self, indices: Tensor) -> ImageSet:
         """Return the images at these indices, int64 (M,), with labels, without factors."""
-        return ImageSet(self.images[indices], None if self.labels is None else self.labels[indices])
+        labels = None if self.labels is None else self.labels[indices]
+        return ImageSet(self.images[indices], labels, notes=self.notes)
 
     def to(self, device: torch.device) -> ImageSet:
         """Return the set with images and labels on a device."""

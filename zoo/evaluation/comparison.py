@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from zoo.datasets import ImageSet, display_images, load_images
+from zoo.datasets.image_folder import folder_for
 from zoo.entries.loading import load
 from zoo.errors import ZooError, shortened
 from zoo.metrics import measure, summary_metrics
@@ -158,11 +159,9 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
     """
     if data is None:
         return _config(model).checked_recipe.data
-    fields: dict[str, Any] = {"name": data}
     if is_path(data):
-        channels, size, _ = model.image_shape
-        fields = {"name": "image_folder", "path": data, "size": size, "channels": channels}
-    config = parse_data(fields, f"--data {data}")
+        return folder_for(data, model.image_shape, _config(model).checked_recipe.data)
+    config = parse_data({"name": data}, f"--data {data}")
     if config.image_shape != model.image_shape:
         shapes = f"its images are {format_shape(config.image_shape)}, the models take {format_shape(model.image_shape)}"
         raise ZooError(f"--data {data}: {shapes}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,11 +22,12 @@ from zoo.inference.loops import SEED, eval_batch_size, eval_mode
 from zoo.inference.noise import Noise, presented
 from zoo.models import Autoencoder, Model
 from zoo.registry import DATASETS
-from zoo.schema.base import DatasetConfig, ImageShape, Split, format_shape
+from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
 from zoo.system.files import is_path
-from zoo.system.image_files import decode_or_reason, images_under, warn_skipped
+from zoo.system.image_files import Presentation, decode_or_reason, images_under, printable, warn_skipped
+from zoo.system.image_scan import scan
 from zoo.system.prefetch import prefetch
 
 
@@ -128,7 +129,7 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
                 f"this model is conditional and needs labels, which a folder does not have; name a dataset, such as "
                 f"{trained_on(model).name}"
             )
-        return of_folder(Path(os.path.expanduser(source)), model.image_shape)
+        return of_folder(Path(os.path.expanduser(source)), presentation_of(model))
     dataset, colon, numbers = source.partition(":")
     name, _, split = dataset.partition("/")
     if split not in ("", "train", "test"):
@@ -145,6 +146,13 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
             f"folder, then they are resized"
         )
     return of_dataset(config, "train" if split == "train" else "test", classes)
+
+
+def presentation_of(model: Autoencoder) -> Presentation:
+    """Return how image files are presented to a model: as its training images were, where these were files."""
+    usual = Presentation(model.image_shape)
+    presentation: Presentation = getattr(trained_on(model), "presentation", usual) if model.config else usual
+    return presentation
 
 
 def _dataset(name: str, source: str, trained: DatasetConfig) -> DatasetConfig:
@@ -175,36 +183,39 @@ def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | N
     return ImageStream(f"{config.name}/{split}", len(images), batches, binarized=config.binarization == "fixed")
 
 
-def of_folder(folder: Path, shape: ImageShape) -> ImageStream:
-    """Open every image file under a folder, its central part in the proportions of ``shape``, resized."""
-    paths = images_under(folder)
+def of_folder(folder: Path, presentation: Presentation) -> ImageStream:
+    """Open every image file under a folder, presented as the model's training images were."""
+    files = images_under(folder)
+    files.warn()
+    scanned = scan(files.paths, presentation.pages, presentation.range)
+    scanned.warn(str(folder), presentation.pages)
+    presentation = replace(presentation, range=scanned.range)
+    pages = scanned.images(files.paths, presentation.pages)
 
     def batches(size: int) -> Iterator[ImageBatch]:
         unreadable: list[str] = []
         pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode")
-        parts = (paths[start : start + size] for start in range(0, len(paths), size))
-        decoded = ((part, list(pool.map(lambda path: decode_or_reason(path, shape), part))) for part in parts)
+        parts = (pages[start : start + size] for start in range(0, len(pages), size))
+        decoded = (
+            (part, list(pool.map(lambda page: decode_or_reason(page[0], presentation, page[1]), part)))
+            for part in parts
+        )
         try:
             for part, results in prefetch(decoded):
-                pixels = [result for result in results if not isinstance(result, str)]
-                names = [printable(path) for path in part]
-                unreadable += [
-                    f"{name}: {why}" for name, why in zip(names, results, strict=True) if isinstance(why, str)
-                ]
+                names, pixels = [], []
+                for (path, page), result in zip(part, results, strict=True):
+                    name = f"{printable(path)}#{page + 1}" if page else printable(path)
+                    if isinstance(result, str):
+                        unreadable.append(f"{name}: {result}")
+                    else:
+                        names.append(name)
+                        pixels.append(result)
                 if pixels:
-                    decoded_names = [
-                        name for name, result in zip(names, results, strict=True) if not isinstance(result, str)
-                    ]
-                    yield ImageBatch(decoded_names, torch.from_numpy(np.stack(pixels)), None)
+                    yield ImageBatch(names, torch.from_numpy(np.stack(pixels)), None)
         finally:
             pool.shutdown(cancel_futures=True)  # the next batch is not needed when this one has failed
-        if len(unreadable) == len(paths):
-            raise ZooError(f"none of the {len(paths)} images under {folder} can be read ({unreadable[0]})")
-        warn_skipped(unreadable, len(paths), "images")
+        if len(unreadable) == len(pages):
+            raise ZooError(f"none of the {len(pages)} images under {folder} can be read ({unreadable[0]})")
+        warn_skipped(unreadable, len(pages), "images")
 
-    return ImageStream(str(folder), len(paths), batches)
-
-
-def printable(path: Path) -> str:
-    """Return a file's name as text, even where the system's bytes are not UTF-8."""
-    return str(path).encode(errors="surrogateescape").decode(errors="replace")
+    return ImageStream(str(folder), len(pages), batches)

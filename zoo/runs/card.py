@@ -103,7 +103,7 @@ the {config.dataset["train"].images:,} that it did. {seeds_sentence(config, reci
 
 {source}
 - Trained in {seconds(config)} on {config.hardware} with {versions}.
-- Images: {recipe.data.name}, sha256 of the training images `{config.dataset["train"].sha256}`.
+- Images: {recipe.data.name}{recipe.data.presented}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
 To train it again, save this as `recipe.json` and run `zoo train recipe.json`:

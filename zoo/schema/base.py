@@ -7,7 +7,7 @@ are the same in every recipe are in :mod:`zoo.schema.sections`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -91,6 +91,15 @@ class DatasetConfig(Section):
     def sizes(self) -> tuple[int, int] | None:
         """The numbers of training and test images of all classes: ``SIZES``, or a function of the settings."""
         return self.SIZES
+
+    @property
+    def presented(self) -> str:
+        """The words that a card adds to the dataset's name, if any: how pixels were made of the images."""
+        return ""
+
+    def resolved(self) -> Self:
+        """Return these settings with what is taken from the images written out, as it is stored with the weights."""
+        return self
 
 
 class BernoulliConfig(Section):

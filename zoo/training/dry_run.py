@@ -71,7 +71,8 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
         f"{model.parameter_count:,} parameters",
     ]
 
-    train, test = split_sizes(recipe.data)
+    train, test, notes = split_sizes(recipe.data)
+    lines += notes
     steps = len(batch_sizes(train, recipe.training.batch_size))
     lines.append(
         f"{train:,} training images, {steps:,} steps an epoch, "
@@ -87,10 +88,17 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
     return "\n".join([*lines, f"about {sum(parts.values()) / 2**20:,.0f} MiB of memory ({total})"])
 
 
-def split_sizes(data: DatasetConfig) -> tuple[int, int]:
-    """Return the numbers of training and test images; a dataset is loaded only if it does not know them beforehand."""
-    released = data.released or (len(load_images(data, "train")), len(load_images(data, "test")))
+def split_sizes(data: DatasetConfig) -> tuple[int, int, list[str]]:
+    """Return the numbers of training and test images, and what there is to say about them.
+
+    A dataset is loaded only if it does not know its numbers beforehand.
+    """
+    if data.released:
+        released, notes = data.released, []
+    else:
+        train_set, test_set = load_images(data, "train"), load_images(data, "test")
+        released, notes = (len(train_set), len(test_set)), list(dict.fromkeys((*train_set.notes, *test_set.notes)))
     train, test = (
         min(size, limit or size) for size, limit in zip(released, (data.train_images, data.test_images), strict=True)
     )
-    return train, test
+    return train, test, notes

@@ -106,6 +106,7 @@ def run(
     folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
+    recipe = recipe.model_copy(update={"data": recipe.data.resolved()})
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
@@ -114,6 +115,8 @@ def run(
         if resume and group.rank == 0 and has_checkpoint(partial):
             keep_last_whole(checkpoint)
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
+        for note in dict.fromkeys((*train_set.notes, *test_set.notes)):
+            progress.say(note)
         try:
             trainer = Trainer(recipe, train_set, test_set, device, group)
             if group.largest(int(group.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up

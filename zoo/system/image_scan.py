@@ -1,0 +1,116 @@
+"""What the headers of image files say before any is decoded: pages, and the range of values of more than 8 bits."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import ImageSequence
+
+from zoo.system.image_files import DECODING, Pages, is_deep, open_image, pages_in
+from zoo.system.pixel_range import ValueHistogram, ValueRange, usual_range
+
+POOR = 8
+"""A range that values fill less than one part in this many of makes images of almost one shade."""
+
+
+@dataclass
+class Scan:
+    """What is in a list of image files."""
+
+    pages: list[int] = field(default_factory=list)
+    """The number of pages of each file; 1 where its header cannot be read."""
+    deep: int = 0
+    """The number of files whose values have more than 8 bits."""
+    found: ValueRange | None = None
+    """The range of these values, all but a few; None where there are none."""
+    range: ValueRange | None = None
+    """The range to scale them with."""
+    outside: float = 0.0
+    """The share of their pixels outside that range."""
+    undefined: int = 0
+    """The number of their pixels that are NaN or infinite."""
+
+    @property
+    def several(self) -> int:
+        """The number of files with more than one page."""
+        return sum(pages > 1 for pages in self.pages)
+
+    def images(self, paths: Sequence[Path], pages: Pages) -> list[tuple[Path, int]]:
+        """Return every image: the file, of those that were scanned, and the page."""
+        counts = self.pages if pages == "all" else [1] * len(paths)
+        return [(path, page) for path, count in zip(paths, counts, strict=True) for page in range(count)]
+
+    def describe(self) -> list[str]:
+        """Say which range is used, where there are values of more than 8 bits."""
+        if self.found is None or self.range is None:
+            return []
+        undefined = f"; {self.undefined:,} pixels without a value count as the lowest" if self.undefined else ""
+        return [
+            f"{self.deep:,} files have values of more than 8 bits, from {self.found[0]:g} to {self.found[1]:g}: "
+            f"{self.range[0]:g} becomes black, {self.range[1]:g} white{undefined}"
+        ]
+
+    def warn(self, name: str, pages: Pages) -> None:
+        """Warn of pages that are not used, and of a range that does not suit the values."""
+        if pages == "first" and self.several:
+            total = sum(self.pages) - len(self.pages)
+            warnings.warn(
+                f"{name}: {self.several:,} files have several pages or frames, and only the first of each is used; "
+                f'data.pages "all" uses the other {total:,} as well',
+                stacklevel=3,
+            )
+        if self.found is None or self.range is None:
+            return
+        width = min(self.found[1], self.range[1]) - max(self.found[0], self.range[0])
+        if width < (self.range[1] - self.range[0]) / POOR or self.outside > 1 / POOR:
+            warnings.warn(
+                f"{name}: the values lie between {self.found[0]:g} and {self.found[1]:g}, but "
+                f"{self.range[0]:g} becomes black and {self.range[1]:g} white (data.range): "
+                f"the images will be almost one shade, or lose much",
+                stacklevel=3,
+            )
+
+
+def scan(paths: Sequence[Path], pages: Pages, value_range: ValueRange | None = None) -> Scan:
+    """Read the headers of image files, and all of those with values of more than 8 bits.
+
+    Args:
+        paths: the files.
+        pages: the pages whose values count.
+        value_range: the range to scale with; None: that of the values.
+    """
+    result, values = Scan(), ValueHistogram()
+    with ThreadPoolExecutor() as pool:
+        for count, histogram in pool.map(lambda path: _scan_one(path, pages), paths):
+            result.pages.append(count)
+            if histogram is not None:
+                result.deep += 1
+                values.merge(histogram)
+    result.found, result.undefined = values.found, values.undefined
+    if result.found is not None:
+        result.range = value_range or usual_range(*result.found, whole=values.whole)
+        result.outside = values.share_outside(result.range)
+    return result
+
+
+def _scan_one(path: Path, pages: Pages) -> tuple[int, ValueHistogram | None]:
+    try:
+        with open_image(path) as image:
+            count = pages_in(image)
+            if not is_deep(image):
+                return count, None
+            histogram = ValueHistogram()
+            for page in ImageSequence.Iterator(image):
+                if is_deep(page):
+                    with DECODING.reserved(page.width * page.height * 24):
+                        histogram.add(np.asarray(page))
+                if pages == "first":
+                    break
+            return count, histogram
+    except Exception:  # Pillow raises a dozen kinds; decoding will say which files cannot be read
+        return 1, None
