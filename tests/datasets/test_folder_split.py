@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch
     scandir = os.scandir
 
     def refusing(folder: str) -> Any:
-        if folder.endswith("closed"):
+        if str(folder).endswith("closed"):
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 

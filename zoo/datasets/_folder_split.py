@@ -13,6 +13,7 @@ from typing import Literal
 
 from zoo.errors import ZooError, closest
 from zoo.schema.base import Split
+from zoo.system.files import user_path
 from zoo.system.image_files import SKIPPED_SHOWN, listed
 
 Side = Literal["train", "test", "val"]
@@ -53,7 +54,7 @@ def split_images(
         ZooError: the list cannot be read or names what is not there.
     """
     if test_list is not None:
-        held_out = _from_list(Path(test_list).expanduser(), root, paths)
+        held_out = _from_list(user_path(test_list), root, paths)
         return _divided(paths, held_out, f"{test_list} says which images are held out")
     named = {path: side_of(path.relative_to(root)) for path in paths}
     there = set(named.values())

@@ -25,6 +25,7 @@ from zoo.errors import ZooError
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 from zoo.schema.parsing import validate
+from zoo.system.files import user_path
 from zoo.system.image_files import (
     ImageFiles,
     Pages,
@@ -101,7 +102,7 @@ class ImageFolderConfig(DatasetConfig):
     @property
     def root(self) -> Path:
         """The folder."""
-        return Path(os.path.expanduser(self.path))
+        return user_path(self.path)
 
     def resolved(self) -> Self:
         """Return these settings with the range that the images have, where it is not set.

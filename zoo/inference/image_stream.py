@@ -25,7 +25,7 @@ from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
-from zoo.system.files import is_path
+from zoo.system.files import is_path, user_path
 from zoo.system.image_files import Presentation, decode_or_reason, images_under, printable, warn_skipped
 from zoo.system.image_scan import scan
 from zoo.system.prefetch import prefetch
@@ -129,7 +129,7 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
                 f"this model is conditional and needs labels, which a folder does not have; name a dataset, such as "
                 f"{trained_on(model).name}"
             )
-        return of_folder(Path(os.path.expanduser(source)), presentation_of(model))
+        return of_folder(user_path(source), presentation_of(model))
     dataset, colon, numbers = source.partition(":")
     name, _, split = dataset.partition("/")
     if split not in ("", "train", "test"):

@@ -1,0 +1,151 @@
+"""Decoding image files: bounded memory, damaged metadata, the cache of a folder."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers import dataset
+from zoo.datasets import load_images
+from zoo.system import image_files
+from zoo.system.image_files import MAX_PIXELS, Presentation, decode_or_reason, read_image
+from zoo.system.memory_budget import MemoryBudget
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "zoo-data"))
+    monkeypatch.chdir(tmp_path)
+
+
+def smooth(width: int, height: int) -> Image.Image:
+    """A gradient in every channel, so that resizing in any way gives nearly the same."""
+    x, y = np.linspace(0, 255, width), np.linspace(0, 255, height)
+    pixels = np.stack(np.broadcast_arrays(x[None], y[:, None], 255 - x[None]), axis=-1)
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16"])
+def test_a_large_image_is_reduced_in_strips_to_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = smooth(900, 700)
+    image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257) if mode == "I;16" else (
+        image.convert(mode)
+    )  # fmt: skip
+    image.save("a.png")
+    presentation = Presentation((3, 32, 32))
+    expected = decode_or_reason(Path("a.png"), presentation)
+    monkeypatch.setattr(image_files, "LARGE", 1000)
+    monkeypatch.setattr(image_files, "STRIP_PIXELS", 20_000)
+    reduced = decode_or_reason(Path("a.png"), presentation)
+    assert isinstance(expected, np.ndarray) and isinstance(reduced, np.ndarray)
+    assert np.abs(expected.astype(int) - reduced.astype(int)).max() <= 12  # a palette has steps
+    assert np.abs(expected.astype(int) - reduced.astype(int)).mean() < 1
+
+
+def test_a_large_photograph_is_decoded_at_a_fraction_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    smooth(900, 700).save("a.jpg", exif=exif)
+    expected = read_image(Path("a.jpg"), Presentation((3, 32, 32)))
+    monkeypatch.setattr(image_files, "LARGE", 1000)
+    reduced = read_image(Path("a.jpg"), Presentation((3, 32, 32)))
+    assert np.abs(np.asarray(expected).astype(int) - np.asarray(reduced).astype(int)).max() <= 6
+
+
+def test_an_image_of_too_many_pixels_is_named_and_not_decoded() -> None:
+    side = int(MAX_PIXELS**0.5) + 1
+    row = zlib.compress(b"\0" * 100)
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", row), (b"IEND", b"")]
+    Path("pics").mkdir()
+    Path("pics/bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    ))  # fmt: skip
+    for number in range(12):
+        smooth(16, 16 + number).save(f"pics/p{number}.png")
+    config = dataset("image_folder", path="pics", size=16)
+    with pytest.warns(UserWarning, match=r"bomb.png: 11,586 x 11,586 pixels are more than 134,217,728"):
+        assert sum(len(load_images(config, split)) for split in ("train", "test")) == 12
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "jpg"])
+def test_damaged_exif_data_costs_no_image(ending: str) -> None:
+    smooth(16, 16).save(f"a.{ending}", exif=b"Exif\0\0II*\0\xff\xff\xff\x7fgarbage")
+    assert isinstance(decode_or_reason(Path(f"a.{ending}"), Presentation((3, 16, 16))), np.ndarray)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_does(orientation: int) -> None:
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    smooth(16, 16).save("a.png", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open("a.png")))
+    assert np.array_equal(np.asarray(read_image(Path("a.png"), Presentation((3, 16, 16)))), expected)
+
+
+def test_threads_share_a_bounded_amount_of_memory() -> None:
+    budget, lock = MemoryBudget(10), threading.Lock()
+    taken, most = 0, 0
+
+    def take(amount: int) -> None:
+        nonlocal taken, most
+        with budget.reserved(amount):
+            with lock:
+                taken += min(amount, 10)
+                most = max(most, taken)
+            time.sleep(0.001)
+            with lock:
+                taken -= min(amount, 10)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take, [3, 4, 5, 99, 1] * 8))  # 99 has everything to itself
+    assert 3 <= most <= 10
+    assert budget.free == 10
+
+
+def folder(count: int = 12) -> Any:
+    Path("pics").mkdir(exist_ok=True)
+    for number in range(count):
+        smooth(16, 16 + number).save(f"pics/p{number}.png")
+    return dataset("image_folder", path="pics", size=16)
+
+
+def decoded() -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in Path("zoo-data/decoded").iterdir()}
+
+
+def test_what_was_decoded_of_a_folder_is_replaced_when_it_changes() -> None:
+    for count in (12, 13, 14):
+        config = folder(count)
+        total = sum(len(load_images(config, split)) for split in ("train", "test"))
+        assert total == count
+        assert sum(size for name, size in decoded().items() if name.endswith(".uint8")) == count * 16 * 16 * 3
+    assert len(decoded()) == 4
+
+
+def test_a_flipped_bit_in_the_cache_is_noticed() -> None:
+    config = folder()
+    before = load_images(config, "train").digest
+    (file,) = (path for path in Path("zoo-data/decoded").iterdir() if path.name.endswith(".uint8"))
+    content = bytearray(file.read_bytes())
+    content[100] ^= 1
+    file.write_bytes(content)
+    assert load_images(config, "train").digest == before
+
+
+def test_four_threads_decode_the_same_folder_at_once() -> None:
+    config = folder()
+    with ThreadPoolExecutor(4) as pool:
+        digests = list(pool.map(lambda _: load_images(config, "train").digest, range(4)))
+    assert len(set(digests)) == 1
