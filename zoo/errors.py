@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 MAX_LINES, MAX_LINE_LENGTH = 40, 1000
 """An error message is cut to 40 lines of 1,000 characters."""
@@ -20,6 +21,17 @@ class ZooError(Exception):
         lines = message.split("\n")
         more = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
         super().__init__("\n".join([*map(readable, lines[:MAX_LINES]), *more]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the finished message, whatever a subclass is made of, so that an error crosses processes."""
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[ZooError], args: tuple[Any, ...], fields: dict[str, Any]) -> ZooError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 def readable(line: str) -> str:

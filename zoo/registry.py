@@ -10,6 +10,7 @@ A file whose name begins with an underscore is shared by its siblings and regist
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -118,13 +119,15 @@ class Registry(Generic[Item]):
         return frozenset(file.name for file in iter_modules([str(folder)]) if not file.name.startswith("_"))
 
     def add(self, item: Item) -> None:
-        """Register an item under its name.
+        """Register an item under its name; a cell of a notebook that is run again replaces what it has registered.
 
         Raises:
             ZooError: the name is taken.
         """
         shipped_here = item.build.__module__ == f"{self.package}.{item.name}"
-        if item.name in self._registered or (item.name in self._shipped and not shipped_here):
+        before = self._registered.get(item.name)
+        taken = before is not None and not defined_again(before.build, item.build)
+        if taken or (item.name in self._shipped and not shipped_here):
             raise ZooError(f"the {self.kind} {item.name!r} is already registered; choose another name")
         self._registered[item.name] = item
 
@@ -159,6 +162,26 @@ class Registry(Generic[Item]):
     def items(self) -> dict[str, Item]:
         """Return everything registered by name, sorted; imports every file of the axis."""
         return {name: self.get(name) for name in self.names()}
+
+
+CELL = r"^<|[/\\](ipykernel_|__marimo__)"
+"""The pattern of the names that cells of notebooks and lines of consoles have instead of a file's."""
+
+
+def defined_again(before: Callable[..., Any], after: Callable[..., Any]) -> bool:
+    """Return whether a notebook, a console or the file that is run defines a function or class once more."""
+    if not before.__module__ == after.__module__ == "__main__":
+        return False
+    files = [_file_of(code) for code in (before, after)]
+    if all(re.search(CELL, file) for file in files):
+        return True
+    return files[0] == files[1] and before.__qualname__ == after.__qualname__
+
+
+def _file_of(code: Any) -> str:
+    """Return the name of the file that a function, or the first method of a class, was compiled from."""
+    functions = vars(code).values() if isinstance(code, type) else [inspect.unwrap(code)]
+    return next((f.__code__.co_filename for f in functions if hasattr(f, "__code__")), "<unknown>")
 
 
 VARIANTS: Registry[Variant] = Registry("variant", "zoo.variants", "variant")
@@ -262,6 +285,7 @@ def register_metrics(
     def decorate(build: Builder) -> Builder:
         shipped = build.__module__ == f"{METRICS.package}.{name}"
         others = {} if shipped else METRICS.items()  # the second to register a name gets the error, not the first
+        others = {key: family for key, family in others.items() if not defined_again(family.build, build)}
         known = {metric.name for family in others.values() for metric in family.metrics} | others.keys()
         if known & {name, *(metric.name for metric in metrics)}:
             raise ZooError(f"the metrics {name!r}, or some of them, are already registered; choose other names")

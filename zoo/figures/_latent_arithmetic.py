@@ -33,7 +33,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
         spherical: go along a great circle, the length changing evenly (White 2016, arXiv:1609.04468), instead of
             straight.
     """
-    t = torch.linspace(0, 1, steps, device=start.device)[:, None]
+    t = torch.linspace(0, 1, steps, dtype=start.dtype, device=start.device)[:, None]
     straight = torch.lerp(start, end, t)
     if not spherical:
         return straight

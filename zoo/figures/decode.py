@@ -21,6 +21,6 @@ def decode(context: FigureContext) -> Figure:
     if wrong:
         raise ZooError(f"--at {','.join(map(str, wrong[0]))}: the code has {dim} dimensions, not {len(wrong[0])}")
     with context.drawing():
-        images = context.decode(torch.tensor(at))
+        images = context.decode(torch.tensor(at, dtype=torch.float32))
     titles = [", ".join(f"{value:g}" for value in z[:4]) + ", \N{HORIZONTAL ELLIPSIS}" * (dim > 4) for z in at]
     return plotting.titled(images, [f"z = ({title})" for title in titles])

@@ -44,7 +44,7 @@ class RunningMeans:
 
     def __init__(self, device: torch.device) -> None:
         self.names: list[str] = []
-        self.one = torch.ones((), device=device)
+        self.one = torch.ones((), dtype=torch.float32, device=device)
         self.sums = torch.zeros(1, dtype=widest_float(device), device=device)  # (T + 1,), the terms, then the images
         self.finite = torch.zeros(1, dtype=torch.int64, device=device)  # (T + 1,), batches; NaN in a sum stays
 

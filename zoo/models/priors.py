@@ -73,8 +73,8 @@ class FittedGaussian(StandardNormal):
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__(latent_dim)
-        self.register_buffer("mean", torch.zeros(latent_dim))
-        self.register_buffer("scale_tril", torch.eye(latent_dim))
+        self.register_buffer("mean", torch.zeros(latent_dim, dtype=torch.float32))
+        self.register_buffer("scale_tril", torch.eye(latent_dim, dtype=torch.float32))
 
     def fit(self, codes: Tensor) -> None:
         """Estimate mean and covariance from codes (N, D); unused dimensions are allowed."""

@@ -30,6 +30,13 @@ def initial_weights() -> Iterator[None]:
 
 
 @contextmanager
+def training_modes(device: torch.device) -> Iterator[None]:
+    """Let gradients flow and precision be the recipe's, whatever the program around has set for this thread."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
 def warnings_ignored(message: str = "") -> Iterator[None]:
     """Ignore the warnings whose message begins with the pattern ``message``; their filters belong to all threads."""
     with PROCESS_LOCK, warnings.catch_warnings():

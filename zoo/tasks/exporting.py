@@ -104,7 +104,8 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
 def example(part: Part, images: int = 2) -> tuple[Tensor, ...]:
     """Return random inputs of the right shapes."""
     model = part.model
-    first = torch.rand(images, *model.image_shape) if part.inputs == ("x",) else model.prior.sample(images)
+    x = torch.rand(images, *model.image_shape, dtype=torch.float32)
+    first = x if part.inputs == ("x",) else model.prior.sample(images)
     return (first, torch.arange(images) % model.classes) if model.classes else (first,)
 
 

@@ -59,7 +59,7 @@ def dropped(shape: tuple[int, ...], share: float, generator: torch.Generator) ->
         share: the probability that a pixel is missing.
         generator: a generator on the CPU; the same seed gives the same mask on every device.
     """
-    return torch.rand(shape[0], 1, *shape[2:], generator=generator) >= share
+    return torch.rand(shape[0], 1, *shape[2:], generator=generator, dtype=torch.float32) >= share
 
 
 def boxed(shape: tuple[int, ...], top: int, left: int, height: int, width: int) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
+from zoo.system.process import training_modes
 from zoo.training.output_folder import has_checkpoint, partial_folder
 from zoo.training.progress import Progress
 from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
@@ -95,7 +96,7 @@ def train_many(
     failed: dict[Path, str] = {}
     stopped: list[str] = []
     memory = DeviceMemory(device)
-    with stop_signals() as signals, Progress(named=True) as progress:
+    with training_modes(device), stop_signals() as signals, Progress(named=True) as progress:
         while running or (waiting and not signals):
             if waiting and not signals and len(running) < max_concurrent and (not running or memory.fits_another()):
                 item = waiting.popleft()

@@ -29,9 +29,12 @@ class Optimizer:
     def __init__(self, config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> None:
         self.config, self.rule = config, OPTIMIZERS.get(config.name)
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        self.rate = torch.zeros((), device=self.parameters[0].device)
+        self.rate = torch.zeros((), dtype=torch.float32, device=self.parameters[0].device)
         self.state: Lists = {
-            name: [torch.zeros((), device=p.device) if name == "step" else torch.zeros_like(p) for p in self.parameters]
+            name: [
+                torch.zeros((), dtype=torch.float32, device=p.device) if name == "step" else torch.zeros_like(p)
+                for p in self.parameters
+            ]
             for name in self.rule.state
         }
         self.set_rate(0, 1)

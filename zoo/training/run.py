@@ -20,6 +20,7 @@ from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
 from zoo.system.files import append_line, user_path, write_atomically
+from zoo.system.process import training_modes
 from zoo.training.checkpoint import Checkpoints, keep_last_whole, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
@@ -74,7 +75,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     out, device = user_path(out), choose_device(str(device))
-    with stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
+    with training_modes(device), stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
         for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group):
             pass
     return out

@@ -66,7 +66,7 @@ class Step:
         batch, labels = self.loader.batch(self.done % self.steps_per_epoch, share)
         x = as_float(batch, self.data)
         with self.precision():
-            terms = self.objective(self.model.given(labels), x, self.done / self.steps_per_epoch)
+            terms = self.objective(self.model.given(labels), x, self.done.float() / self.steps_per_epoch)
         gradients = torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
         self.optimizer.update(self.over_processes(gradients, share / images))
         self.done.add_(1)

@@ -44,7 +44,8 @@ class TestPass:
         Args:
             epoch: epochs done, with a fractional part, which annealed terms depend on.
         """
-        now = torch.full((), epoch, device=self.model.device)  # torch.tensor() would copy a number, and wait
+        # torch.tensor() would copy a number, and wait
+        now = torch.full((), epoch, dtype=torch.float32, device=self.model.device)
 
         def terms(model: Model, x: torch.Tensor) -> Terms:
             found: Terms = self.objective(model, x, now)
