@@ -13,7 +13,7 @@ import torch
 import torchvision.datasets
 from PIL import Image
 
-from tests.helpers import dataset, needs_fashion_mnist, needs_mnist
+from tests.helpers import dataset, needs_fashion_mnist, needs_mnist, python
 from zoo.datasets import as_float, binarized, data_folder, load_images
 from zoo.errors import ZooError
 from zoo.system.devices import isolated_randomness
@@ -48,6 +48,24 @@ def test_a_flipped_bit_in_a_dataset_file_is_noticed(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     with pytest.raises(ZooError, match="'mnist' under .* are damaged"):
         load_images(dataset("mnist"), "test")
+
+
+@needs_mnist
+@needs_fashion_mnist
+@pytest.mark.parametrize(("name", "dataset_class"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
+def test_unpacked_files_are_read_as_torchvision_reads_them(name: str, dataset_class: str) -> None:
+    for split in ("train", "test"):
+        source = getattr(torchvision.datasets, dataset_class)(data_folder(), train=split == "train")
+        found = load_images(dataset(name), split)
+        assert found.labels is not None
+        assert torch.equal(found.images.squeeze(1), source.data) and torch.equal(found.labels, source.targets)
+
+
+@needs_mnist
+def test_mnist_is_loaded_without_importing_torchvision() -> None:
+    load = "import sys; from tests.helpers import dataset, load_images; load_images(dataset('mnist'), 'test')"
+    done = python("-c", f"{load}; assert 'torchvision' not in sys.modules")
+    assert done.returncode == 0, done.stderr
 
 
 @needs_mnist
