@@ -8,8 +8,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from zoo.models.cross_entropy import binary_cross_entropy
 from zoo.models.numerics import LOG_2PI, at_least_float32
 from zoo.schema.base import BernoulliConfig, GaussianConfig
 
@@ -38,7 +38,7 @@ class Bernoulli:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z), (B,) nats per image."""
-        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(dim=1)
+        return -binary_cross_entropy(self.logits, x).flatten(1).sum(dim=1)
 
 
 @dataclass(frozen=True)
