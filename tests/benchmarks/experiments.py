@@ -85,26 +85,28 @@ def section(experiments: Experiments) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in experiments.versions.items())
     yield f"### {experiments.device}: what was tried"
     yield f"One run each, {experiments.date}, commit {experiments.commit}; {versions}."
-    yield "**Variations of a compiled step**, milliseconds an epoch of 60,000 images; TF32 unless said."
-    yield table(
-        ("recipe", "changes", "training", "end of the epoch", "whole epoch", "us a step", "test loss"),
-        2,
-        (
-            (f"`{v.entry}`", v.changes, f"{v.training_ms:.1f}", f"{v.end_ms:.1f}", f"{v.epoch_ms:.1f}",
-             f"{v.step_us:.0f}", f"{v.test_loss:.2f}")
-            for v in experiments.variations
-        ),
-    )  # fmt: skip
-    yield "**Several seeds as one model**, with stacked parameters, compiled and captured."
-    yield table(
-        ("recipe", "seeds", "ms an epoch and seed", "us a step of all", "kernels a step", "s to compile"),
-        1,
-        (
-            (f"`{s.entry}`", f"{s.seeds}", f"{s.epoch_ms_per_seed:.1f}", f"{s.step_us:,.0f}", f"{s.kernels:.0f}",
-             f"{s.compile_seconds:.0f}")
-            for s in experiments.stacked
-        ),
-    )  # fmt: skip
+    if experiments.variations:
+        yield "**Variations of a compiled step**, milliseconds an epoch of 60,000 images; TF32 unless said."
+        yield table(
+            ("recipe", "changes", "training", "end of the epoch", "whole epoch", "us a step", "test loss"),
+            2,
+            (
+                (f"`{v.entry}`", v.changes, f"{v.training_ms:.1f}", f"{v.end_ms:.1f}", f"{v.epoch_ms:.1f}",
+                 f"{v.step_us:.0f}", f"{v.test_loss:.2f}")
+                for v in experiments.variations
+            ),
+        )  # fmt: skip
+    if experiments.stacked:
+        yield "**Several seeds as one model**, with stacked parameters, compiled and captured."
+        yield table(
+            ("recipe", "seeds", "ms an epoch and seed", "us a step of all", "kernels a step", "s to compile"),
+            1,
+            (
+                (f"`{s.entry}`", f"{s.seeds}", f"{s.epoch_ms_per_seed:.1f}", f"{s.step_us:,.0f}", f"{s.kernels:.0f}",
+                 f"{s.compile_seconds:.0f}")
+                for s in experiments.stacked
+            ),
+        )  # fmt: skip
     for entry, kernels in groupby(experiments.kernels, key=lambda kernel: kernel.entry):
         yield f"**Where the time of a compiled step goes**, `{entry}`: the kernels that take most."
         yield table(
