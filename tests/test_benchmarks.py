@@ -25,7 +25,7 @@ from tests.benchmarks.tasks.detection import blank, scores
 from tests.benchmarks.tasks.filling import nearest_image, nearest_pixel
 from tests.benchmarks.tasks.tables import TABLES, page
 from tests.benchmarks.tasks.throughput import SCORING
-from tests.helpers import CPU, ROOT, dataset, needs_mnist, python, tiny_model, tiny_recipe
+from tests.helpers import CPU, ROOT, dataset, needs_mnist, python, tiny_model, tiny_recipe, tiny_recipe_of
 from zoo.datasets import as_float, load_images
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder
@@ -35,6 +35,7 @@ from zoo.schema.recipe import Recipe
 
 DOCS = ROOT / "docs"
 AE = {"model": tiny_model("ae") | {"hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
+needs_jax = pytest.mark.skipif(not (find_spec("jax") and find_spec("optax")), reason="jax and optax are not installed")
 needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is not installed")
 
 # --- equals are compared ----------------------------------------------------------------------------------------------
@@ -92,6 +93,64 @@ def test_what_pythae_has_no_model_for_is_absent_rather_than_wrong() -> None:
     recipe = tiny_recipe(model={"variant": "linear_vae", "likelihood": {"family": "gaussian"}})
     with pytest.raises(Absent, match="no counterpart"):
         wrap(recipe, build(recipe))
+
+
+@needs_jax
+@pytest.mark.parametrize("variant", ["linear_vae", "conv_vae"])
+def test_jax_computes_the_same_loss_and_gradients(variant: str) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from tests.benchmarks.jax_loop import loss_of
+
+    recipe = tiny_recipe_of(variant)
+    model = build(recipe)
+    x = as_float(load_images(recipe.data, "train").images[:50], recipe.data)
+    epsilon = torch.randn(50, model.prior.latent_dim)
+    posterior = model.encode(x)
+    codes = posterior.mean + (posterior.logvar / 2).exp() * epsilon  # type: ignore[attr-defined]
+    expected = (posterior.kl() - model.decode(codes).log_prob(x)).mean()
+    expected.backward()
+    params = {name: jnp.asarray(value.detach().numpy()) for name, value in model.named_parameters()}
+    loss, gradients = jax.value_and_grad(loss_of(model))(params, jnp.asarray(x.numpy()), jnp.asarray(epsilon.numpy()))
+    assert float(loss) == pytest.approx(expected.item(), rel=1e-5)
+    for name, value in model.named_parameters():
+        assert value.grad is not None
+        torch.testing.assert_close(torch.tensor(gradients[name]), value.grad, rtol=1e-3, atol=1e-4)
+
+
+@needs_jax
+def test_jax_learns_as_much_as_ours_and_each_image_counts_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.benchmarks.jax_loop import JaxLoop, epoch_of
+
+    monkeypatch.setattr("tests.benchmarks.race.peak_bytes", lambda entrant: 1)
+    recipe = tiny_recipe(training={"epochs": 6, "batch_size": 50})
+    jax = Entrant(label="JAX", kind="jax", recipe=recipe.to_dict())
+    found = race(recipe, [reference(recipe)[0], jax, ours(recipe)], CPU, repetitions=5)
+    assert [timing.absent for timing in found.timings] == [None] * 3
+    assert found.timings[1].losses[0] == pytest.approx(found.timings[2].losses[0], rel=0.03)
+
+    class Count:
+        def update(self, gradients: Any, state: Any) -> Any:
+            return gradients, state
+
+    loop = JaxLoop(recipe, load_images(recipe.data, "train"), CPU)
+    total = epoch_of(lambda params, x, epsilon: params["sum"] * x.sum(), Count(), 50, 1)
+    (params, *_) = total(({"sum": 0.0}, None, loop.state[2]), loop.images)
+    brightness = load_images(recipe.data, "train").images.double().sum().item() / 255
+    assert float(params["sum"]) == pytest.approx(brightness, rel=1e-5)
+
+
+@needs_jax
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [(AE, "written for a VAE"), ({"model": tiny_model("bn_vae")}, "the layer LeakyReLU is not written")],
+)
+def test_what_is_not_written_in_jax_is_absent(sections: dict[str, Any], words: str) -> None:
+    recipe = tiny_recipe(**sections)
+    images = load_images(recipe.data, "train")
+    with pytest.raises(Absent, match=words):
+        Entrant(label="JAX", kind="jax", recipe=recipe.to_dict()).build(images, images, CPU)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +258,7 @@ def test_the_command_measures_and_writes_what_it_has_measured(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     (found,) = read_results(tmp_path)
     assert [race.entry for race in found.races] == ["linear_vae_mnist"]
-    assert {timing.kind for timing in found.races[0].timings} == {"reference", "pythae", "ours"}
+    assert {timing.kind for timing in found.races[0].timings} == {"reference", "pythae", "jax", "ours"}
     assert all(timing.absent or timing.peak_bytes for timing in found.races[0].timings)
     wrong = python("-m", "tests.benchmarks.train_speed", "--quick", "--device", "cpu")
     assert wrong.returncode != 0 and "error: figures in the documentation" in wrong.stderr
@@ -335,8 +394,8 @@ def test_the_command_lines_up_variants_and_refuses_equal_labels() -> None:
     recipe, entrants = train_speed.lineup("linear_vae_mnist", ["data.train_images=100"], options)
     assert recipe.data.train_images == 100 and recipe == comparable(recipe)
     kinds = [(entrant.kind, entrant.models) for entrant in entrants]
-    assert kinds == [("reference", 1), ("reference", 1), ("pythae", 1), ("ours", 1), ("ours", 1), ("ours", 8)]
-    assert entrants[4].recipe["execution"]["compile"] == "off"
+    assert kinds == [("reference", 1)] * 2 + [("pythae", 1), ("jax", 1), ("ours", 1), ("ours", 1), ("ours", 8)]
+    assert entrants[5].recipe["execution"]["compile"] == "off"
     for variant, words in [("ours=execution.graph=off", "same label"), ("eager", "expected a label")]:
         with pytest.raises(ZooError, match=words):
             train_speed.lineup("linear_vae_mnist", [], train_speed.parse(["--variant", variant]))

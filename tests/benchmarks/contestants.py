@@ -14,7 +14,7 @@ from zoo.models.autoencoder import Autoencoder
 from zoo.optimizers.adam import AdamConfig
 from zoo.schema.recipe import Recipe, parse_recipe
 
-Kind = Literal["reference", "pythae", "ours"]
+Kind = Literal["reference", "pythae", "jax", "ours"]
 
 
 class Absent(ZooError):
@@ -68,6 +68,12 @@ class Entrant(BaseModel):
             except ModuleNotFoundError as error:
                 raise Absent(f"{error.name} is not installed (pip install pythae==0.1.2)") from error
             return PythaeLoop(recipe, train, device)
+        if self.kind == "jax":
+            try:
+                from tests.benchmarks.jax_loop import JaxLoop
+            except ModuleNotFoundError as error:
+                raise Absent(f"{error.name} is not installed (pip install jax optax)") from error
+            return JaxLoop(recipe, train, device)
         from tests.benchmarks.ours import Ours
 
         return Ours(recipe, train, test, device, self.models)

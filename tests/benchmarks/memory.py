@@ -73,8 +73,8 @@ def measure(entrant: Entrant) -> int:
     """Measure what :func:`peak_bytes` returns, in this process."""
     recipe = parse_recipe(entrant.recipe)
     train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
-    for module in ("reference_loop", "pythae_loop", "ours"):
-        with suppress(ModuleNotFoundError):  # pythae may be missing
+    for module in ("reference_loop", "pythae_loop", "jax_loop", "ours"):
+        with suppress(ModuleNotFoundError):  # pythae or jax may be missing
             import_module(f"tests.benchmarks.{module}")
     (PROCESS / "clear_refs").write_text("5")  # from here on the system notes a new peak: proc(5)
     before = resident("VmRSS")

@@ -1,4 +1,4 @@
-"""How fast training is, against the loop most people start from and against pythae, in one run.
+"""How fast training is, against the loop most people start from, pythae and JAX, in one run.
 
 ``python -m tests.benchmarks.train_speed`` measures, writes ``docs/benchmarks/DEVICE.json`` and the tables of
 ``docs/performance.md``; that page says what is compared and how. Expect an hour and more on a small CPU.
@@ -125,7 +125,8 @@ def lineup(entry: str, shared: Sequence[str], options: argparse.Namespace) -> tu
         return ours(find_recipe(entry, [*shared, *overrides]), label=label, models=models, like=recipe)
 
     pythae = Entrant(label="pythae", kind="pythae", recipe=recipe.to_dict())
-    entrants = [*reference(recipe), pythae, mine()]
+    jax = Entrant(label="JAX", kind="jax", recipe=recipe.to_dict())
+    entrants = [*reference(recipe), pythae, jax, mine()]
     for variant in options.variants:
         label, _, overrides = variant.partition("=")
         if "=" not in overrides:
@@ -174,7 +175,7 @@ def versions(device: torch.device) -> dict[str, str]:
     found = {"autoencoder-zoo": zoo.__version__, "Python": platform.python_version(), "torch": str(torch.__version__)}
     if device.type == "cuda":
         found["CUDA"] = str(torch.version.cuda)
-    for name in ("torchvision", "pythae"):
+    for name in ("torchvision", "pythae", "jax"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
