@@ -305,3 +305,13 @@ def test_preparing_changes_no_state() -> None:
     assert all(torch.equal(value, before[name]) for name, value in found.model.state_dict().items())
     assert all(not tensor.any() for tensors in found.optimizer.state.values() for tensor in tensors)
     assert found.take_step.done == 0 and not found.means.sums.any()
+
+
+@pytest.mark.usefixtures("graphs")
+def test_garbage_is_collected_once_for_all_graphs_of_a_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    collections: list[None] = []
+    monkeypatch.setattr(execution.gc, "collect", lambda: collections.append(None))
+    found = trainer(tiny_recipe(training=MANY))
+    found.prepare()
+    assert isinstance(found.runner, GraphRunner) and len(found.runner.graphs) > 1
+    assert len(collections) == 1
