@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from zoo._version import __version__
 from zoo.errors import ZooError, closest, readable, suggest
+from zoo.system.memory import explaining_memory
 
 GROUPS: dict[str, dict[str, str]] = {
     "Train and compare": {
@@ -90,14 +91,15 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
         raise ZooError(f"unknown option {verb!r}; write zoo VERB [OPTIONS] (`zoo --help` lists the verbs)")
     if verb not in VERBS:
         raise ZooError(f"unknown verb {verb!r}{suggest(verb, VERBS)} (`zoo --help` says what each does)")
-    module: Any = import_module(f"zoo.cli.{verb}")
-    named = "." in prog  # python -m zoo.train: the verb is in it
-    options = parser_of(verb, prog if named else f"{prog} {verb}").parse_args(rest)
-    if getattr(options, "imports", None):
-        from zoo.cli._common import import_files
+    with explaining_memory():
+        module: Any = import_module(f"zoo.cli.{verb}")
+        named = "." in prog  # python -m zoo.train: the verb is in it
+        options = parser_of(verb, prog if named else f"{prog} {verb}").parse_args(rest)
+        if getattr(options, "imports", None):
+            from zoo.cli._common import import_files
 
-        import_files(options.imports)
-    return module.run(options) or 0
+            import_files(options.imports)
+        return module.run(options) or 0
 
 
 def parser_of(verb: str, prog: str) -> argparse.ArgumentParser:

@@ -14,10 +14,11 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
+from zoo.system.memory import OutOfMemory, explaining_memory
 from zoo.system.process import training_modes
 from zoo.training.output_folder import has_checkpoint, partial_folder
 from zoo.training.progress import Progress
-from zoo.training.run import Interrupted, OutOfMemory, run, stop_signals
+from zoo.training.run import Interrupted, run, stop_signals
 
 MAX_CONCURRENT = 8
 """The most runs on one GPU at a time; prototypes were measured with no more."""
@@ -106,7 +107,7 @@ def train_many(
                 )
             for out, (item, turns) in list(running.items()):
                 try:
-                    with memory.measure_start(out):
+                    with explaining_memory(), memory.measure_start(out):
                         next(turns)
                     continue
                 except StopIteration:

@@ -13,13 +13,14 @@ from types import FrameType
 import torch
 
 from zoo.datasets import load_images
-from zoo.errors import ZooError
 from zoo.models.build import build
 from zoo.runs.folder import CHECKPOINT_FILE, METRICS_FILE
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
 from zoo.system.files import append_line, user_path, write_atomically
+from zoo.system.memory import OutOfMemory as OutOfMemory
+from zoo.system.memory import explaining_memory
 from zoo.system.process import training_modes
 from zoo.training.checkpoint import Checkpoints, keep_last_whole, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -35,10 +36,6 @@ GO_ON, SAVE, STOP = range(3)
 
 class Interrupted(KeyboardInterrupt):
     """A run was stopped by Ctrl-C or SIGTERM; it can be resumed from the checkpoint that the message names."""
-
-
-class OutOfMemory(ZooError):
-    """The device's memory is full."""
 
 
 def train(
@@ -118,7 +115,7 @@ def run(
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
         for note in dict.fromkeys((*train_set.notes, *test_set.notes)):
             progress.say(note)
-        try:
+        with explaining_memory():
             trainer = Trainer(recipe, train_set, test_set, device, group)
             if group.largest(int(group.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
                 trainer.restore(read_checkpoint(checkpoint))
@@ -136,8 +133,6 @@ def run(
                 trainer.context.disable_tf32()
                 with trainer.context.active():
                     finish(trainer, train_set, test_set, partial)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory("the device's memory is full; lower training.batch_size or the model's sizes") from error
         if group.rank == 0:
             publish(partial, folder, overwrite=overwrite)
 
