@@ -201,13 +201,24 @@ def test_a_contender_that_does_not_start_is_noted_and_the_medians_are_those_of_t
     assert (variation.training_ms, variation.epoch_ms) == (2.0, 3.0)
 
 
-def test_several_seeds_are_timed_an_epoch_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seeds, "find_recipe", lambda entry, overrides: tiny_recipe())
-    seeds.main(["--device", "cpu", "--out", str(tmp_path), "--count", "2", "--epochs", "2"])
-    found = records(tmp_path / "seeds.jsonl")
-    assert [record["epoch"] for record in found] == [1, 2]
-    # 230 images in batches of 50: the seconds of an epoch of both, once a seed and once a step.
-    assert found[0]["epoch_ms_per_seed"] * 2 == pytest.approx(found[0]["step_us"] / 1000 * 230 / 50)
+def test_an_epoch_of_several_seeds_is_over_with_the_last_of_them(tmp_path: Path) -> None:
+    class Process:
+        returncode = None
+
+        def poll(self) -> int | None:
+            return self.returncode
+
+    for seed, rows in enumerate((3, 2)):
+        (tmp_path / f"e-seed{seed}.partial").mkdir()
+        (tmp_path / f"e-seed{seed}.partial" / "metrics.jsonl").write_text("{}\n" * rows)
+    process: Any = Process()
+    ends = seeds.ends_of_epochs(process, tmp_path, 2)
+    assert next(ends) <= next(ends)
+    process.returncode = 1
+    with pytest.raises(SystemExit, match="after 2 epochs, with exit code 1"):
+        next(ends)
+    with pytest.raises(SystemExit, match="after 0 epochs"):
+        next(seeds.ends_of_epochs(process, tmp_path, 3))  # one of the three has not begun
 
 
 def test_the_recipes_without_weights_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +255,7 @@ def test_the_whole_day_can_be_rehearsed_on_a_cpu(tmp_path: Path, monkeypatch: py
     assert len(records(out / "smoke.jsonl")) == 4
     assert {record.get("turn") for record in records(out / "ab.jsonl")} == {None, 0}
     assert [record["number"] for record in records(out / "to_folder.jsonl")] == [1]
+    assert [record["epoch"] for record in records(out / "seeds.jsonl")] == [2, 3, 4, 5, 6]
     assert json.loads((out / "linear_vae_mnist.json").read_text())["races"]
     (tmp_path / "experiments").mkdir()
     (out / "experiments.json").rename(tmp_path / "experiments" / "cpu.json")
