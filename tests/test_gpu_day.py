@@ -16,6 +16,7 @@ from tests.benchmarks.day import cargo, facts, runner, runs, seeds, smoke, turns
 from tests.benchmarks.day.runner import Stage, python, records, run_stages
 from tests.benchmarks.experiments import render_experiments
 from tests.helpers import CPU, ROOT, needs_mnist, tiny_recipe
+from tests.helpers import python as in_process
 from zoo.entries.catalog import list_models
 
 needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git repository")
@@ -88,6 +89,12 @@ def test_what_matters_most_comes_first_and_every_stage_has_a_file_of_its_own(par
     assert all(stage.grace < stage.seconds for stage in stages)
     modules = {word for stage in stages for word in stage.command if word.startswith("tests.benchmarks.")}
     assert all((ROOT / (module.replace(".", "/") + ".py")).is_file() for module in modules)
+
+
+def test_a_bare_python_can_start_it() -> None:
+    done = in_process("-S", "-m", "tests.benchmarks.gpu_day", "--help")  # -S: without any installed package
+    assert done.returncode == 0, done.stderr
+    assert "--bundle" in done.stdout
 
 
 # --- cargo ------------------------------------------------------------------------------------------------------------
