@@ -38,6 +38,7 @@ DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE = DOCS / "performance.md"
 RECORDS = DOCS / "benchmarks"
 ENTRIES = ("linear_vae_mnist", "conv_vae_mnist", "bn_vae_mnist", "ae_mnist")
+COMPARED = ("torchvision", "pythae")
 LEAST = 5
 """Repetitions behind a published figure."""
 
@@ -60,6 +61,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--variant", dest="variants", action="append", default=[], metavar="LABEL=FIELD=VALUE,...",
         help="one more row: the zoo's own trainer with these settings instead",
     )  # fmt: skip
+    add("--jax", action="store_true", help="one more row: JAX with optax, where they are installed")
     add("--packed", type=int, action="append", default=[], metavar="N", help="one more row: N models at once")
     add(
         "--growth", nargs="*", choices=get_args(Axis), metavar="AXIS",
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         date=options.date,
         command=spelled(arguments or sys.argv[1:]),
         repetitions=repetitions,
-        versions=versions(device),
+        versions=versions(device, [*COMPARED, *(["jax"] if options.jax else [])]),
         peak_flops=peak_flops(device),
         peak_bandwidth=peak_bandwidth(device),
     )
@@ -125,8 +127,8 @@ def lineup(entry: str, shared: Sequence[str], options: argparse.Namespace) -> tu
         return ours(find_recipe(entry, [*shared, *overrides]), label=label, models=models, like=recipe)
 
     pythae = Entrant(label="pythae", kind="pythae", recipe=recipe.to_dict())
-    jax = Entrant(label="JAX", kind="jax", recipe=recipe.to_dict())
-    entrants = [*reference(recipe), pythae, jax, mine()]
+    jax = [Entrant(label="JAX", kind="jax", recipe=recipe.to_dict())] if options.jax else []
+    entrants = [*reference(recipe), pythae, *jax, mine()]
     for variant in options.variants:
         label, _, overrides = variant.partition("=")
         if "=" not in overrides:
@@ -170,12 +172,12 @@ def load_average() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
-def versions(device: torch.device) -> dict[str, str]:
+def versions(device: torch.device, compared: Sequence[str] = COMPARED) -> dict[str, str]:
     """Return the versions of what is compared."""
     found = {"autoencoder-zoo": zoo.__version__, "Python": platform.python_version(), "torch": str(torch.__version__)}
     if device.type == "cuda":
         found["CUDA"] = str(torch.version.cuda)
-    for name in ("torchvision", "pythae", "jax"):
+    for name in compared:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
