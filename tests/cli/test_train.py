@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import zoo
 from tests.helpers import PLUGIN, ROOT, command, process, tiny_fields
 
 
@@ -136,3 +139,31 @@ def test_pictures_that_are_skipped_are_reported_without_a_traceback(tmp_path: Pa
     empty = command("train", tmp_path / "r.json", "--out", tmp_path / "run2", ZOO_DATA=str(tmp_path / "data"))
     assert empty.returncode == 2
     assert "no images under" in empty.stderr
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("linear_vae_mnist", ["model.hidden=[65536]", "training.batch_size=1048576"]),
+        ("vq_vae_cifar10", ["training.batch_size=1048576"]),
+    ],
+)
+def test_a_dry_run_takes_no_memory_to_say_how_much_a_run_needs(recipe: str, changes: list[str]) -> None:
+    done = command("train", recipe, "--dry-run", *(part for change in changes for part in ("--set", change)))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"about [\d,]+ MiB of memory .*: more than this machine has .*lower training", done.stdout)
+
+
+def test_a_dry_run_of_every_entry_is_fast() -> None:
+    started = time.process_time()
+    done = command("train", "*", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("MiB of memory") == len(zoo.list_models())
+    assert time.process_time() - started < 20
+
+
+def test_parts_that_do_not_fit_leave_nothing_behind(tmp_path: Path, recipe_file: Callable[..., Path]) -> None:
+    recipe = recipe_file(model={"variant": "ae", "latent_dim": 3}, objective={"name": "elbo"})
+    done = command("train", recipe, "--out", tmp_path / "runs", "--import", PLUGIN)
+    assert done.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]

@@ -99,7 +99,7 @@ class Codebook(Prior):
     def quantize(self, features: Tensor) -> Quantized:
         """Return the nearest vectors to features (B, D, h, w); in training mode the codebook moves towards them."""
         features = at_least_float32(features)
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast("cpu" if features.is_meta else features.device.type, enabled=False):
             flat = features.permute(0, 2, 3, 1).reshape(-1, self.dim)  # (B*h*w, D): a code is a vector of channels
             distances = self.vectors.square().sum(dim=1) - 2 * flat @ self.vectors.T  # |flat|^2 left out: (B*h*w, K)
             nearest = distances.argmin(dim=1)

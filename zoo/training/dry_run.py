@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
 from zoo.datasets import load_images
+from zoo.errors import ZooError
 from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.base import DatasetConfig
 from zoo.schema.recipe import Recipe
+from zoo.system.memory import machine_memory, written_bytes
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
 
@@ -20,18 +23,45 @@ PROBE_IMAGES = 2
 
 
 def dry_run(recipe: Recipe, device: torch.device) -> str:
-    """Return a report for people, from one step on two blank images with a model that is then discarded.
+    """Return a report for people, from one step on two images without content, with a model that takes no memory.
+
+    Raises:
+        ZooError: the variant cannot take the images, the objective cannot train the variant, or the weights alone are
+            more than the device has memory.
+    """
+    limit = device_memory(device)
+    try:
+        return _report(recipe, device, torch.device("meta"), limit)
+    except (NotImplementedError, RuntimeError, TypeError):  # a user's own part that needs values
+        return _report(recipe, device, device, limit)
+
+
+def check_step(recipe: Recipe) -> None:
+    """Refuse a recipe whose parts do not fit, before anything is written, with a step that takes no memory.
 
     Raises:
         ZooError: the variant cannot take the images, or the objective cannot train the variant.
     """
-    model = build(recipe).to(device)
-    objective = build_objective(recipe).to(device)
+    with suppress(NotImplementedError, RuntimeError, TypeError):  # a user's own part that needs values
+        _report(recipe, torch.device("cpu"), torch.device("meta"), None, sizes=(1, 1))
+
+
+def _report(
+    recipe: Recipe, device: torch.device, place: torch.device, limit: int | None, sizes: tuple[int, int] | None = None
+) -> str:
+    with place:
+        model, objective = build(recipe).to(place), build_objective(recipe).to(place)
+    weights = sum(p.nbytes for p in model.parameters())
+    if limit is not None and weights > limit:
+        raise ZooError(
+            f"the weights of a {recipe.model.variant} of these sizes take {written_bytes(weights)}, more than this "
+            f"machine has ({written_bytes(limit)}); make it smaller"
+        )
     optimizer = Optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
     lines = [f"{recipe.name}: {recipe.model.variant}, {recipe.objective.name}, {recipe.data.name}, on {device}", ""]
 
     shapes: list[str] = []
-    saved: dict[int, int] = {}
+    saved: dict[int, torch.UntypedStorage] = {}  # which keeps them, so that no two have one address
 
     def note(name: str, layer: nn.Module, output: object) -> None:
         tensor = output if isinstance(output, Tensor) else getattr(output, "mean", None)
@@ -43,27 +73,22 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
             )
 
     def pack(tensor: Tensor) -> Tensor:
-        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        saved[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
         return tensor
 
     for part in ("encoder", "decoder"):
         for name, layer in getattr(model, part).named_children():
             layer.register_forward_hook(lambda m, _, out, name=f"{part}.{name}": note(name, m, out))
-    blank = torch.zeros(PROBE_IMAGES, *model.image_shape, device=device)
+    blank = torch.zeros(PROBE_IMAGES, *model.image_shape, device=place)
+    labels = torch.zeros(PROBE_IMAGES, dtype=torch.int64, device=place)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = objective(
-            model.given(torch.zeros(PROBE_IMAGES, dtype=torch.int64)), blank, torch.zeros((), device=device)
-        )["loss"]
-    optimizer.update(torch.autograd.grad(loss, optimizer.parameters, allow_unused=True))
+        loss = objective(model.given(labels), blank, torch.zeros((), device=place))["loss"]
+    torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
 
-    weights = sum(p.nbytes for p in model.parameters())
     state = sum(tensor.nbytes for tensors in optimizer.state.values() for tensor in tensors)
-    weight_addresses = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    activations = (
-        sum(n for address, n in saved.items() if address not in weight_addresses)
-        * recipe.training.batch_size
-        // PROBE_IMAGES
-    )
+    of_weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    kept = sum(storage.nbytes() for address, storage in saved.items() if address not in of_weights)
+    activations = kept * recipe.training.batch_size // PROBE_IMAGES
     lines += [
         f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})",
         *shapes,
@@ -71,7 +96,7 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
         f"{model.parameter_count:,} parameters",
     ]
 
-    train, test, notes = split_sizes(recipe.data)
+    train, test, notes = (*sizes, []) if sizes else split_sizes(recipe.data)
     lines += notes
     steps = len(batch_sizes(train, recipe.training.batch_size))
     lines.append(
@@ -85,7 +110,18 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
         "activations": activations,
     }
     total = ", ".join(f"{name} {nbytes / 2**20:,.1f}" for name, nbytes in parts.items())
-    return "\n".join([*lines, f"about {sum(parts.values()) / 2**20:,.0f} MiB of memory ({total})"])
+    needed = sum(parts.values())
+    has = "" if limit is None else f", of the {written_bytes(limit)} that this machine has"
+    if limit is not None and needed > limit:
+        has = f": more than this machine has ({written_bytes(limit)}); lower training.batch_size or the model's sizes"
+    return "\n".join([*lines, f"about {needed / 2**20:,.0f} MiB of memory ({total}){has}"])
+
+
+def device_memory(device: torch.device) -> int | None:
+    """Return the bytes of memory of a device, or None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return machine_memory()
 
 
 def split_sizes(data: DatasetConfig) -> tuple[int, int, list[str]]:

@@ -25,6 +25,7 @@ from zoo.system.process import training_modes
 from zoo.training.checkpoint import Checkpoints, keep_last_whole, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
+from zoo.training.dry_run import check_step
 from zoo.training.finish import finish
 from zoo.training.output_folder import has_checkpoint, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
@@ -108,7 +109,8 @@ def run(
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
-    build(recipe)  # what cannot be built is refused before anything is written or downloaded
+    build(recipe)  # what cannot be built or trained is refused before anything is written or downloaded
+    check_step(recipe)
     with reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
         if resume and group.rank == 0 and has_checkpoint(partial):
             keep_last_whole(checkpoint)
