@@ -67,3 +67,10 @@ def test_unknown_attributes_of_the_package() -> None:
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         zoo.lod  # noqa: B018
     assert {"load", "list_models", "register_variant"} <= set(dir(zoo))
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_a_file_of_weights_is_no_run_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(ZooError, match="is a file; zoo.load takes a run folder, .*zoo.create_model"):
+        zoo.load(str(tmp_path / name))

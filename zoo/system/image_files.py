@@ -20,6 +20,7 @@ from torch import Tensor
 from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
 from zoo.system.folder_walk import HIDDEN, walk
+from zoo.system.memory import out_of_memory
 from zoo.system.memory_budget import MemoryBudget
 from zoo.system.pixel_range import ValueRange, to_8_bits
 
@@ -218,9 +219,13 @@ def fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
 
 def decode_or_reason(path: Path, presentation: Presentation, page: int = 0) -> NDArray[np.uint8] | str:
     """Decode an image file to uint8 (C, H, W), or return the reason why it cannot be read."""
+    if not path.is_file():  # a pipe or a device would never end
+        return "is not a file" if path.exists() else "there is no such file"
     try:
         return to_array(read_image(path, presentation, page), presentation.shape)
     except Exception as error:  # Pillow raises a dozen kinds for damaged files
+        if out_of_memory(error):  # which is no fault of the file
+            raise
         return first_line(error)
 
 

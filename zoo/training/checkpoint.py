@@ -57,6 +57,8 @@ def read_checkpoint(path: Path) -> State:
         DamagedCheckpoint: it is not what was written.
         ZooError: the file is missing or cannot be read.
     """
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise ZooError(f"{path} is not a file; remove it, or choose another folder with --out")
     try:
         tensors, tree = unseal(path.read_bytes(), "state", unsealed=["__items__"])
         return together(tree, tensors)
