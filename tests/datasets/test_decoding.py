@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import threading
 import time
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import dataset
+from tests.helpers import command, dataset
 from zoo.datasets import load_images
 from zoo.system import image_files
 from zoo.system.image_files import MAX_PIXELS, Presentation, decode_or_reason, read_image
@@ -132,6 +133,8 @@ def test_what_was_decoded_of_a_folder_is_replaced_when_it_changes() -> None:
         assert total == count
         assert sum(size for name, size in decoded().items() if name.endswith(".uint8")) == count * 16 * 16 * 3
     assert len(decoded()) == 4
+    load_images(dataset("image_folder", path="pics", size=8), "train")  # other settings are another cache
+    assert len(decoded()) == 6
 
 
 def test_a_flipped_bit_in_the_cache_is_noticed() -> None:
@@ -149,3 +152,24 @@ def test_four_threads_decode_the_same_folder_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         digests = list(pool.map(lambda _: load_images(config, "train").digest, range(4)))
     assert len(set(digests)) == 1
+
+
+def test_the_cache_is_listed_and_deleted_by_source() -> None:
+    config = folder()
+    kept = [len(load_images(config, split)) for split in ("train", "test")]
+    decoded_folder = Path("zoo-data/decoded")
+    (decoded_folder / "mine.uint8").write_bytes(b"not the zoo's")
+    (decoded_folder / f"folder-{'0' * 32}.uint8").write_bytes(b"of an earlier version")
+    listed = json.loads(command("cache", "--json", cwd=Path()).stdout)["kept"]
+    assert [row["images"] for row in listed] == [kept[1], kept[0], None]
+    assert [row["source"] for row in listed[:2]] == [
+        f"{Path('pics').resolve()}, {split}" for split in ("test", "train")
+    ]
+    assert "12" not in command("cache", "nowhere", cwd=Path()).stdout
+    assert command("cache", "nowhere", cwd=Path()).returncode == 2
+    assert "pics" in command("cache", cwd=Path()).stdout
+    assert command("cache", "./pics", "--clear", cwd=Path()).returncode == 0
+    assert set(decoded()) == {"mine.uint8", f"folder-{'0' * 32}.uint8"}
+    assert "deleted 0.0 MiB" in command("cache", "--clear", cwd=Path()).stdout
+    assert set(decoded()) == {"mine.uint8"}
+    assert "nothing is kept" in command("cache", cwd=Path()).stdout

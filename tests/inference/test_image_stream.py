@@ -81,7 +81,7 @@ def test_a_folder_without_an_image_that_can_be_read(model: Autoencoder, tmp_path
 
 def test_a_conditional_model_needs_labels(folder: Path) -> None:
     conditional = zoo.load("conditional_vae_mnist")
-    with pytest.raises(ZooError, match="is conditional and needs labels, which a folder does not have; name a dataset"):
+    with pytest.raises(ZooError, match="is conditional and needs labels: put the images .* named like its classes"):
         open_images(folder, conditional)
 
 

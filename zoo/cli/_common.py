@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.entries.catalog import list_models, recipe_path, recipe_paths
 from zoo.errors import ZooError
-from zoo.system.files import is_path
+from zoo.system.files import is_path, user_path
 
 if TYPE_CHECKING:  # they import torch
     from rich.progress import Progress
@@ -123,7 +123,9 @@ def check_apart(option: str, path: Path, images: str) -> None:
     Raises:
         ZooError: the images are those of a folder, and the path is in it.
     """
-    folder = Path(images).expanduser()
+    folder = user_path(images)
+    if ":" in images and not folder.is_dir():
+        folder = user_path(images.rpartition(":")[0])
     if is_path(images) and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
         raise ZooError(f"{option} {path} is among the images of {images}; choose another place")
 

@@ -42,7 +42,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "push": "put a run folder on the Hugging Face Hub",
         "pull": "fetch a model from the Hugging Face Hub",
     },
-    "Shell": {
+    "Shell and disk": {
+        "cache": "show and delete the images that are kept decoded",
         "completion": "print a script that completes verbs and options in a shell",
     },
 }

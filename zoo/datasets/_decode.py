@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +25,72 @@ from zoo.system.image_files import to_array
 NOT_OPENED = "not opened: "
 """The beginning of a reason when the system refused a file; that may be temporary, so it is not remembered."""
 
+KEY = re.compile(r"(folder-[0-9a-f]{32}(-[0-9a-f]{16})?|celeba-(train|test)-\d+)\.(uint8|json)")
+"""The names of the files of caches, in this version and earlier ones."""
+
 Unreadable = list[tuple[int, str]]
 """The index of each image that could not be read, and the reason."""
 
 
+def decoded_folder() -> Path:
+    """Return the folder of the caches."""
+    return data_folder() / "decoded"
+
+
+@dataclass(frozen=True)
+class DecodedSet:
+    """What is kept of the images of a split."""
+
+    source: str
+    """The folder and split, or the dataset; the file's name where it is not known."""
+    images: int | None
+    """The number of images; None where it is not known."""
+    files: tuple[Path, ...]
+    bytes: int
+
+    def belongs_to(self, source: str) -> bool:
+        """Return whether these are images of a folder, or of a dataset of this name."""
+        return self.source.rpartition(", ")[0] in (source, os.path.abspath(os.path.expanduser(source)))
+
+    def delete(self) -> None:
+        """Delete the files.
+
+        Raises:
+            ZooError: a file cannot be deleted.
+        """
+        for file in self.files:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise ZooError(f"cannot delete {file}: {error.strerror}") from error
+
+
+def decoded_sets() -> list[DecodedSet]:
+    """List what is kept, by source; other files in that folder are not looked at."""
+    files: dict[str, list[Path]] = {}
+    if decoded_folder().is_dir():
+        for path in sorted(decoded_folder().iterdir()):
+            if KEY.fullmatch(path.name) and path.is_file():
+                files.setdefault(path.stem, []).append(path)
+    sets = []
+    for key, paths in files.items():
+        try:
+            record = json.loads((decoded_folder() / f"{key}.json").read_text())
+            source, images = str(record["source"]), int(record["images"])
+        except (OSError, ValueError, KeyError, TypeError):
+            source, images = key, None
+        sets.append(DecodedSet(source, images, tuple(paths), sum(path.stat().st_size for path in paths)))
+    return sorted(sets, key=lambda one: one.source)
+
+
 def decode_all(
-    key: str, count: int, shape: ImageShape, decode: Callable[[int], Image.Image], *, content: str = ""
+    key: str,
+    count: int,
+    shape: ImageShape,
+    decode: Callable[[int], Image.Image],
+    *,
+    content: str = "",
+    source: str = "",
 ) -> tuple[Tensor, Unreadable]:
     """Return the images that could be read, uint8 (N, C, H, W), memory-mapped, and those that could not.
 
@@ -37,12 +100,14 @@ def decode_all(
         shape: the shape of each decoded image.
         decode: a function that returns the image at an index, in this shape; called from several threads.
         content: a digest of what the images are made of.
+        source: the name of the images where caches are listed.
 
     Raises:
         ZooError: the cache cannot be written.
     """
-    folder = data_folder() / "decoded"
-    pixels, index = folder / f"{key}.uint8", folder / f"{key}.json"
+    folder = decoded_folder()
+    stem = f"{key}-{content[:16]}" if content else key  # no name ever stands for two contents
+    pixels, index = folder / f"{stem}.uint8", folder / f"{stem}.json"
     size = int(np.prod(shape))
     unreadable = read_index(index, pixels, size, content)
     if unreadable is None:
@@ -51,7 +116,11 @@ def decode_all(
         if not any(why.startswith(NOT_OPENED) for _, why in unreadable):
             images = count - len(unreadable)
             record = {"images": images, "unreadable": unreadable, "content": content, "sha256": sha256}
+            record["source"] = source or key
             write_atomically(index, json.dumps(record))
+        for older in folder.glob(f"{key}-*"):
+            if older not in (pixels, index) and KEY.fullmatch(older.name):
+                older.unlink(missing_ok=True)
     n = pixels.stat().st_size // size
     if not n:
         return torch.empty(0, *shape, dtype=torch.uint8), unreadable

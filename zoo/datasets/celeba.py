@@ -45,7 +45,8 @@ def celeba(config: CelebAConfig, split: Split) -> ImageSet:
         left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
         return image.crop((left, top, left + CROP, top + CROP)).resize((config.size,) * 2, Image.Resampling.BICUBIC)
 
-    images, unreadable = decode_all(f"celeba-{split}-{config.size}", len(source), config.image_shape, decode)
+    key = f"celeba-{split}-{config.size}"
+    images, unreadable = decode_all(key, len(source), config.image_shape, decode, source=f"celeba, {split}")
     if unreadable:
         raise damaged("celeba", f"{len(unreadable)} images cannot be read, number {unreadable[0][0]} first")
     return ImageSet(images)

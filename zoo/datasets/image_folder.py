@@ -14,12 +14,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
+import torch
 from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo.datasets import ImageSet, Split
 from zoo.datasets._decode import decode_all
+from zoo.datasets._folder_classes import Labels, found_classes, known_classes
 from zoo.datasets._folder_split import FolderSplit, describe, split_images
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
@@ -27,6 +29,7 @@ from zoo.schema.base import DatasetConfig, ImageShape
 from zoo.schema.parsing import validate
 from zoo.system.files import user_path
 from zoo.system.image_files import (
+    Fit,
     ImageFiles,
     Pages,
     Presentation,
@@ -39,6 +42,9 @@ from zoo.system.image_files import (
 from zoo.system.image_scan import Scan, scan
 
 Side = Annotated[int, Field(ge=8, le=4096)]
+
+CLASSES_SHOWN = 20
+"""The number of classes that are listed."""
 
 LEAST_CONTRAST = 24
 """Images whose values differ by less, of 255, are reported: 12 bits taken for 16 become 15 shades."""
@@ -54,7 +60,14 @@ class ImageFolderConfig(DatasetConfig):
     PRIVATE: ClassVar[bool] = True
 
     path: str = Field(description="The folder; its subfolders are searched as well, links are followed.")
-    size: Side = Field(64, description="Pixels of a side: the central square is cut out and resized.")
+    size: Side | tuple[Side, Side] = Field(
+        64, description="Pixels of a side of the square images, or `[height, width]`."
+    )
+    fit: Fit = Field(
+        "crop",
+        description="What is done to an image of other proportions: its central part is cut out (`crop`), black is "
+        "put around it (`pad`), or it is stretched (`stretch`).",
+    )
     channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB.")
     pages: Pages = Field(
         "first", description="The pages or frames that are used of a file with several; they stay on one side."
@@ -76,6 +89,14 @@ class ImageFolderConfig(DatasetConfig):
         None, description="A text file that names the images or folders to hold out, one path below `path` a line."
     )
 
+    classes: (
+        Annotated[tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Field(max_length=10_000)] | None
+    ) = Field(
+        None,
+        description="The names of the subfolders that are classes, in the order of their labels; `null`: those that "
+        "there are, sorted, unless `group` is set; `[]`: none.",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.range is not None and not self.range[0] < self.range[1]:
@@ -86,13 +107,24 @@ class ImageFolderConfig(DatasetConfig):
 
     @property
     def image_shape(self) -> ImageShape:
-        """The shape of every image, (channels, size, size)."""
-        return (self.channels, self.size, self.size)
+        """The shape of every image, (channels, height, width)."""
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return (self.channels, height, width)
 
     @property
     def presentation(self) -> Presentation:
         """The way from files to images of this shape."""
-        return Presentation(self.image_shape, "crop", self.pages, self.range)
+        return Presentation(self.image_shape, self.fit, self.pages, self.range)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, where the folder is here."""
+        if self.classes is not None:
+            return self.classes
+        try:
+            return Contents(self).classes
+        except ZooError:
+            return ()
 
     @property
     def presented(self) -> str:
@@ -104,30 +136,35 @@ class ImageFolderConfig(DatasetConfig):
         """The folder."""
         return user_path(self.path)
 
-    def resolved(self) -> Self:
-        """Return these settings with the range that the images have, where it is not set.
+    def resolved(self, *, labels: bool) -> Self:
+        """Return these settings with the range that the images have, and their classes if ``labels`` decide anything.
 
         Raises:
             ZooError: there is no such folder, or no image file in it.
         """
-        return self if self.range else self.model_copy(update={"range": Contents(self).scan.range})
+        there = Contents(self)
+        classes = there.classes if labels else self.classes  # else their names stay private
+        return self.model_copy(update={"range": self.range or there.scan.range, "classes": classes})
 
 
-def folder_for(path: str, shape: ImageShape, trained: DatasetConfig) -> DatasetConfig:
+def folder_for(path: str, shape: ImageShape, trained: DatasetConfig, classes: int) -> DatasetConfig:
     """Return the settings of a folder whose images are presented as those that a model was trained on.
 
     Args:
         path: the folder.
         shape: the shape (C, H, W) of the model's images.
         trained: the data section of the model's recipe.
+        classes: the number of classes of a conditional model, whose labels subfolders name; 0 for any other.
 
     Raises:
         ZooError: image files cannot have this shape.
     """
+    fields = {"name": "image_folder", "path": path, "channels": shape[0], "size": list(shape[1:])}
     if isinstance(trained, ImageFolderConfig):
-        return trained.model_copy(update={"path": path, "train_images": None, "test_images": None, "test_list": None})
-    fields = {"name": "image_folder", "path": path, "channels": shape[0], "size": shape[1]}
-    config: DatasetConfig = validate(ImageFolderConfig, {**fields, "binarization": trained.binarization}, path)
+        fields |= trained.model_dump(mode="json", include={"fit", "pages", "range", "holdout", "group"})
+    names = list(trained.class_names or map(str, range(classes))) if classes else None
+    fields |= {"binarization": trained.binarization, "classes": names}
+    config: DatasetConfig = validate(ImageFolderConfig, fields, path)
     return config
 
 
@@ -142,10 +179,31 @@ class Contents:
             config.root, self.files.paths, holdout=config.holdout, group=config.group, test_list=config.test_list
         )
 
+        self.classes, self.labels = self._classes(config)
         images = self.scan.images(self.files.paths, config.pages)
         sides: dict[Split, set[Path]] = {side: set(paths) for side, paths in self.split.sides.items()}
         self.images = {side: [(path, page) for path, page in images if path in paths] for side, paths in sides.items()}
         """The images of each side: a file and a page of it."""
+
+    def _classes(self, config: ImageFolderConfig) -> tuple[tuple[str, ...], dict[Path, int]]:
+        """Return the names of the classes and the label of each image, and leave out those that are in no class."""
+        sides = self.split.sides
+        paths = sorted({*sides["train"], *sides["test"]})
+        relative = [path.relative_to(config.root) for path in paths]
+        names: tuple[str, ...] = ()
+        labels: Labels = []
+        if config.classes:
+            names, labels = config.classes, known_classes(relative, config.classes)
+        elif config.classes is None and config.group is None:
+            names, labels = found_classes(relative)
+        if not names:
+            return (), {}
+        labelled = {path: label for path, label in zip(paths, labels, strict=True) if label is not None}
+        if outside := [path for path in paths if path not in labelled]:
+            self.split.left_out["images in no folder of data.classes"] = outside
+            for side, members in sides.items():
+                sides[side] = [path for path in members if path in labelled]
+        return names, labelled
 
 
 def signature(files: ImageFiles) -> str:
@@ -188,26 +246,36 @@ def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
         path, page = pages[index]
         return read_image(path, presentation, page)
 
-    place = hashlib.sha256(f"{os.path.abspath(root)}\0{split}".encode("utf-8", "surrogateescape"))
+    settings = replace(presentation, range=None)  # which follows from the content
+    place = hashlib.sha256(f"{os.path.abspath(root)}\0{split} {settings}".encode("utf-8", "surrogateescape"))
     content = hashlib.sha256(f"{there.signature} {presentation}".encode())
     for path, page in pages:
         content.update(f"{path.relative_to(root).as_posix()}\0{page}\0".encode("utf-8", "surrogateescape"))
     key = f"folder-{place.hexdigest()[:32]}"
-    images, unreadable = decode_all(key, len(pages), config.image_shape, decode, content=content.hexdigest())
+    source = f"{printable(Path(os.path.abspath(root)))}, {split}"
+    images, unreadable = decode_all(
+        key, len(pages), config.image_shape, decode, content=content.hexdigest(), source=source
+    )
+    bad = {index for index, _ in unreadable}
+    labels = [there.labels[path] for index, (path, _) in enumerate(pages) if index not in bad] if there.classes else []
     if unreadable:
         lines = [f"{printable(pages[index][0])}: {why}" for index, why in unreadable]
         warn_skipped(lines, len(pages), f"{split} images")
     if not len(images):
         raise ZooError(f"none of the {len(pages)} {split} images under {root} can be read")
     warn_if_one_shade(images, f"{split} images under {root}", there.scan)
-    return ImageSet(images, notes=(*notes(there, root), f"{split}: {len(images):,} images{skipped(len(unreadable))}"))
+    told = (*notes(there, root), f"{split}: {len(images):,} images{skipped(len(unreadable))}")
+    return ImageSet(images, torch.tensor(labels, dtype=torch.int64) if there.classes else None, notes=told)
 
 
 def notes(there: Contents, root: Path) -> list[str]:
     """Say how many image files there are, on what they were divided, and what was left out."""
     left_out = [f"left out {listed(paths, root)}: {reason}" for reason, paths in there.files.left_out.items()]
     found = f"{len(there.files.paths):,} image files"
-    lines = [found, *describe(there.split, root), *left_out, *there.scan.describe()]
+    classes = ", ".join(f"{name} ({label})" for label, name in enumerate(there.classes[:CLASSES_SHOWN]))
+    more = ", …" if len(there.classes) > CLASSES_SHOWN else ""
+    named = [f"{len(there.classes):,} classes, from the names of subfolders: {classes}{more}"] if classes else []
+    lines = [found, *describe(there.split, root), *left_out, *named, *there.scan.describe()]
     return [f"{root}: {line}" for line in lines]
 
 

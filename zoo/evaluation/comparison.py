@@ -160,7 +160,7 @@ def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
     if data is None:
         return _config(model).checked_recipe.data
     if is_path(data):
-        return folder_for(data, model.image_shape, _config(model).checked_recipe.data)
+        return folder_for(data, model.image_shape, _config(model).checked_recipe.data, model.classes)
     config = parse_data({"name": data}, f"--data {data}")
     if config.image_shape != model.image_shape:
         shapes = f"its images are {format_shape(config.image_shape)}, the models take {format_shape(model.image_shape)}"

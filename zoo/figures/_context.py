@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -89,8 +90,11 @@ class FigureContext:
 
     def class_name(self, label: int) -> str:
         """Return the dataset's name of a class, or its number where the dataset names none."""
-        names = self.trained.config.checked_recipe.data.CLASSES
-        return names[label] if label < len(names) else str(label)
+        return self._class_names[label] if label < len(self._class_names) else str(label)
+
+    @cached_property
+    def _class_names(self) -> tuple[str, ...]:
+        return self.trained.config.checked_recipe.data.class_names
 
     @contextmanager
     def drawing(self) -> Iterator[None]:

@@ -93,7 +93,8 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
             else ""
         )
         remedy = " (--without-test-images leaves them out)" if test_images else ""
-        notes.append(f"{shown}{CONFIG_FILE} and the card name the folder {data['path']!r}{remedy}")
+        classes = " and its classes" if data.get("classes") else ""
+        notes.append(f"{shown}{CONFIG_FILE} and the card name the folder {data['path']!r}{classes}{remedy}")
     return RunContents(config, files, tuple(notes))
 
 

@@ -6,6 +6,7 @@ The images of a folder are decoded while the model works and not kept; memory do
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,7 +18,14 @@ import torch
 from torch import Tensor
 
 from zoo.datasets import load_images, where_labelled
-from zoo.errors import UnknownNameError, ZooError
+from zoo.datasets._folder_classes import (
+    folder_and_classes,
+    folders_of,
+    found_classes,
+    known_classes,
+    numbered_classes,
+)
+from zoo.errors import UnknownNameError, ZooError, suggest
 from zoo.inference.loops import SEED, eval_batch_size, eval_mode
 from zoo.inference.noise import Noise, presented
 from zoo.models import Autoencoder, Model
@@ -26,7 +34,15 @@ from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
 from zoo.system.files import is_path, user_path
-from zoo.system.image_files import Presentation, decode_or_reason, images_under, printable, warn_skipped
+from zoo.system.image_files import (
+    ImageFiles,
+    Presentation,
+    decode_or_reason,
+    images_under,
+    listed,
+    printable,
+    warn_skipped,
+)
 from zoo.system.image_scan import scan
 from zoo.system.prefetch import prefetch
 
@@ -114,8 +130,9 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
     """Open the images of a folder, resized to the model's shape, or those of a dataset.
 
     Args:
-        source: a folder as a path (``./images``); or a dataset (``mnist``: its test split; ``mnist/train``), perhaps
-            only some of its classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
+        source: a folder as a path (``./images``), perhaps only some of the subfolders that are its classes
+            (``./images:cat,dog``); or a dataset (``mnist``: its test split; ``mnist/train``), perhaps only some of its
+            classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
             has the settings of its recipe, but all classes and images.
         model: the loaded model that will take the images.
 
@@ -123,13 +140,11 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
         ZooError: there are no images, they do not have the model's shape, or the model is conditional and they have no
             labels.
     """
-    if isinstance(source, os.PathLike) or is_path(source):
-        if model.classes:
-            raise ZooError(
-                f"this model is conditional and needs labels, which a folder does not have; name a dataset, such as "
-                f"{trained_on(model).name}"
-            )
-        return of_folder(user_path(source), presentation_of(model))
+    if isinstance(source, os.PathLike):
+        return of_folder(user_path(source), model)
+    if is_path(source):
+        folder, chosen = folder_and_classes(source)
+        return of_folder(folder, model, chosen)
     dataset, colon, numbers = source.partition(":")
     name, _, split = dataset.partition("/")
     if split not in ("", "train", "test"):
@@ -183,14 +198,25 @@ def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | N
     return ImageStream(f"{config.name}/{split}", len(images), batches, binarized=config.binarization == "fixed")
 
 
-def of_folder(folder: Path, presentation: Presentation) -> ImageStream:
-    """Open every image file under a folder, presented as the model's training images were."""
+def of_folder(folder: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> ImageStream:
+    """Open every image file under a folder, presented as the model's training images were.
+
+    Args:
+        folder: the folder.
+        model: the model; a conditional one gets the labels that subfolders name.
+        chosen: the classes to take, by the names of their subfolders or by their labels; empty: all images.
+
+    Raises:
+        ZooError: there are no images, none of a chosen class, or none with a label that a conditional model needs.
+    """
     files = images_under(folder)
     files.warn()
-    scanned = scan(files.paths, presentation.pages, presentation.range)
+    paths, labels = with_labels(files, model, chosen)
+    presentation = presentation_of(model)
+    scanned = scan(paths, presentation.pages, presentation.range)
     scanned.warn(str(folder), presentation.pages)
     presentation = replace(presentation, range=scanned.range)
-    pages = scanned.images(files.paths, presentation.pages)
+    pages = scanned.images(paths, presentation.pages)
 
     def batches(size: int) -> Iterator[ImageBatch]:
         unreadable: list[str] = []
@@ -202,7 +228,7 @@ def of_folder(folder: Path, presentation: Presentation) -> ImageStream:
         )
         try:
             for part, results in prefetch(decoded):
-                names, pixels = [], []
+                names, pixels, given = [], [], []
                 for (path, page), result in zip(part, results, strict=True):
                     name = f"{printable(path)}#{page + 1}" if page else printable(path)
                     if isinstance(result, str):
@@ -210,8 +236,9 @@ def of_folder(folder: Path, presentation: Presentation) -> ImageStream:
                     else:
                         names.append(name)
                         pixels.append(result)
+                        given += [labels[path]] if labels else []
                 if pixels:
-                    yield ImageBatch(names, torch.from_numpy(np.stack(pixels)), None)
+                    yield ImageBatch(names, torch.from_numpy(np.stack(pixels)), torch.tensor(given) if labels else None)
         finally:
             pool.shutdown(cancel_futures=True)  # the next batch is not needed when this one has failed
         if len(unreadable) == len(pages):
@@ -219,3 +246,42 @@ def of_folder(folder: Path, presentation: Presentation) -> ImageStream:
         warn_skipped(unreadable, len(pages), "images")
 
     return ImageStream(str(folder), len(pages), batches)
+
+
+def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) -> tuple[list[Path], dict[Path, int]]:
+    """Return the images of the chosen classes, and the label of each where the model is conditional.
+
+    Raises:
+        ZooError: no image is in a class that was chosen or that the model knows.
+    """
+    relative = [path.relative_to(files.root) for path in files.paths]
+    names = trained_on(model).class_names if model.config else ()
+    labels = known_classes(relative, names) if names else numbered_classes(relative)
+    if not any(label is not None for label in labels) and not model.classes:
+        names, labels = found_classes(relative)
+    paths = files.paths
+    if chosen:
+        wanted = {names.index(name) if name in names else int(name) if name.isdecimal() else -1 for name in chosen}
+        folders = [folders_of(path) for path in relative]
+        paths = [
+            path
+            for path, label, inside in zip(files.paths, labels, folders, strict=True)
+            if label in wanted or not set(inside).isdisjoint(chosen)
+        ]
+        if not paths:
+            there = sorted({name for inside in folders for name in inside})
+            hint = suggest(chosen[0], there) or "; it has no subfolders"
+            raise ZooError(f"{files.root}: no image is in a folder named {' or '.join(map(repr, chosen))}{hint}")
+    if not model.classes:
+        return paths, {}
+    known = {path: label for path, label in zip(files.paths, labels, strict=True) if label is not None}
+    missing = [path for path in paths if path not in known]
+    if len(missing) == len(paths):
+        some = f" ({', '.join(names[:5])}, …)" if names else f" (0 to {model.classes - 1})"
+        raise ZooError(
+            f"this model is conditional and needs labels: put the images under {files.root} into folders named like "
+            f"its classes{some}, or name a dataset, such as {trained_on(model).name}"
+        )
+    if missing:
+        warnings.warn(f"left out {listed(missing, files.root)}: in no folder named like a class", stacklevel=3)
+    return [path for path in paths if path in known], known

@@ -73,7 +73,8 @@ class DatasetConfig(Section):
     SIZES: ClassVar[tuple[int, int] | None] = None
     """The numbers of training and test images, unless ``sizes`` is overridden; None where they are not known."""
     CLASSES: ClassVar[tuple[str, ...]] = ()
-    """The names of the labels 0, 1, …; empty where the labels are named by their numbers."""
+    """The names of the labels 0, 1, …; empty where the labels are named by their numbers, or by
+    ``class_names``."""
     PRIVATE: ClassVar[bool] = False
     """True if the images are the user's own: they have no public name, and the name of their folder is private."""
 
@@ -97,8 +98,17 @@ class DatasetConfig(Section):
         """The words that a card adds to the dataset's name, if any: how pixels were made of the images."""
         return ""
 
-    def resolved(self) -> Self:
-        """Return these settings with what is taken from the images written out, as it is stored with the weights."""
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the labels 0, 1, …: ``CLASSES``, or a function of the settings."""
+        return self.CLASSES
+
+    def resolved(self, *, labels: bool) -> Self:
+        """Return these settings with what is taken from the images written out, as it is stored with the weights.
+
+        Args:
+            labels: whether the weights depend on the labels.
+        """
         return self
 
 

@@ -105,7 +105,8 @@ def run(
     folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
-    recipe = recipe.model_copy(update={"data": recipe.data.resolved()})
+    labels = bool(recipe.model.num_classes or recipe.data.only_classes)
+    recipe = recipe.model_copy(update={"data": recipe.data.resolved(labels=labels)})
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return

@@ -1,0 +1,65 @@
+"""The classes of images in a folder: the names of the subfolders that they lie in."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from zoo.datasets._folder_split import SIDES
+from zoo.system.files import user_path
+from zoo.system.image_files import printable
+
+MAX_CLASSES = 1000
+"""Subfolders are taken for classes up to this number, if they hold two images each on average."""
+
+Labels = list[int | None]
+"""The label of each image; None where it is in no class."""
+
+
+def folders_of(relative: PurePath) -> list[str]:
+    """Return the names of the folders that an image lies in, without the one that names its split."""
+    names = list(relative.parts[:-1])
+    side = next((name for name in names if name.lower() in SIDES), None)
+    if side is not None:
+        names.remove(side)
+    return [unicodedata.normalize("NFC", printable(Path(name))) for name in names]
+
+
+def found_classes(images: Sequence[PurePath]) -> tuple[tuple[str, ...], Labels]:
+    """Return the classes of images, sorted, and the label of each image; no classes where some image lies in none.
+
+    Folders that all images have in common are no classes. Names that are whole numbers are sorted as such.
+
+    Args:
+        images: the paths below the folder.
+    """
+    folders = [folders_of(image) for image in images]
+    while folders and all(folders) and len({names[0] for names in folders}) == 1:
+        folders = [names[1:] for names in folders]
+    classes = {names[0] for names in folders if names}
+    if not all(folders) or not 1 < len(classes) <= min(MAX_CLASSES, len(images) // 2):
+        return (), [None] * len(images)
+    numbers = all(name.isdecimal() for name in classes)
+    names = tuple(sorted(classes, key=lambda name: (int(name) if numbers else 0, name)))
+    labels = {name: label for label, name in enumerate(names)}
+    return names, [labels[folder[0]] for folder in folders]
+
+
+def known_classes(images: Sequence[PurePath], names: Sequence[str]) -> Labels:
+    """Return the label of each image: the number of the first of its folders that is one of the ``names``."""
+    labels = {unicodedata.normalize("NFC", name): label for label, name in enumerate(names)}
+    return [next((labels[name] for name in folders_of(image) if name in labels), None) for image in images]
+
+
+def numbered_classes(images: Sequence[PurePath]) -> Labels:
+    """Return the label of each image where classes have no names: the first of its folders that is a whole number."""
+    return [next((int(name) for name in folders_of(image) if name.isdecimal()), None) for image in images]
+
+
+def folder_and_classes(source: str) -> tuple[Path, list[str]]:
+    """Return the folder, and the classes that are asked for, of ``./images`` or ``./images:cat,dog``."""
+    folder, colon, classes = source.rpartition(":")
+    if not colon or user_path(source).is_dir() or not user_path(folder).is_dir():
+        return user_path(source), []
+    return user_path(folder), [name.strip() for name in classes.split(",") if name.strip()]
