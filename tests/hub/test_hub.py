@@ -229,6 +229,16 @@ def test_images_of_the_users_own_are_pointed_out_and_can_stay_here(hub: StandInH
     assert b"reconstructions.png" not in hub.files("me/mine")["README.md"]
     assert zoo.load("hf-hub:me/mine@main").image_shape == (1, 16, 16)
 
+    pull("hf-hub:me/mine", tmp_path / "pulled")  # its config names a folder here, which nobody asked to read
+    for source in ("hf-hub:me/mine", str(tmp_path / "pulled")):
+        for verb in (["evaluate"], ["compare", "--out", tmp_path / "c.png"]):
+            done = command(verb[0], source, *verb[1:])
+            assert "a config from elsewhere chooses no folder here" in done.stdout + done.stderr
+    done = command("compare", tmp_path / "pulled", "--data", tmp_path / "images", "--out", tmp_path / "c.png")
+    assert done.returncode == 0
+    assert "no reconstructions" not in done.stdout
+    assert command("evaluate", run, "--images", "2", "--metrics", "mse").returncode == 0
+
 
 def test_a_repository_that_leaves_files_out_is_refused(hub: StandInHub, folder: Path) -> None:
     hub.repository("me/tiny", {".gitignore": b"*.safetensors"})

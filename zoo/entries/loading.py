@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 
 from zoo.entries.catalog import WEIGHTS, recipe, recipe_paths, weights_folder
-from zoo.errors import UnknownNameError, ZooError
+from zoo.errors import NotApplicable, UnknownNameError, ZooError
 from zoo.models import Autoencoder
-from zoo.runs.folder import load_folder
+from zoo.runs.folder import PIN_FILE, load_folder
+from zoo.schema.base import DatasetConfig
 from zoo.schema.hub_address import PREFIX, Address
 from zoo.system.files import is_path
 
@@ -27,6 +28,18 @@ class RunLocation:
     """The source: ``shipped with the zoo``, ``./runs/mine``, ``the cache: hf-hub:...`` or ``hf-hub:...``."""
     address: Address | None = None
     """The address of a run on the Hub; its files are in the cache, which is not the user's to write into."""
+
+    def check_may_read(self, data: DatasetConfig) -> None:
+        """Refuse to read a folder on this machine that a config from elsewhere names.
+
+        Raises:
+            NotApplicable: the run comes from the Hub, and its images are its author's own.
+        """
+        if data.PRIVATE and (self.address or (self.folder / PIN_FILE).exists()):
+            raise NotApplicable(
+                f"{self.origin} was trained on a folder of its author's, and a config from elsewhere chooses no "
+                f"folder here; zoo compare measures it on yours with --data ./images"
+            )
 
     @property
     def trusted(self) -> bool:

@@ -73,6 +73,7 @@ class TrainedModel:
         if split not in self._images:
             data = self.config.checked_recipe.data  # outside the try: a damaged run folder is no lack of images
             try:
+                self.location.check_may_read(data)
                 self._images[split] = load_images(data, split)
             except ZooError as error:
                 self._images[split] = NotApplicable(str(error))

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from zoo.datasets import ImageSet, display_images, load_images
 from zoo.datasets.image_folder import folder_for
-from zoo.entries.loading import load
+from zoo.entries.loading import find, load
 from zoo.errors import ZooError, shortened
 from zoo.metrics import measure, summary_metrics
 from zoo.models.autoencoder import Autoencoder
@@ -111,6 +111,8 @@ def compare(
     images: ImageSet | None = None
     data_note = f"{config.name} test split"
     try:
+        if not data:
+            find(sources[0]).check_may_read(config)
         images = load_images(config, "test")
     except ZooError as error:
         if data:
