@@ -197,3 +197,12 @@ def test_the_committed_json_schema_accepts_every_recipe(name: str) -> None:
 def test_the_committed_json_schema_refuses_mistakes(section: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tiny_fields(data={"name": "mnist"}) | section, SCHEMA)
+
+
+def test_words_about_another_model_are_not_taken_over() -> None:
+    path = recipe_paths()["conv_vae_mnist"]
+    assert read_recipe(path, ["training.epochs=1"]).summary == read_recipe(path).summary
+    changed = read_recipe(path, ["data.name=glyphs", "model.latent_dim=3"])
+    assert changed.summary == "The recipe conv_vae_mnist with data.name, model.latent_dim changed"
+    assert not changed.source.published
+    assert read_recipe(path, ["data.name=glyphs", "summary=Mine"]).summary == "Mine"

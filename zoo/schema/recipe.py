@@ -50,10 +50,15 @@ class Recipe(Section):
         return digest(self.to_dict())
 
 
+ANOTHER = ("data", "model")
+"""The sections whose change makes another model than the one that a recipe's words are about."""
+
+
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe's file, after applying dotted ``overrides`` such as ``training.epochs=3``.
 
-    An override outside ``execution`` removes the claims of the file.
+    An override outside ``execution`` removes the claims of the file; one of its images or its model also replaces its
+    summary, unless that is overridden, and removes what the source has published.
 
     Raises:
         ZooError: the file cannot be read, is not JSON (the message names line and column), or is not a recipe (the
@@ -66,6 +71,11 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     fields = parse_json(text, str(path))
     if any(not override.startswith("execution.") for override in overrides):
         fields.pop("claims", None)  # they hold for the unchanged recipe only
+    changed = [name for name in (override.partition("=")[0] for override in overrides) if name.startswith(ANOTHER)]
+    if changed:  # the file's words are about another model
+        fields["summary"] = f"The recipe {fields.get('name')} with {', '.join(changed)} changed"
+        if isinstance(fields.get("source"), dict):
+            fields["source"].pop("published", None)
     return parse_recipe(override(fields, overrides), f"{path} with --set" if overrides else str(path))
 
 
