@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from zoo._version import __version__
 from zoo.errors import ZooError, closest, readable, suggest
+from zoo.system.allocator import keep_freed_memory
 from zoo.system.memory import explaining_memory
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -100,7 +101,8 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
             from zoo.cli._common import import_files
 
             import_files(options.imports)
-        return module.run(options) or 0
+        keep_freed_memory()
+    return module.run(options) or 0
 
 
 def parser_of(verb: str, prog: str) -> argparse.ArgumentParser:

@@ -22,6 +22,7 @@ from zoo.inference.loops import epoch_permutation
 from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
+from zoo.system.allocator import keep_freed_memory
 from zoo.system.randomness import draws_by_default, seed_default_generators
 from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equal_batches, to_device_if_it_fits
 from zoo.training.conv_backend import with_conv_backend
@@ -66,6 +67,8 @@ class Trainer:
         self.recipe = recipe
         self.group = group
         self.device = device = torch.empty(0, device=device).device  # with its index
+        if device.type == "cpu":
+            keep_freed_memory()
         self.data_digests = [train.digest, test.digest]
         self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * group.size)
         self.context = RunContext(device, recipe.execution.precision)
