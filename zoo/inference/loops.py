@@ -70,6 +70,7 @@ def mean_terms(
     Raises:
         ZooError: the model is conditional and the images have no labels that suit it.
     """
+    model.check_labels(images.labels)
     return (
         running_terms(images, data, model, terms, batch_size, seed=seed, progress=progress, parts=parts).read().means()
     )
@@ -86,8 +87,10 @@ def running_terms(
     progress: ProgressBar[ImageSet] = no_progress,
     parts: Sequence[object] = (),
 ) -> RunningMeans:
-    """Return the sums behind :func:`mean_terms`, which are still on the device; this does not wait for it."""
-    model.check_labels(images.labels)
+    """Return the sums behind :func:`mean_terms`, which are still on the device; this does not wait for it.
+
+    The labels of the images are taken as they are: to check them is to wait, see :meth:`Autoencoder.check_labels`.
+    """
     means = RunningMeans(model.device)
     size = batch_size or eval_batch_size(images.images.shape[1:])
     with eval_mode(model, seed, terms, *parts):
