@@ -15,6 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 import zoo
 from tests.helpers import CPU, tiny_fields, tiny_recipe, tiny_recipe_of
 from tests.hub.server import StandInHub, stand_in_hub
+from zoo.cli._common import import_files
 from zoo.datasets import load_images
 from zoo.hub.cache import warn_unpinned
 from zoo.models import Autoencoder
@@ -23,6 +24,15 @@ from zoo.training import train
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: as many tests at a time as there are cores, each on one of them
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--import", dest="imports", action="append", default=[], metavar="FILE.py", help="register first")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers what users' own files hold, so that the tests of all that is registered check it, too."""
+    import_files(config.getoption("imports"))
 
 
 @pytest.fixture
