@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 MAX_LINES, MAX_LINE_LENGTH = 40, 1000
@@ -38,7 +39,38 @@ def readable(line: str) -> str:
     """Return a line that can be printed: other characters are escaped, and the middle of a long line is left out."""
     if len(line) > MAX_LINE_LENGTH:
         line = f"{line[: MAX_LINE_LENGTH // 2]} ... {line[-MAX_LINE_LENGTH // 4 :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return escaped(line)
+
+
+def escaped(text: str) -> str:
+    """Return text on one line that a terminal shows as it is.
+
+    Control characters, line breaks, directions of writing and bytes of file names that are no text are escaped as
+    Python writes them, ``\\x1b``; everything that comes from outside goes through here before it is shown.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else escape(c) for c in text)
+
+
+def escape(character: str) -> str:
+    """Write a character in ASCII: ``\\x1b``, ``\\u202e``; ``\\xe4`` for that byte of a file name that is not UTF-8."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+@contextmanager
+def writing_output() -> Iterator[None]:
+    """Name the output in the error where it cannot be written; that its reader has gone stays a BrokenPipeError.
+
+    Raises:
+        ZooError: the output cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ZooError(f"cannot write the output: {error.strerror or error}") from error
 
 
 class NotApplicable(ZooError):
@@ -72,5 +104,6 @@ def first_line(error: object) -> str:
 
 
 def shortened(name: str, length: int) -> str:
-    """Cut a name from the left to ``length`` characters: a long one is a path, whose end matters more."""
+    """Escape a name and cut it from the left to ``length`` characters: a long one is a path, whose end matters more."""
+    name = escaped(name)
     return name if len(name) <= length else f"\N{HORIZONTAL ELLIPSIS}{name[1 - length :]}"

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.entries.catalog import list_models, recipe_path, recipe_paths
-from zoo.errors import ZooError
+from zoo.errors import ZooError, escaped
 from zoo.system.files import is_path, user_path
 
 if TYPE_CHECKING:  # they import torch
     from rich.progress import Progress
-    from rich.table import Table
 
     from zoo.inference.image_stream import ImageBatch, ImageStream
     from zoo.schema.recipe import Recipe
@@ -133,10 +132,9 @@ def check_apart(option: str, path: Path, images: str) -> None:
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
     """Show bars on a terminal only; they go away at the end, so that what is printed stands alone."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from zoo.system.terminal import bars_on_stderr
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+    with bars_on_stderr(shown=sys.stderr.isatty()) as bars:
         yield bars
 
 
@@ -146,19 +144,12 @@ def progress(images: ImageStream) -> Iterator[ImageStream]:
     with progress_bars() as bars:
 
         def batches(size: int) -> Iterator[ImageBatch]:
-            task = bars.add_task(images.name, total=images.size)
+            task = bars.add_task(escaped(images.name), total=images.size)
             for batch in images.batches(size):
                 yield batch
                 bars.advance(task, len(batch.names))
 
         yield replace(images, batches=batches)
-
-
-def print_table(table: Table, width: int = 120) -> None:
-    """Print a table, as wide as the terminal, or ``width`` columns where there is none."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
 def import_files(files: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,8 @@ from zoo.cli._common import (
     check_range,
     progress,
 )
-from zoo.errors import ZooError, readable, shortened
+from zoo.cli._output import say, say_json
+from zoo.errors import ZooError, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,15 +81,15 @@ def run(options: argparse.Namespace) -> None:
     figures = {name: detection(normal[name], values) for name, values in anomalous.items()}
     count = len(normal["mse"])
     if options.json:
-        print(json.dumps({"images": count, "out": str(out), "sheet": str(sheet), "detection": figures}, indent=2))
+        say_json({"images": count, "out": str(out), "sheet": str(sheet), "detection": figures})
         return
     if figures:
         share = len(anomalous["mse"]) / (count + len(anomalous["mse"]))
-        print(f"{options.against} as the anomalous ones, {options.images} as the normal ones:")
+        say(f"{options.against} as the anomalous ones, {options.images} as the normal ones:")
         for name, values in figures.items():
             precision = f"average precision {values['average_precision']:.4f} (chance: {share:.4f})"
-            print(f"  {name}: AUROC {values['auroc']:.4f} (chance: 0.5), {precision}")
-    print(f"{count:,} images scored: {out}; the strangest by {options.by}: {sheet}")
+            say(f"  {name}: AUROC {values['auroc']:.4f} (chance: 0.5), {precision}")
+    say(f"{count:,} images scored: {out}; the strangest by {options.by}: {sheet}")
 
 
 def scores_of(
@@ -128,6 +128,6 @@ def draw(model: Autoencoder, highest: HighestScores) -> Figure:
     from zoo import plotting
 
     ranked = highest.ranked()
-    names = [shortened(readable(name), LABEL_LENGTH) for name in ranked.names]
+    names = [shortened(name, LABEL_LENGTH) for name in ranked.names]
     titles = [f"{name}\n{highest.by} {value:.4g}" for name, value in zip(names, ranked.values, strict=True)]
     return plotting.pairs(ranked.x, model.given(ranked.labels).reconstruct(ranked.x).cpu(), titles)

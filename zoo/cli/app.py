@@ -12,12 +12,16 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo._version import __version__
-from zoo.errors import ZooError, closest, readable, suggest
+from zoo.cli._output import abandon_stdout, complain, finish, prepare_streams, say, say_lines
+from zoo.errors import ZooError, closest, readable, suggest, writing_output
 from zoo.system.allocator import keep_freed_memory
 from zoo.system.memory import explaining_memory
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 GROUPS: dict[str, dict[str, str]] = {
     "Train and compare": {
@@ -54,23 +58,38 @@ VERBS = {verb: words for verbs in GROUPS.values() for verb, words in verbs.items
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "zoo") -> NoReturn:
-    """Run a command line and exit: 0 if all went well, 2 after a message for the user, 130 after Ctrl-C."""
+    """Run a command line and exit.
+
+    The code is 0 if all went well, 2 after a message for the user, 130 after Ctrl-C, 141 if the reader of the output
+    has gone: 128 and the signal's number, as of other commands.
+    """
+    prepare_streams()
     warnings.showwarning = _show_warning
+    sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments, prog))
+
+
+def _exit_code(arguments: Sequence[str], prog: str) -> int | str | None:
+    code: int | str | None
     try:
-        sys.exit(run(sys.argv[1:] if arguments is None else arguments, prog))
+        try:
+            code = run(arguments, prog)
+        except SystemExit as exit:  # of the parser
+            code = exit.code
+        finish()
+        return code
     except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        complain(f"error: {error}")
+        return 2
     except KeyboardInterrupt as interrupt:
-        print(str(interrupt) or "interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone
-        sys.stderr.close()
-        sys.exit(1)
+        complain(str(interrupt) or "interrupted")
+        return 130
+    except BrokenPipeError:
+        abandon_stdout()
+        return 141
     except OSError as error:  # such as a name that is too long
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {readable(f'{place}{error.strerror or error}')}", file=sys.stderr)
-        sys.exit(2)
+        complain(f"error: {readable(f'{place}{error.strerror or error}')}")
+        return 2
 
 
 def run(arguments: Sequence[str], prog: str = "zoo") -> int:
@@ -83,10 +102,10 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
     if arguments and arguments[0] == "help":
         arguments = [*arguments[1:2], "--help"]  # zoo help train
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
+        say_lines(overview())
         return 0
     if arguments[0] in ("-V", "--version"):
-        print(f"autoencoder-zoo {__version__}")
+        say(f"autoencoder-zoo {__version__}")
         return 0
     verb, *rest = arguments
     if verb.startswith("-"):
@@ -119,10 +138,17 @@ class VerbParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with code 2."""
         if message.startswith("unrecognized arguments: -"):
-            option = message.split()[2].partition("=")[0]
+            option = message.split()[2].partition("=")[0][:100]
             close = closest(option, self._option_string_actions)
             message += f"; did you mean {' or '.join(close)}?" if close else ""
-        super().error(message)
+        complain(self.format_usage().rstrip("\n"))
+        complain(f"{self.prog}: error: {readable(message)}")
+        self.exit(2)
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help where the output can be written; argparse would not say so where it cannot."""
+        with writing_output():
+            (file or sys.stdout).write(self.format_help())
 
 
 def overview() -> str:
@@ -137,4 +163,4 @@ def overview() -> str:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
-    print("\n".join(map(readable, f"warning: {message}".split("\n"))), file=sys.stderr)
+    complain("\n".join(map(readable, f"warning: {message}".split("\n"))))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from zoo.cli._common import add_json, print_table
+from zoo.cli._common import add_json
+from zoo.cli._output import print_table, say, say_json
 from zoo.errors import ZooError
 
 
@@ -25,9 +25,9 @@ def run(options: argparse.Namespace) -> None:
         ZooError: nothing is kept of a source that was asked for, or a file cannot be deleted.
     """
     from rich.table import Table
-    from rich.text import Text
 
     from zoo.datasets._decode import decoded_folder, decoded_sets
+    from zoo.system.terminal import plain
 
     kept = decoded_sets()
     for source in options.sources:
@@ -41,17 +41,17 @@ def run(options: argparse.Namespace) -> None:
             one.delete()
     if options.json:
         rows = [{"source": one.source, "images": one.images, "bytes": one.bytes} for one in kept]
-        print(json.dumps({"folder": str(decoded_folder()), "deleted": options.clear, "kept": rows}, indent=2))
+        say_json({"folder": str(decoded_folder()), "deleted": options.clear, "kept": rows})
     elif options.clear:
-        print(f"deleted {total / 2**20:,.1f} MiB in {decoded_folder()}")
+        say(f"deleted {total / 2**20:,.1f} MiB in {decoded_folder()}")
     elif not kept:
-        print(f"nothing is kept in {decoded_folder()}")
+        say(f"nothing is kept in {decoded_folder()}")
     else:
-        table = Table(title=f"{total / 2**20:,.1f} MiB in {decoded_folder()}")
+        table = Table(title=plain(f"{total / 2**20:,.1f} MiB in {decoded_folder()}", "table.title"))
         table.add_column("source")
         table.add_column("images", justify="right")
         table.add_column("MiB", justify="right")
         for one in kept:
             images = "" if one.images is None else f"{one.images:,}"
-            table.add_row(Text(one.source), images, f"{one.bytes / 2**20:,.1f}")
+            table.add_row(plain(one.source), images, f"{one.bytes / 2**20:,.1f}")
         print_table(table)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from zoo.cli._common import add_common
+from zoo.cli._output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,4 +24,4 @@ def run(options: argparse.Namespace) -> None:
     from zoo.system.devices import choose_device
 
     written = train_classifier(options.dataset, choose_device(options.device), options.out)
-    print(f"{written.path}: {written.accuracy:.4f} of {written.images:,} test images classified rightly")
+    say(f"{written.path}: {written.accuracy:.4f} of {written.images:,} test images classified rightly")

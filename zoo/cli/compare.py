@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from zoo.cli._common import add_common, add_json, check_file, check_range, print_table
+from zoo.cli._common import add_common, add_json, check_file, check_range
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
+from zoo.cli._output import print_table, say, say_json
 from zoo.entries.catalog import shipped_entries
 from zoo.errors import ZooError
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         contexts = {str(model): FigureContext(TrainedModel(model, device), wanted) for model in models}
         out = out or Path("compare.png")
         write_atomically(out, to_png(side_by_side(contexts, *check_kinds([options.kind]))))
-        print(out)
+        say(out)
         return
     count = 8 if options.count is None else options.count
     check_range("--count", count, 1, 100)
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     if out:
         write_atomically(out, to_png(comparison.figure))
     if options.json:
-        print(json.dumps(comparison.to_dict(), indent=2))
+        say_json(comparison.to_dict())
         return
     print_table(comparison.table())
-    print(f"wrote {out}")
+    say(f"wrote {out}")

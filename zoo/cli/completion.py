@@ -6,6 +6,8 @@ import argparse
 
 import shtab
 
+from zoo.cli._output import write
+
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
@@ -22,4 +24,4 @@ def run(options: argparse.Namespace) -> None:
     verbs = whole.add_subparsers()
     for verb, words in VERBS.items():
         verbs.add_parser(verb, help=words, parents=[parser_of(verb, verb)], conflict_handler="resolve")
-    print(shtab.complete(whole, options.shell))
+    write(f"{shtab.complete(whole, options.shell)}\n")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from zoo.cli._common import add_common, add_json, add_model_and_images, check_file, check_range, progress
+from zoo.cli._output import say, say_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +47,9 @@ def run(options: argparse.Namespace) -> None:
             write({"number": range(compressed.images), "path": compressed.names})
     if options.json:
         sizes = {"images": compressed.images, "bytes": len(compressed.content)}
-        print(json.dumps({**sizes, "bits_per_image": compressed.bits_per_image, "mse": compressed.mse}, indent=2))
+        say_json({**sizes, "bits_per_image": compressed.bits_per_image, "mse": compressed.mse})
         return
-    print(
+    say(
         f"{compressed.images:,} images in {len(compressed.content):,} bytes, {compressed.bits_per_image:.1f} bits per "
         f"image, MSE {compressed.mse:.5f} per pixel: {options.out}"
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from zoo.cli._common import add_common
+from zoo.cli._output import say
 from zoo.errors import UnknownNameError, ZooError
 from zoo.system.files import check_empty
 
@@ -39,4 +40,4 @@ def run(options: argparse.Namespace) -> None:
             for image in images:
                 (folder / f"{number:0{digits}}.png").write_bytes(encode_png(image))
                 number += 1
-    print(f"{number:,} images of {entry}: {options.out}")
+    say(f"{number:,} images of {entry}: {options.out}")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from zoo.cli._common import add_common, add_model_and_images, check_file, progress
+from zoo.cli._output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,4 +29,4 @@ def run(options: argparse.Namespace) -> None:
     with progress(open_images(options.images, model)) as images:
         codes = encode(model, images)
     write_codes(codes, options.out)
-    print(f"{len(codes.names):,} codes of {codes.codes.shape[1]} dimensions: {options.out}")
+    say(f"{len(codes.names):,} codes of {codes.codes.shape[1]} dimensions: {options.out}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli._common import MODELS_HELP, add_common, add_json, expand_models, print_table, progress_bars
+from zoo.cli._common import MODELS_HELP, add_common, add_json, expand_models, progress_bars
+from zoo.cli._output import print_table, say, say_json
 from zoo.entries.catalog import WEIGHTS
 from zoo.errors import ZooError
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             show(reports[-1])
     if options.json:
-        print(json.dumps(reports[0] if len(reports) == 1 else reports, indent=2))
+        say_json(reports[0] if len(reports) == 1 else reports)
     remind_of_pages([Path(file) for report in reports for file in report.get("written", [])])
     statements = [line for report in reports for line in report.get("statements", [])]
     # A claim that cannot be measured is no claim; another figure may need what this machine lacks.
@@ -108,37 +108,40 @@ def refuse_contradictions(options: argparse.Namespace, names: Sequence[str]) -> 
 
 def show(report: dict[str, Any]) -> None:
     """Print a report as a table."""
-    from rich.markup import escape
     from rich.table import Table
 
     from zoo.metrics import metric_of
+    from zoo.system.terminal import plain
 
     for path in report.get("written", []):
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     if "statements" in report:
-        table = Table("", "split", "metric", title=f"{report['name']}: what its card states, measured again")
-        for heading in ("stated", "allowed", "measured"):
-            table.add_column(heading, justify="right")
+        heading = plain(f"{report['name']}: what its card states, measured again", "table.title")
+        table = Table("", "split", "metric", title=heading)
+        for column in ("stated", "allowed", "measured"):
+            table.add_column(column, justify="right")
         table.add_column("")
         for row in report["statements"]:
-            reason = escape(f"not measured: {row['reason']}")
-            verdict = {True: "as stated", False: "[bold red]not as stated[/]", None: reason}
+            reason = plain(f"not measured: {row['reason']}")
+            verdict = {True: plain("as stated"), False: plain("not as stated", "bold red"), None: reason}
             measured = "-" if row["measured"] is None else f"{row['measured']:.6g}"
             values = (f"{row['stated']:.6g}", f"\N{PLUS-MINUS SIGN} {row['allowed']:.2g}", measured)
             claimed = "claim" if row["claimed"] else "card"
-            table.add_row(claimed, row["split"], row["metric"], *values, verdict[row["kept"]])
+            table.add_row(claimed, row["split"], plain(row["metric"]), *values, verdict[row["kept"]])
         print_table(table)
     if "metrics" in report:
         title = f"{report['name']}, {report['images']:,} {report['split']} images of {report['data']}"
-        table = Table("metric", "unit", title=title, caption=f"{report['hardware']}, {report['seconds']} s")
+        caption = plain(f"{report['hardware']}, {report['seconds']} s", "table.caption")
+        table = Table("metric", "unit", title=plain(title, "table.title"), caption=caption)
         table.add_column("measured", justify="right")
         table.add_column("its card", justify="right")
         for name, value in report["metrics"].items():
             metric, stated = metric_of(name), report["card"].get(name)
-            table.add_row(name, metric.unit, metric.show(value), "" if stated is None else metric.show(stated))
+            its_card = "" if stated is None else metric.show(stated)
+            table.add_row(plain(name), plain(metric.unit), metric.show(value), its_card)
         print_table(table)
         for family, reason in report["lacking"].items():
-            print(f"no {family}: {reason}")
+            say(f"no {family}: {reason}")
 
 
 def list_metrics(as_json: bool) -> None:
@@ -158,14 +161,16 @@ def list_metrics(as_json: bool) -> None:
         for metric in family.metrics
     }
     if as_json:
-        print(json.dumps(metrics, indent=2, ensure_ascii=False))
+        say_json(metrics)
         return
     for name, facts in metrics.items():
         unit = f", {facts['unit']}" if facts["unit"] else ""
-        print(f"{name} ({facts['family']}{unit})\n    {facts['definition']}\n    {facts['source']}")
+        say(f"{name} ({facts['family']}{unit})")
+        say(f"    {facts['definition']}")
+        say(f"    {facts['source']}")
 
 
 def remind_of_pages(written: Sequence[Path]) -> None:
     """In a checkout, say how the documentation's tables follow the shipped cards."""
     if any(path.resolve().is_relative_to(WEIGHTS) for path in written):
-        print("the tables of README.md and docs/ show these figures after: python docs/generate.py", file=sys.stderr)
+        say("the tables of README.md and docs/ show these figures after: python docs/generate.py", sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from zoo.cli._common import add_imports, add_model
+from zoo.cli._output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,4 +28,4 @@ def run(options: argparse.Namespace) -> None:
     out = options.out or Path(f"{name}-{options.format}")
     check_empty(out)
     for path in export(model, out, options.format):
-        print(f"{path}: {path.stat().st_size:,} bytes")
+        say(f"{path}: {path.stat().st_size:,} bytes")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli._common import add_common
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
+from zoo.cli._output import say, say_lines
 from zoo.errors import NotApplicable, ZooError
 from zoo.system.files import make_folder
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Draw, and say which files were written."""
     if options.list:
-        print(listing())
+        say_lines(listing())
         return
     if not options.model:
         raise ZooError("name a model: an entry (conv_vae_mnist) or a run folder (./runs/mine)")
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
         except NotApplicable as error:
             if options.kind:
                 raise
-            print(f"no {kind}: {error}")
+            say(f"no {kind}: {error}")
 
 
 def listing() -> str:
@@ -95,4 +96,4 @@ def write(out: Path, context: FigureContext, kind: str) -> None:
     else:
         content = to_png(draw(kind, context))
     write_atomically(out, content)
-    print(out)
+    say(out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +17,7 @@ from zoo.cli._common import (
     check_range,
     progress,
 )
+from zoo.cli._output import say, say_json
 from zoo.errors import ZooError
 from zoo.system.files import check_empty
 
@@ -93,10 +93,10 @@ def run(options: argparse.Namespace) -> None:
     mse = squared / missing
     if options.json:
         result = {"images": count, "missing_values": missing, "mse": mse}
-        print(json.dumps({**result, "strip": str(strip), "out": options.out and str(options.out)}, indent=2))
+        say_json({**result, "strip": str(strip), "out": options.out and str(options.out)})
         return
     written = f"; the filled images: {options.out}" if options.out else ""
-    print(f"{count:,} images, MSE {mse:.5f} per missing value; the first: {strip}{written}")
+    say(f"{count:,} images, MSE {mse:.5f} per missing value; the first: {strip}{written}")
 
 
 def part_of(name: str) -> str:

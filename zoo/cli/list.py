@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from zoo.cli._common import print_table
+from zoo.cli._output import print_table, say_json, write
 from zoo.errors import ZooError, suggest
 
 
@@ -39,6 +38,7 @@ def run(options: argparse.Namespace) -> None:
         to_csv,
     )
     from zoo.metrics import all_metrics, metric_of, summary_metrics
+    from zoo.system.terminal import plain
 
     entries = leaderboard_entries()
     rows = [row for row in entries if options.data in (None, row.config.recipe["data"]["name"])]
@@ -49,9 +49,11 @@ def run(options: argparse.Namespace) -> None:
     if options.metrics and (options.csv or options.json):
         raise ZooError("--csv and --json have every column: drop --metrics")
     if options.json:
-        return print(json.dumps(table(rows), indent=2))
+        say_json(table(rows))
+        return
     if options.csv:
-        return print(to_csv(rows), end="")
+        write(to_csv(rows))
+        return
     there = columns(rows, all_metrics())
     asked = (options.metrics or ",".join(metric.name for metric in summary_metrics())).split(",")
     asked = there if asked == ["all"] else asked
@@ -63,5 +65,5 @@ def run(options: argparse.Namespace) -> None:
     for column in shown:
         printed.add_column(column if column in CARD_FACTS else metric_of(column).heading, justify="right")
     for row in rows:
-        printed.add_row(row.name, row.data, *(show(row, column, spread=False) for column in shown))
+        printed.add_row(plain(row.name), plain(row.data), *(show(row, column, spread=False) for column in shown))
     print_table(printed, width=400)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from zoo.cli._common import add_json, add_options_of, check_range, loadable, values_of
+from zoo.cli._output import say, say_json
 from zoo.hub import pull
 
 
@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> None:
     pulled = pull(**values_of(options, pull))
     if options.json:
         record = {"folder": str(pulled.folder), "address": str(pulled.address), "pin": pulled.pin.model_dump()}
-        print(json.dumps(record, indent=2))
+        say_json(record)
         return
-    print(f"{'pulled' if pulled.downloaded else 'from the cache'}: {pulled.address}")
-    print(f"folder: {pulled.folder}")
+    say(f"{'pulled' if pulled.downloaded else 'from the cache'}: {pulled.address}")
+    say(f"folder: {pulled.folder}")
     source = pulled.address if options.to is None else loadable(options.to)
-    print(f'load it: zoo.load("{source}")')
+    say(f'load it: zoo.load("{source}")')

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
 from zoo.cli._common import add_imports, add_json, add_options_of, values_of
+from zoo.cli._output import say, say_json
 from zoo.hub import Plan, push
 
 
@@ -39,32 +39,32 @@ def run(options: argparse.Namespace) -> None:
     plan = {**asdict(pushed.plan), "address": str(pushed.plan.address)}
     if options.dry_run:
         if options.json:
-            print(json.dumps(plan, indent=2))
+            say_json(plan)
         return
     assert pushed.pin is not None  # only a dry run has none
     if options.json:
         record = {"plan": plan, "address": str(pushed.address), "pin": pushed.pin.model_dump()}
-        print(json.dumps(asdict(pushed) | record, indent=2))
+        say_json(asdict(pushed) | record)
         return
-    print(f"pushed: {pushed.commit_url}" if pushed.changed else f"nothing has changed since {pushed.commit_url}")
+    say(f"pushed: {pushed.commit_url}" if pushed.changed else f"nothing has changed since {pushed.commit_url}")
     if pushed.pull_request:
-        print(f"pull request: {pushed.pull_request}")
+        say(f"pull request: {pushed.pull_request}")
     if options.tag:
-        print(f"tag: {options.tag}")
-    print(f'load it: zoo.load("{pushed.address}")')
-    print(f'pin it, in a recipe: "hub": {pushed.pin.model_dump_json()}')
+        say(f"tag: {options.tag}")
+    say(f'load it: zoo.load("{pushed.address}")')
+    say(f'pin it, in a recipe: "hub": {pushed.pin.model_dump_json()}')
 
 
 def show(plan: Plan, out: TextIO) -> None:
     """Print what a push would do."""
     kind = {True: "private", False: "public", None: "public, unless its owner's are private"}[plan.private]
     kind = f"new, {kind}" if plan.new else kind
-    print(f"{plan.address.repository} on {plan.endpoint} ({kind}), branch {plan.address.revision}", file=out)
+    say(f"{plan.address.repository} on {plan.endpoint} ({kind}), branch {plan.address.revision}", out)
     for name, size in plan.files.items():
-        print(f"  {name:<24} {size:>13,} bytes", file=out)
+        say(f"  {name:<24} {size:>13,} bytes", out)
     for name in plan.unchanged:
-        print(f"  {name:<24} unchanged", file=out)
+        say(f"  {name:<24} unchanged", out)
     for name in plan.removed:
-        print(f"  {name:<24} removed, of an earlier run", file=out)
+        say(f"  {name:<24} removed, of an earlier run", out)
     for note in plan.notes:
-        print(f"  note: {note}", file=out)
+        say(f"  note: {note}", out)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable, print_table
+from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable
+from zoo.cli._output import print_table, say, say_lines
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ def run(options: argparse.Namespace) -> None:
         for seed in [[f"training.seed={seed}"] for seed in options.seeds] or [[]]
     ]
     if options.print_recipe:
-        print("\n".join(json.dumps(recipe.to_dict(), indent=2) for recipe in recipes))
+        import json
+
+        for recipe in recipes:
+            say_lines(json.dumps(recipe.to_dict(), indent=2))
         return
 
     from zoo.system.devices import choose_device
@@ -75,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         from zoo.training.dry_run import dry_run
 
         first_seeds = {recipe.name: recipe for recipe in reversed(recipes)}  # the others have the same sizes
-        print("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
+        say_lines("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
     elif len(recipes) == 1:
         train_one(recipes[0], options, device)
     else:
@@ -116,7 +119,7 @@ def train_one(recipe: Recipe, options: argparse.Namespace, device: torch.device)
         train(recipe, out, device, resume=options.resume, overwrite=options.overwrite, group=group)
     if group.rank == 0:
         imports = "".join(f" --import {file}" for file in options.imports)
-        print(f"{out} is ready: zoo.load({loadable(out)!r}), zoo compare {loadable(out)}{imports}")
+        say(f"{out} is ready: zoo.load({loadable(out)!r}), zoo compare {loadable(out)}{imports}")
 
 
 def train_several(recipes: Sequence[Recipe], options: argparse.Namespace, device: torch.device) -> None:
@@ -133,7 +136,7 @@ def train_several(recipes: Sequence[Recipe], options: argparse.Namespace, device
     runs = [Run(recipe, out, options.resume, options.overwrite) for recipe, out in zip(recipes, outs, strict=True)]
     failed = train_many(runs, device, max_concurrent=options.at_once)
     sum_up([item for item in runs if item.out not in failed])
-    print(f"{len(runs) - len(failed)} of {len(runs)} runs are ready in {outs[0].parent}")
+    say(f"{len(runs) - len(failed)} of {len(runs)} runs are ready in {outs[0].parent}")
     if failed:
         raise ZooError("\n".join(f"{out} failed: {reason}" for out, reason in failed.items()))
 
@@ -148,7 +151,7 @@ def sum_up(runs: Sequence[Run]) -> None:
             summary = SeedSummary.read(folders)
             files = summary.write()
             print_table(summary.table())
-            print(f"wrote {' and '.join(map(str, files))}")
+            say(f"wrote {' and '.join(map(str, files))}")
 
 
 def folder_of(recipe: Recipe, options: argparse.Namespace, several: bool) -> Path:

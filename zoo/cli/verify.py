@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
 from zoo.cli._common import MODELS_HELP, add_common, add_json, expand_models
+from zoo.cli._output import say, say_json
 from zoo.errors import ZooError
 
 MARKS = {True: "ok    ", False: "FAILED", None: "      "}
@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
                 checks += retrain(trained, out, device, resume=options.resume)
         results[model] = checks
         if not options.json:
-            print(f"{trained.config.name}")
+            say(f"{trained.config.name}")
             for check in checks:
-                print(f"  {MARKS[check.passed]} {check.what}: {check.detail}")
+                say(f"  {MARKS[check.passed]} {check.what}: {check.detail}")
     if options.json:
-        print(json.dumps({model: [asdict(check) for check in checks] for model, checks in results.items()}, indent=2))
+        say_json({model: [asdict(check) for check in checks] for model, checks in results.items()})
     return int(any(check.passed is False for checks in results.values() for check in checks))

@@ -24,6 +24,7 @@ from zoo.schema.base import DatasetConfig, format_shape
 from zoo.schema.recipe import parse_data
 from zoo.schema.run_config import RunConfig
 from zoo.system.files import is_path
+from zoo.system.terminal import plain
 
 LABEL_LENGTH = 28
 """The number of characters of a name that a figure has room for."""
@@ -69,7 +70,7 @@ class Comparison:
 
     def table(self) -> Table:
         """Return the table, for a terminal."""
-        table = Table(title=self.data)
+        table = Table(title=plain(self.data, "table.title"))
         table.add_column("model", no_wrap=True)
         table.add_column("variant")
         measured = {name for result in self.results for name in result.metrics}
@@ -80,7 +81,7 @@ class Comparison:
             values = [
                 metric.show(result.metrics[metric.name]) if metric.name in result.metrics else "-" for metric in metrics
             ]
-            table.add_row(result.name, result.variant, f"{result.parameters:,}", *values)
+            table.add_row(plain(result.name), plain(result.variant), f"{result.parameters:,}", *values)
         return table
 
     def to_dict(self) -> dict[str, Any]:

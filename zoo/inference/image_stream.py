@@ -25,7 +25,7 @@ from zoo.datasets._folder_classes import (
     known_classes,
     numbered_classes,
 )
-from zoo.errors import UnknownNameError, ZooError, suggest
+from zoo.errors import UnknownNameError, ZooError, escaped, suggest
 from zoo.inference.loops import SEED, eval_batch_size, eval_mode
 from zoo.inference.noise import Noise, presented
 from zoo.models import Autoencoder, Model
@@ -33,14 +33,13 @@ from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
-from zoo.system.files import is_path, user_path
+from zoo.system.files import is_path, spelled, user_path
 from zoo.system.image_files import (
     ImageFiles,
     Presentation,
     decode_or_reason,
     images_under,
     listed,
-    printable,
     warn_skipped,
 )
 from zoo.system.image_scan import scan
@@ -230,9 +229,9 @@ def of_folder(folder: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> I
             for part, results in prefetch(decoded):
                 names, pixels, given = [], [], []
                 for (path, page), result in zip(part, results, strict=True):
-                    name = f"{printable(path)}#{page + 1}" if page else printable(path)
+                    name = f"{spelled(path)}#{page + 1}" if page else spelled(path)
                     if isinstance(result, str):
-                        unreadable.append(f"{name}: {result}")
+                        unreadable.append(escaped(f"{name}: {result}"))
                     else:
                         names.append(name)
                         pixels.append(result)

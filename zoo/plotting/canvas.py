@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -15,7 +17,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from zoo.system.process import warnings_ignored
+from zoo.errors import escaped
+from zoo.system.process import PROCESS_LOCK, warnings_ignored
 
 TRAIN, TEST = "#0072B2", "#D55E00"
 """The colours of the two splits, Okabe & Ito's blue and vermillion, which differ in every kind of colour vision and in
@@ -61,10 +64,40 @@ def tile(images: Tensor, columns: int, gap: int = GAP) -> NDArray[np.float32]:
     return canvas
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
+
+
+def with_own_settings(draw: Callable[P, R]) -> Callable[P, R]:
+    """Make a function draw with matplotlib's own settings, the same on every machine, whatever the user's are.
+
+    The settings are global: one thread draws at a time.
+    """
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with PROCESS_LOCK, matplotlib.rc_context(DEFAULTS):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def literal(text: str) -> str:
+    """Return text that matplotlib draws as it is, on one line: dollars begin no formula."""
+    return escaped(text).replace("$", r"\$")
+
+
+def literal_lines(text: str) -> str:
+    """Return the same of several lines."""
+    return "\n".join(map(literal, text.split("\n")))
+
+
 def show(axes: Axes, canvas: NDArray[np.float32], title: str = "") -> None:
     """Show tiled images (H, W, 3) without ticks or frame."""
     axes.imshow(canvas, interpolation="nearest", aspect="equal")
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title(literal(title), fontsize=10, loc="left")
     remove_frame(axes)
 
 
@@ -72,9 +105,10 @@ def remove_frame(axes: Axes, label: str = "") -> None:
     """Remove ticks and frame, and write a label at the left, for which the layout makes room."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    axes.set_ylabel(literal_lines(label), rotation=0, ha="right", va="center", fontsize=9)
 
 
+@with_own_settings
 def to_pixels(figure: Figure) -> NDArray[np.uint8]:
     """Return the pixels of the figure as it would be saved, uint8 (H, W, 4)."""
     canvas = FigureCanvasAgg(figure)
@@ -83,6 +117,7 @@ def to_pixels(figure: Figure) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())
 
 
+@with_own_settings
 def side_by_side(figures: Mapping[str, Figure]) -> Figure:
     """Draw figures beside each other, pixel by pixel, each below its name."""
     parts = {name: to_pixels(figure) for name, figure in figures.items()}
@@ -94,6 +129,7 @@ def side_by_side(figures: Mapping[str, Figure]) -> Figure:
     for name, pixels in parts.items():
         combined.figimage(pixels, left, height - title - pixels.shape[0])
         middle = (left + pixels.shape[1] / 2) / width
-        combined.text(middle, 1 - title / 2 / height, name, ha="center", va="center", fontsize=11, weight="bold")
+        label = literal(name)
+        combined.text(middle, 1 - title / 2 / height, label, ha="center", va="center", fontsize=11, weight="bold")
         left += pixels.shape[1]
     return combined

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.plotting.canvas import NotebookFigure, remove_frame, show, tile
+from zoo.plotting.canvas import NotebookFigure, literal, remove_frame, show, tile, with_own_settings
 
 ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
 """The height of a row, the width of its label and the space around each strip, in inches."""
@@ -27,6 +27,7 @@ class ComparisonRow:
     """Samples (N, C, H, W) from the model's prior."""
 
 
+@with_own_settings
 def comparison(originals: Tensor | None, rows: Sequence[ComparisonRow], note: str = "") -> Figure:
     """Draw the test images, and below them each model's reconstructions, with samples from its prior beside.
 
@@ -58,5 +59,5 @@ def comparison(originals: Tensor | None, rows: Sequence[ComparisonRow], note: st
         samples = add_strip(line, strips - 1, row.samples, title)
         first = samples if row.reconstructions is None else add_strip(line, 0, row.reconstructions)
         remove_frame(first, row.label)
-    figure.text(0.5, MARGIN / size[1], note, ha="center", va="center", fontsize=8)
+    figure.text(0.5, MARGIN / size[1], literal(note), ha="center", va="center", fontsize=8)
     return figure

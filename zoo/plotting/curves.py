@@ -8,12 +8,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.plotting.canvas import TEST, TRAIN, NotebookFigure
+from zoo.plotting.canvas import TEST, TRAIN, NotebookFigure, literal, with_own_settings
 
 LOG_AXIS_EPOCHS = 20
 """The number of epochs above which loss curves have a logarithmic axis of epochs."""
 
 
+@with_own_settings
 def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
     """Draw one panel per loss term: training and test, over epochs.
 
@@ -24,6 +25,7 @@ def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
     return seed_curves([history], unit)
 
 
+@with_own_settings
 def seed_curves(histories: Sequence[Sequence[Mapping[str, Any]]], unit: str) -> Figure:
     """Draw like :func:`loss_curves`, of runs that differ in their seeds: their mean, and in pale each run.
 
@@ -44,9 +46,9 @@ def seed_curves(histories: Sequence[Sequence[Mapping[str, Any]]], unit: str) -> 
                 axes.plot(epochs, values, "-", color=colour, linewidth=0.6, alpha=0.35)
             means = [fmean(values) for values in zip(*runs, strict=True)]
             axes.plot(epochs, means, style, color=colour, label=split, marker=mark)
-        axes.set_title(title.replace("kl", "KL"))
+        axes.set_title(literal(title.replace("kl", "KL")))
         axes.set_xlabel("epoch")
-        axes.set_ylabel(unit)
+        axes.set_ylabel(literal(unit))
         if len(epochs) > LOG_AXIS_EPOCHS:  # the first epochs, where most happens, get half the width
             axes.set_xscale("log")
             axes.set_xlabel("epoch (logarithmic)")

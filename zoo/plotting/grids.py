@@ -10,12 +10,22 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.plotting.canvas import CELL_INCHES, NotebookFigure, remove_frame, show, tile
+from zoo.plotting.canvas import (
+    CELL_INCHES,
+    NotebookFigure,
+    literal,
+    literal_lines,
+    remove_frame,
+    show,
+    tile,
+    with_own_settings,
+)
 
 LETTER_INCHES = 0.075
 """The width of a letter of a label, in inches."""
 
 
+@with_own_settings
 def labelled_rows(rows: Sequence[tuple[str, Tensor]], note: str = "") -> Figure:
     """Draw a row of images (N, C, H, W) after each label, with the same N in all rows, and a note above them."""
     label_width = LETTER_INCHES * max(len(label) for label, _ in rows) + 0.2
@@ -25,7 +35,7 @@ def labelled_rows(rows: Sequence[tuple[str, Tensor]], note: str = "") -> Figure:
     for axes, (label, images) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
         show(axes, tile(images, columns))
         remove_frame(axes, label)
-    figure.suptitle(note, fontsize=9)
+    figure.suptitle(literal(note), fontsize=9)
     return figure
 
 
@@ -35,6 +45,7 @@ def reconstruction_grid(originals: Tensor, reconstructions: Tensor, columns: int
     return labelled_rows([row for x, y in parts for row in (("original", x), ("reconstruction", y))])
 
 
+@with_own_settings
 def sample_grid(samples: Tensor, columns: int = 10) -> Figure:
     """Draw images (N, C, H, W) in rows."""
     canvas = tile(samples, columns)
@@ -56,6 +67,7 @@ def titled(images: Tensor, titles: Sequence[str], columns: int = 5) -> Figure:
     return _below_titles(cells, titles, columns, width=1.6, height=1.9, fontsize=9)
 
 
+@with_own_settings
 def _below_titles(
     cells: Sequence[NDArray[np.float32]],
     titles: Sequence[str],
@@ -76,5 +88,5 @@ def _below_titles(
         axes.imshow(cell, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(color="0.8", linewidth=0.5)  # the border of a white image
-        axes.set_title(title, fontsize=fontsize, parse_math=False)
+        axes.set_title(literal_lines(title), fontsize=fontsize)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.plotting.canvas import CLASSES, TRAIN, NotebookFigure, tile
+from zoo.plotting.canvas import CLASSES, TRAIN, NotebookFigure, literal, tile, with_own_settings
 
 MARKERS = "osD^vP"
 """The markers of classes; neighbouring classes have different ones, so that they differ without colour as well."""
@@ -17,6 +17,7 @@ LEGEND_ROWS = 24
 """The most classes in a column of the legend."""
 
 
+@with_own_settings
 def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
     """Draw images that were decoded over a square of codes.
 
@@ -39,6 +40,7 @@ def manifold_map(images: Tensor, coordinates: Tensor) -> Figure:
     return figure
 
 
+@with_own_settings
 def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> Figure:
     """Draw points by class, with a legend beside them.
 
@@ -54,10 +56,10 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> 
         x, y = points[labels == number].T
         marker = MARKERS[(number // len(CLASSES) + number) % len(MARKERS)]
         colour = CLASSES[number % len(CLASSES)]
-        name = names[number] if names else None
+        name = legend_entry(names[number]) if names else None
         axes.scatter(x, y, s=9, marker=marker, color=colour, alpha=0.75, linewidths=0, label=name)
-    axes.set_xlabel(f"{axis} 1")
-    axes.set_ylabel(f"{axis} 2")
+    axes.set_xlabel(literal(f"{axis} 1"))
+    axes.set_ylabel(literal(f"{axis} 2"))
     if names:
         columns = -(-len(names) // LEGEND_ROWS)
         figure.set_figwidth(7.6 + 1.2 * (columns - 1))
@@ -65,6 +67,12 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], axis: str) -> 
     return figure
 
 
+def legend_entry(name: str) -> str:
+    """Return the name of a class as a legend shows it, where matplotlib would leave out one that begins with ``_``."""
+    return f" {literal(name)}" if name.startswith("_") else literal(name)
+
+
+@with_own_settings
 def codebook_use(counts: Tensor, perplexity: float) -> Figure:
     """Draw how often each vector of a codebook is used, the most used first.
 

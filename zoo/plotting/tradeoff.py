@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zoo.plotting.canvas import TEST, NotebookFigure
+from zoo.plotting.canvas import TEST, NotebookFigure, literal, with_own_settings
 
 
 class Point(NamedTuple):
@@ -20,6 +20,7 @@ class Point(NamedTuple):
     y: float
 
 
+@with_own_settings
 def tradeoff(
     groups: Mapping[str, Sequence[Point]], x: str, y: str, *, sums: bool = False, logarithmic: bool = False
 ) -> Figure:
@@ -36,7 +37,7 @@ def tradeoff(
     for axes, (title, points) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
         xs, ys = (np.array([getattr(point, axis) for point in points]) for axis in ("x", "y"))
         axes.scatter(xs, ys, color=TEST, zorder=3)
-        axes.set(title=title, xlabel=x, ylabel=y)
+        axes.set(title=literal(title), xlabel=literal(x), ylabel=literal(y))
         axes.margins(x=0.12, y=0.12)
         if logarithmic:
             axes.set_xscale("log")
@@ -75,7 +76,8 @@ def _write_names(axes: Axes, points: Sequence[Point]) -> None:
         target = py if last is None else max(py, last + height)
         last = target
         arrow = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5} if target - py > 2 else None
+        name = literal(point.name)
         axes.annotate(
-            point.name, (point.x, point.y), (10, target - py), textcoords="offset points", fontsize=8, va="center",
+            name, (point.x, point.y), (10, target - py), textcoords="offset points", fontsize=8, va="center",
             arrowprops=arrow,
         )  # fmt: skip

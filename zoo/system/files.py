@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, escape
 
 MAX_RECORD_BYTES = 256 * 2**20
 """The most bytes of a file that is read at once, unless its reader says otherwise."""
@@ -38,6 +38,32 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     if os.fspath(path).startswith("~") and expanded.startswith("~"):
         raise ZooError(f"{path}: there is no such home folder; write ./{path} for a folder of this name")
     return Path(expanded)
+
+
+def spelled(path: str | os.PathLike[str]) -> str:
+    r"""Return a path as text that any file can hold; no two paths become one, and :func:`path_of` gives it back.
+
+    A byte that is not UTF-8 becomes ``\xe4``. A backslash that could be taken for the beginning of one is doubled;
+    every other path stays as it is.
+    """
+    text = os.fspath(path)
+    if text.isascii() and "\\" not in text or os.sep == "\\":  # Windows has text for names
+        return text
+    if not re.search(r"[\ud800-\udfff]|\\[\\xu]", text):
+        return text
+    return re.sub(r"[\ud800-\udfff]|\\", lambda match: "\\\\" if match[0] == "\\" else escape(match[0]), text)
+
+
+def path_of(spelling: str) -> str:
+    r"""Return the path that :func:`spelled` has written: ``Fl\xe4che.png`` is ``os.fsdecode(b"Fl\xe4che.png")``."""
+    if not re.search(r"\\[\\xu]", spelling):
+        return spelling
+
+    def character(match: re.Match[str]) -> str:
+        digits = match[1] or match[2]
+        return "\\" if digits is None else chr(int(digits, 16) + (0xDC00 if match[1] else 0))
+
+    return re.sub(r"\\(?:x([89a-f][0-9a-f])|u(d[89a-f][0-9a-f]{2})|\\)", character, spelling)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from zoo.errors import ZooError, first_line
+from zoo.errors import ZooError, escaped, first_line
 from zoo.schema.base import ImageShape
 from zoo.system.folder_walk import HIDDEN, walk
 from zoo.system.memory import out_of_memory
@@ -146,8 +146,8 @@ def listed(paths: Sequence[Path], root: Path) -> str:
 
 
 def printable(path: Path) -> str:
-    """Return a file's name as text; bytes that are not UTF-8 are written as ``\\xe4``, so that names stay apart."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a file's name for a message; in a file it is :func:`zoo.system.files.spelled`."""
+    return escaped(str(path))
 
 
 def open_image(path: Path) -> Image.Image:

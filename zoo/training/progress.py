@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from zoo.errors import escaped
 from zoo.schema.recipe import Recipe
+from zoo.system.terminal import PlainConsole
 from zoo.training.trainer import EpochRecord, Trainer
 
 
@@ -25,12 +26,12 @@ class Progress:
 
     def __init__(self, named: bool = False, silent: bool = False) -> None:
         self.named = named
-        self.console = Console(highlight=False, quiet=silent)
+        self.console = PlainConsole(quiet=silent)
         self.bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=self.console,
             disable=not self.console.is_terminal,
@@ -47,7 +48,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self.console.print(text, soft_wrap=True, markup=False)
+        self.console.print(escaped(text), soft_wrap=True, markup=False)
 
     @contextmanager
     def run(self, title: str, recipe: Recipe, trainer: Trainer) -> Iterator[RunProgress]:
@@ -75,7 +76,7 @@ class RunProgress:
         self.seen = 0
 
     def _epoch(self, epoch: int) -> str:
-        return f"{self.title}epoch {min(epoch, self.epochs)}/{self.epochs}"
+        return f"{escaped(self.title)}epoch {min(epoch, self.epochs)}/{self.epochs}"
 
     def say(self, text: str) -> None:
         """Print a line about this run."""
