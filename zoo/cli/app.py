@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo._version import __version__
@@ -86,10 +88,21 @@ def _exit_code(arguments: Sequence[str], prog: str) -> int | str | None:
     except BrokenPipeError:
         abandon_stdout()
         return 141
+    except ValueError as error:
+        if not _of_matplotlib(error):
+            raise
+        complain(readable(f"error: matplotlib refuses its settings; look at MPLBACKEND and matplotlibrc ({error})"))
+        return 2
     except OSError as error:  # such as a name that is too long
         place = f"{error.filename}: " if error.filename else ""
         complain(f"error: {readable(f'{place}{error.strerror or error}')}")
         return 2
+
+
+def _of_matplotlib(error: ValueError) -> bool:
+    """Return whether matplotlib could not be imported, which reads the user's settings when it is."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).parts[-2:] == ("matplotlib", "__init__.py") for frame in frames)
 
 
 def run(arguments: Sequence[str], prog: str = "zoo") -> int:
