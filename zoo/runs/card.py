@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from zoo.metrics import metric_of
 from zoo.registry import VARIANTS
+from zoo.runs import markdown
 from zoo.runs.folder import LOSS_CURVES_FILE, RECONSTRUCTIONS_FILE, SAMPLES_FILE
 from zoo.schema.base import format_shape
 from zoo.schema.recipe import Recipe
@@ -57,12 +58,13 @@ def load_name_in(card: str) -> str | None:
 
 def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
     recipe = config.checked_recipe
-    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
     variant = VARIANTS.get(recipe.model.variant)
     summary = lower_first(variant.summary)
-    origin = [recipe.source.paper or variant.paper, recipe.source.system, recipe.source.url, recipe.source.notes]
-    origin += [f"Published there: {figure.figure} ({figure.computed})." for figure in recipe.source.published]
-    origin += [f"Not repeated: {line}" for line in recipe.source.corrected]
+    stated = recipe.source
+    origin = [markdown.text(stated.paper or variant.paper), markdown.text(stated.system)]
+    origin += [markdown.url(stated.url), markdown.text(stated.notes)]
+    origin += [markdown.text(f"Published there: {figure.figure} ({figure.computed}).") for figure in stated.published]
+    origin += [markdown.text(f"Not repeated: {line}") for line in stated.corrected]
     source = "\n".join(f"- {line}" for line in origin if line)
     claims = "".join(
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
@@ -78,7 +80,7 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
 
 # {config.name}
 
-{recipe.summary or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {summary}.
+{markdown.text(recipe.summary) or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {summary}.
 {config.parameters:,} parameters, images of {format_shape(config.image_shape)} (channels, height, width).
 {"" if shipped else USER_VARIANT_NOTE}
 ```python
@@ -102,14 +104,14 @@ the {config.dataset["train"].images:,} that it did. {seeds_sentence(config, reci
 {"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
 
 {source}
-- Trained in {seconds(config)} on {config.hardware} with {versions}.
+- Trained in {seconds(config)} {machine(config.hardware, config.versions)}.
 - Images: {recipe.data.name}{recipe.data.presented}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
 To train it again, save this as `recipe.json` and run `zoo train recipe.json`:
 
 ```json
-{json.dumps(config.recipe, indent=2)}
+{recipe_json(config)}
 ```
 """
 
@@ -140,12 +142,21 @@ def seeds_sentence(config: RunConfig, recipe: Recipe) -> str:
     return f"The weights are those of seed {seeds[0]}; {len(seeds)} seeds were trained ({', '.join(map(str, seeds))})."
 
 
+def machine(hardware: str, versions: Mapping[str, str]) -> str:
+    """Write ``on HARDWARE with NAME VERSION, …``."""
+    return markdown.text(f"on {hardware} with " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+
+
+def recipe_json(config: RunConfig) -> str:
+    """Write the recipe as JSON in which nothing looks like HTML to a careless reader."""
+    return json.dumps(config.recipe, indent=2).replace("<", r"\u003c")
+
+
 def measured_on(config: RunConfig) -> str:
     """Say on which hardware and versions figures were measured, where not at the end of training."""
     lines: dict[str, list[str]] = {}
     for family, record in config.evaluation.items():
-        versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-        lines.setdefault(f"on {record.hardware} with {versions}", []).append(family)
+        lines.setdefault(machine(record.hardware, record.versions), []).append(markdown.text(family))
     return "".join(f"\nMeasured {where}: {', '.join(families)}.\n" for where, families in lines.items())
 
 

@@ -33,6 +33,7 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
 
     try:
         value = json.loads(text, object_pairs_hook=without_duplicates)
+        check_value(value, where)
     except json.JSONDecodeError as error:
         raise ZooError(f"{where}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}") from error
     except RecursionError as error:
@@ -42,6 +43,38 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ZooError(f"{where}: expected a JSON object {{...}}, found {type(value).__name__}")
     return value
+
+
+MAX_DEPTH = 50
+"""The most levels of objects and lists within one another; recipes have about five."""
+
+
+def check_value(value: Any, where: str) -> None:
+    """Refuse a JSON value that is nested deeper than any of the zoo's, or has half a character in a string.
+
+    Raises:
+        ZooError: it is or has; names the string.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        parts = [item for item in level if isinstance(item, dict | list | tuple)]
+        strings = [text for text in level if isinstance(text, str)]
+        strings += [str(name) for part in parts if isinstance(part, dict) for name in part]
+        for text in strings:
+            if not _is_text(text):
+                raise ZooError(f"{where}: {text[:100]!r} is not text: a character of it is not Unicode; replace it")
+        level = [item for part in parts for item in (part.values() if isinstance(part, dict) else part)]
+        if not level:
+            return
+    raise ZooError(f"{where}: nested too deeply, in more than {MAX_DEPTH} levels")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def whole_numbers(text: str, most: int = 10_000) -> list[int]:
@@ -72,7 +105,9 @@ def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
             raise ZooError(f"--set {assignment}: expected section.field=value, as in --set training.epochs=3")
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError):
+        except RecursionError as error:
+            raise ZooError(f"--set {path}: nested too deeply") from error
+        except ValueError:
             value = text
         *sections, field = path.split(".")
         target = fields
@@ -91,6 +126,7 @@ def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any
         ZooError: a field is wrong; one line per mistake: its path, what is wrong, the close match of an unknown name.
     """
     try:
+        check_value(fields, where)
         return schema.model_validate_json(json.dumps(fields))
     except ValidationError as error:
         raise ZooError("\n".join(f"{where}: {line}" for line in explain(error, schema))) from error

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
 from zoo.schema.axes import narrowed
-from zoo.schema.base import NAME, Section, Size, Split, VariantConfig
+from zoo.schema.base import NAME, SHA256, Section, Size, Split, VariantConfig
 from zoo.schema.digest import digest
 from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe, parse_recipe
@@ -34,7 +34,7 @@ class DatasetRecord(Strict):
     """The images of a split: their number and the sha256 of their pixels."""
 
     images: int
-    sha256: str
+    sha256: str = Field(pattern=SHA256)
 
 
 class EvaluationRecord(Strict):
