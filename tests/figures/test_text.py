@@ -29,6 +29,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "loss_curves": lambda: plotting.loss_curves(HISTORY, HOSTILE),
     "pairs": lambda: plotting.pairs(IMAGES, IMAGES, [HOSTILE, "_"]),
     "scatter": lambda: plotting.scatter(torch.rand(2, 2), torch.tensor([0, 1]), [f"_{HOSTILE}", HOSTILE], HOSTILE),
+    "seed_curves": lambda: plotting.seed_curves([HISTORY, HISTORY], HOSTILE),
     "side_by_side": lambda: plotting.side_by_side({HOSTILE: plotting.sample_grid(IMAGES)}),
     "titled": lambda: plotting.titled(IMAGES, [HOSTILE, ""]),
     "tradeoff": lambda: tradeoff({HOSTILE: POINTS}, HOSTILE, HOSTILE, logarithmic=True),

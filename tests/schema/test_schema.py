@@ -100,7 +100,7 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
             "data: the section is missing (there is 'dat')",
         ),
         ({"weights_sha256": "", **tiny_fields()}, "this is the config.json of a run"),
-        (tiny_fields(summary="\ud800"), "invalid JSON"),
+        (tiny_fields(summary="\ud800"), "is not text"),
         (tiny_fields(model={"variant": "linear_vae", "likelihood": {"family": "gausian"}}), "did you mean 'gaussian'"),
         (tiny_fields(data="mnist"), "data.name: required"),
         (tiny_fields(name="../evil"), "name: string should match pattern"),

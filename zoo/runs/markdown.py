@@ -12,7 +12,7 @@ SPECIAL = re.compile(
     r"[<>`*\\]"  # tags, code, emphasis, escapes
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; within a word it is none
     r"|~(?=~)|(?<=~)~"  # strikethrough
-    r"|!(?=\[)|\](?=[\[(:])"  # images, links, definitions of links
+    r"|!(?=\[)|\](?=[\[(])"  # images, links
     r"|&(?=#|\w+;)"  # entities
     r"|^(?:[#>|=~+-](?!\d)|\[)|^\d+(?=[.)](?:\s|$))"  # what begins a block
 )
