@@ -10,14 +10,15 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 
 from zoo.errors import ZooError, first_line
 from zoo.schema.sections import Execution
-from zoo.training.gemm_convolutions import Convolution
+from zoo.training.conv_backend import Backend, chosen, lay_out
+from zoo.training.gemm_convolutions import Convolution, gemm_is_faster, using_gemm
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24
@@ -121,20 +122,35 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
     return graph
 
 
-def compiled(step: Step) -> StepFn:
-    """Return the whole step as one compiled function, which is compiled at its first call."""
+def compiled(step: Step, backend: Backend = "contiguous") -> StepFn:
+    """Return the whole step as one compiled function, which is compiled at its first call.
+
+    Args:
+        step: the step as written.
+        backend: the way in which its convolutions are computed; the step as written keeps its own.
+    """
+    options = compile_options(step.on_cuda)
+    compiled_step = torch.compile(step.__call__, fullgraph=True, dynamic=False, options=options)
+
+    def step_fn(images: int) -> None:
+        with tracing(), using_gemm(step.model, gemm_is_faster) if backend == "gemm" else nullcontext():
+            compiled_step(images)
+
+    return step_fn
+
+
+def compile_options(cuda: bool) -> dict[str, Any]:
+    """Return the options of the compiler."""
     options: dict[str, Any] = {
         "deterministic": True,  # the same kernels in the next process: a resumed run keeps its bits
         "fallback_random": True,  # the random numbers of the step as written, so that both give the same loss curve
         "force_pointwise_cat": True,  # fuses the slices of the convolutions that are written as matrix products
     }
-    compiled_step = torch.compile(step.__call__, fullgraph=True, dynamic=False, options=options)
-
-    def step_fn(images: int) -> None:
-        with tracing():
-            compiled_step(images)
-
-    return step_fn
+    if cuda:
+        options["combo_kernels"] = True  # kernels that do not depend on one another become one
+        if torch.__version__ < "2.12":  # pytorch/pytorch#176591: it fails together with combo kernels
+            options["loop_ordering_after_fusion"] = False
+    return options
 
 
 @contextmanager
@@ -176,8 +192,10 @@ def choose_runner(
     if may_compile == "auto" and steps_left * seconds * (1 - 1 / speedup) < cost:
         runner.description += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
         return runner
+    backend = chosen(step.model, settings.convolutions, compiled=step.on_cuda)
+    undo = lay_out(step.optimizer) if backend != "contiguous" else lambda: None
     try:
-        compiled_runner = type(runner)(step, compiled(step), sizes)
+        compiled_runner = type(runner)(step, compiled(step, backend), sizes)
         compiled_seconds = seconds_per_step(compiled_runner)
         if step.on_cuda:
             COMPILED_STEPS.add(key)
@@ -185,10 +203,12 @@ def choose_runner(
         raise
     except Exception as error:  # running out of memory for both included
         warn("the step cannot be compiled and runs as written", error)
+        undo()
         recover()
         return eager_runner(step, settings, sizes, recover)
     times = f"{compiled_seconds * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"
     if may_compile == "auto" and seconds < compiled_seconds:
+        undo()
         runner.description += f", not compiled: {times}"
         return runner
     compiled_runner.description += f", compiled: {times}"

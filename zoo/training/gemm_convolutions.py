@@ -9,7 +9,8 @@ Source: Chellapilla et al. 2006, "High Performance Convolutional Neural Networks
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from math import ceil
 from typing import TypeAlias
@@ -134,6 +135,18 @@ GEMM_CLASSES: dict[type[Convolution], type[Convolution]] = {
     nn.ConvTranspose2d: GemmConvTranspose2d,
 }
 """torch's class of each convolution and the class that computes it as a product."""
+
+
+@contextmanager
+def using_gemm(model: nn.Module, which: Callable[[Convolution], bool] = expressible_as_gemm) -> Iterator[None]:
+    """Compute the convolutions that ``which`` accepts as products while the context is active; see :func:`use_gemm`."""
+    library = {layer: type(layer) for layer in model.modules() if isinstance(layer, Convolution)}
+    use_gemm(model, which=which)
+    try:
+        yield
+    finally:
+        for layer, kind in library.items():
+            layer.__class__ = kind
 
 
 def use_gemm(model: nn.Module, on: bool = True, which: Callable[[Convolution], bool] = expressible_as_gemm) -> int:
