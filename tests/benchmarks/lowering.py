@@ -1,25 +1,23 @@
 """The training step as Inductor's CUDA back end lowers it, on a machine without a GPU: its kernels and bytes.
 
 The step is traced on fake tensors that say ``cuda:0``, lowered to Triton for an H100 (sm_90), and its kernels are
-compiled; none of them runs. So a step that no longer compiles, or compiles to more kernels, shows before a GPU sees it::
+compiled; none of them runs. So a step that no longer compiles, or has more kernels, shows before a GPU sees it::
 
     python -m tests.benchmarks.lowering            # measure every registered variant, write the tables
     python -m tests.benchmarks.lowering --variants linear_vae --precisions bf16 --json
 
-torch offers no such thing, so :func:`stand_in` replaces what asks for a device. One process lowers only: a process that
-has used fake tensors before counts one GPU in C++.
+torch offers no such thing, so :func:`stand_in` replaces what asks for a device. Lower in a process of
+its own: where fake tensors have been used before, torch's C++ counts one GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +39,7 @@ from zoo.objectives import build_objective
 from zoo.registry import VARIANTS, list_variants
 from zoo.schema.parsing import parse_json, validate
 from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.system.files import make_folder, replace_between, write_atomically
 from zoo.training.batches import DeviceLoader
 from zoo.training.conv_backend import chosen, lay_out
 from zoo.training.execution import compile_options, compiled
@@ -48,7 +47,9 @@ from zoo.training.optimizer import Optimizer
 from zoo.training.step import Step
 
 DEVICE = torch.device("cuda", 0)
-STORED = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "lowering" / "h100.json"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "performance.md"
+STORED = DOCS / "benchmarks" / "lowering" / "sm_90.json"
 PRECISIONS = ("fp32", "bf16")
 
 H100 = SimpleNamespace(
@@ -67,9 +68,9 @@ class LoweredStep(Record):
     precision: str
     kernels: int
     """Triton kernels and library calls that a step starts."""
-    products: int
-    """Library calls among them: matrix products and convolutions."""
-    kernels_uncombined: int
+    library_calls: int
+    """Kernels among them that are a library's: matrix products, convolutions, random numbers."""
+    uncombined: int
     """Kernels that a step would start without combo kernels."""
     megabytes: float
     """Megabytes that the kernels read and write in a step of 128 images."""
@@ -105,9 +106,7 @@ class Lowering:
     def calls(self) -> list[str]:
         """The kernels in the order in which a step starts them: names of Triton kernels, or library functions."""
         body = next(
-            node
-            for node in ast.walk(ast.parse(self.code))
-            if isinstance(node, ast.FunctionDef) and node.name == "call"
+            node for node in ast.walk(ast.parse(self.code)) if isinstance(node, ast.FunctionDef) and node.name == "call"
         )
         called = [ast.unparse(node.func) for node in ast.walk(body) if isinstance(node, ast.Call)]
         return [name for name in called if name.endswith(".run") or name.startswith(("extern_kernels.", "torch.ops."))]
@@ -248,9 +247,7 @@ def stand_in() -> Iterator[None]:
     with ExitStack() as stack:
         # C++ believes that the tensors are on the CPU: its guards and autograd's engine would look for a device.
         stack.enter_context(mock.patch.object(FakeTensor, "__torch_dispatch__", classmethod(dispatched)))
-        stack.enter_context(
-            mock.patch.dict(fake_tensor._DISPATCH_META_HANDLERS, {asked: lambda args: seen(args[0])})
-        )
+        stack.enter_context(mock.patch.dict(fake_tensor._DISPATCH_META_HANDLERS, {asked: lambda args: seen(args[0])}))
         for mode in (FakeTensorMode, FunctionalTensorMode):
             wrapped = redirected(mode.__torch_dispatch__)
             stack.enter_context(mock.patch.object(mode, "__torch_dispatch__", wrapped))
@@ -370,25 +367,98 @@ def compile_kernels(lowering: Lowering) -> int:
     return len(lowering.sources)
 
 
+def check_casts(lowering: Lowering) -> None:
+    """Refuse a step in which a weight's copy in another dtype is laid out otherwise than the weight.
+
+    ``convolution_backward`` then finds other strides than it was traced with, and the step does not run.
+
+    Raises:
+        ZooError: there is such a copy.
+    """
+    for cast in lowering.casts:
+        if cast.strides != cast.copy_strides:
+            raise ZooError(f"the copy of a weight {cast.shape} has strides {cast.copy_strides}, not {cast.strides}")
+
+
 def measured(variant: str, precision: str) -> LoweredStep:
-    """Lower the step of a variant with and without combo kernels, and count."""
+    """Lower the step of a variant with and without combo kernels, compile its kernels, and count.
+
+    Raises:
+        ZooError: a copy of a weight has lost its layout.
+    """
     recipe = step_recipe(variant, precision)
     lowering, uncombined = lower(recipe), lower(recipe, combo_kernels=False)
+    check_casts(lowering)
+    compile_kernels(lowering)
     calls = lowering.calls
     return LoweredStep(
         variant=variant,
         precision=precision,
         kernels=len(calls),
-        products=sum(not name.endswith(".run") for name in calls),
-        kernels_uncombined=len(uncombined.calls),
+        library_calls=sum(not name.endswith(".run") for name in calls),
+        uncombined=len(uncombined.calls),
         megabytes=round(lowering.megabytes, 1),
     )
 
 
+def render_lowered(path: Path = STORED) -> str:
+    """Write the table of a file of lowered steps.
+
+    Raises:
+        ZooError: the file cannot be read or is not of this kind.
+    """
+    stored = read(path)
+    headings = ("variant", "precision", "kernels", "of them library calls", "without combo kernels", "MB")
+    rows = (
+        (f"`{s.variant}`", s.precision, str(s.kernels), str(s.library_calls), str(s.uncombined), f"{s.megabytes:,.1f}")
+        for s in stored.steps
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in stored.versions.items())
+    return f"{versions}.\n\n{table(headings, 2, rows)}"
+
+
+def read(path: Path = STORED) -> LoweredSteps:
+    """Read a file of lowered steps.
+
+    Raises:
+        ZooError: the file cannot be read or is not of this kind.
+    """
+    try:
+        steps: LoweredSteps = validate(LoweredSteps, parse_json(path.read_text(encoding="utf-8"), str(path)), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZooError(f"cannot read {path}: {error}") from error
+    return steps
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, lower, and write."""
+    parser = argparse.ArgumentParser(description="The compiled training step as it is lowered for CUDA.")
+    parser.add_argument("--variants", nargs="+", default=list_variants(), help="the variants (default: every one)")
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="default: both")
+    parser.add_argument("--json", action="store_true", help="print what was counted and write nothing")
+    options = parser.parse_args(arguments)
+    import triton
+
+    steps = []
+    for variant in options.variants:
+        for precision in options.precisions:
+            steps.append(measured(variant, precision))
+            print(f"{variant}, {precision}: {steps[-1].kernels} kernels", file=sys.stderr)
+    counted = LoweredSteps(
+        versions={"torch": torch.__version__, "triton": triton.__version__}, steps=tuple(steps)
+    ).model_dump_json(indent=2)
+    if options.json:
+        print(counted)
+        return
+    make_folder(STORED.parent)
+    write_atomically(STORED, counted + "\n")
+    text = replace_between(PAGE.read_text(encoding="utf-8"), "lowered", render_lowered())
+    write_atomically(PAGE, text)
+    print(f"wrote {STORED} and {PAGE}")
+
+
 if __name__ == "__main__":
-    for v in sys.argv[1].split(","):
-        for p in PRECISIONS:
-            import time
-            t=time.time(); l = lower(step_recipe(v, p)); open(f"/tmp/x/{v}_{p}.py","w").write(l.code)
-            print(v, p, len(l.calls), l.megabytes, sum(c.endswith(".run") for c in l.calls), [c for c in l.casts if c.strides != c.copy_strides], len(l.casts), time.time()-t, flush=True)
-            t=time.time(); print(compile_kernels(l), time.time()-t)
+    try:
+        main()
+    except ZooError as error:
+        sys.exit(f"error: {error}")

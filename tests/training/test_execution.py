@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from typing import Any
@@ -83,7 +84,7 @@ def losses(found: Trainer) -> list[float]:
 @pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_replayed_steps_give_the_same_bits_as_steps_one_by_one(variant: str) -> None:
-    replayed = trained(recipe_of(variant, training=MANY))
+    replayed = trained(recipe_of(variant, training=MANY, execution={"compile": "off"}))
     assert isinstance(replayed.runner, GraphRunner)
     assert sorted(replayed.runner.graphs) == [(6, 1), (8, 1), (8, 24)]
     one_by_one = trained(recipe_of(variant, training=MANY, execution={"graph": "off"}))
@@ -97,7 +98,7 @@ def test_a_replayed_run_goes_on_in_the_middle_of_a_graph() -> None:
     recipe = tiny_recipe(training=MANY, execution={"graph": "off"})
     half = trainer(recipe)
     half.run_epoch(lambda images: half.step >= 10)
-    resumed = trainer(tiny_recipe(training=MANY))
+    resumed = trainer(tiny_recipe(training=MANY, execution={"compile": "off"}))
     resumed.restore(half.state())
     while not resumed.done:
         resumed.run_epoch()
@@ -151,7 +152,7 @@ def test_what_cannot_be_captured_runs_step_by_step_with_one_warning(monkeypatch:
     monkeypatch.setattr(execution, "captured", failing)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = trained(tiny_recipe())
+        found = trained(tiny_recipe(execution={"compile": "off"}))
     (warning,) = caught
     assert str(warning.message) == (
         "the step cannot be captured as a CUDA graph and is enqueued step by step "
@@ -315,3 +316,60 @@ def test_garbage_is_collected_once_for_all_graphs_of_a_way(monkeypatch: pytest.M
     found.prepare()
     assert isinstance(found.runner, GraphRunner) and len(found.runner.graphs) > 1
     assert len(collections) == 1
+
+
+class Capturing:
+    """What a capture asks of CUDA, without CUDA; it notes what is done in which mode."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.mode = "default"
+        self.modes: list[str] = []
+        monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", self.set_mode)
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+        monkeypatch.setattr(torch.cuda, "graph", lambda *arguments: contextlib.nullcontext())
+
+    def set_mode(self, mode: str) -> None:
+        warnings.warn("Synchronization debug mode is a prototype feature and does not yet detect all", stacklevel=1)
+        self.mode = mode
+
+    def step(self, images: int) -> None:
+        self.modes.append(self.mode)
+
+
+def test_a_step_is_tried_where_waiting_is_an_error_before_it_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = Capturing(monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        execution.captured(cuda.step, 8, 2, None)
+    assert cuda.modes == ["default", "error", "default", "default"]
+
+
+def test_a_step_that_waits_is_not_captured_and_waiting_is_allowed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = Capturing(monkeypatch)
+
+    def waiting(images: int) -> None:
+        cuda.step(images)
+        if cuda.mode == "error":
+            raise RuntimeError("called a synchronizing CUDA operation")
+
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        execution.captured(waiting, 8, 2, None)
+    assert (cuda.modes, cuda.mode) == (["default", "error"], "default")
+
+
+@pytest.mark.parametrize(
+    ("cause", "named"), [(PermissionError(13, "Permission denied"), True), (FileNotFoundError(2, "no gcc"), False)]
+)
+def test_a_cache_folder_that_cannot_be_written_is_named_with_its_remedy(
+    cause: OSError, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: Any, **settings: Any) -> None:
+        raise RuntimeError("the back end failed") from cause
+
+    monkeypatch.setattr(torch, "compile", failing)
+    with pytest.warns(UserWarning, match="cannot be compiled and runs as written") as caught:
+        found = trained(tiny_recipe(execution={"compile": "on"}))
+    assert found.runner and not found.runner.compiled
+    (warning,) = caught
+    assert str(warning.message).endswith("set TORCHINDUCTOR_CACHE_DIR to a folder that can be written") == named

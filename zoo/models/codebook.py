@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zoo.models.numerics import at_least_float32
+from zoo.models.numerics import at_least_float32, product_in_32_bits
 from zoo.models.priors import Prior
 from zoo.system.collectives import all_reduce, broadcast, several
 from zoo.system.randomness import integers_below, sampling
@@ -101,7 +101,9 @@ class Codebook(Prior):
         features = at_least_float32(features)
         with torch.no_grad(), torch.autocast("cpu" if features.is_meta else features.device.type, enabled=False):
             flat = features.permute(0, 2, 3, 1).reshape(-1, self.dim)  # (B*h*w, D): a code is a vector of channels
-            distances = self.vectors.square().sum(dim=1) - 2 * flat @ self.vectors.T  # |flat|^2 left out: (B*h*w, K)
+            distances = self.vectors.square().sum(dim=1) - product_in_32_bits(
+                2 * flat, self.vectors.T
+            )  # |flat|^2 left out: (B*h*w, K)
             nearest = distances.argmin(dim=1)
             chosen = self.vectors[nearest]
             if self.training:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from zoo.errors import ZooError, first_line
@@ -15,15 +19,50 @@ def choose_device(name: str = "auto") -> torch.device:
         ZooError: this machine has no such device, or the zoo does not run on it.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if cuda_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         if torch.device(name).type not in ("cpu", "cuda", "mps"):
             raise RuntimeError("not one of the kinds that the zoo runs on")
         return torch.empty(1, device=name).device  # "cuda" becomes "cuda:0"
     except (RuntimeError, AssertionError) as error:
-        raise ZooError(
-            f"no device {name!r} here ({first_line(error)}); use --device auto, cpu, cuda, cuda:N or mps"
-        ) from error
+        reason, remedy = first_line(error), "use --device auto, cpu, cuda, cuda:N or mps"
+        if OLD_DRIVER in reason:
+            reason, remedy = OLD_DRIVER_FOUND, f"{OLD_DRIVER_REMEDY}, or use --device cpu"
+        elif name.startswith("cuda:") and cuda_available():
+            count = torch.cuda.device_count()
+            there = "cuda:0 is the only GPU" if count == 1 else f"there are cuda:0 to cuda:{count - 1}"
+            reason, remedy = there, "use one of these, or --device cuda"
+        raise ZooError(f"no device {name!r} here ({reason}); {remedy}") from error
+
+
+OLD_DRIVER = "driver on your system is too old"
+OLD_DRIVER_FOUND = f"the NVIDIA driver is too old for torch {torch.__version__}"
+OLD_DRIVER_REMEDY = "update the driver, or install a torch that is built for it (pytorch.org/get-started)"
+
+
+def cuda_available() -> bool:
+    """Return whether CUDA can be used, with one line of warning where a driver too old is the reason that it cannot."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    for warning in caught:
+        if OLD_DRIVER in str(warning.message):
+            warnings.warn(f"no GPU is used: {OLD_DRIVER_FOUND}; {OLD_DRIVER_REMEDY}", stacklevel=3)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return available
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Compute matrix products and convolutions on CUDA in 32 bits while the context is active."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def describe(device: torch.device) -> str:

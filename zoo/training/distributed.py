@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.system.collectives import all_reduce
 from zoo.system.seeds import mixed_seed
 
@@ -78,7 +79,13 @@ def launched() -> bool:
 
 
 def local_device(name: str) -> str:
-    """Return the name of this process's GPU if the user asked for any GPU, else ``name``."""
+    """Return the name of this process's GPU if the user asked for any GPU, else ``name``.
+
+    Raises:
+        ZooError: one GPU is named for several processes.
+    """
+    if launched() and name.startswith("cuda:"):
+        raise ZooError(f"every process of torchrun would use {name}; with --device cuda each takes a GPU of its own")
     if launched() and name in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
     return name

@@ -5,6 +5,7 @@ The steps are the same in every mode: one that cannot be compiled or captured ru
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import time
@@ -102,11 +103,8 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
         pool: the memory pool that graphs share.
     """
     step_fn(images)  # what libraries set up on first use must not fall into the capture
-    torch.cuda.set_sync_debug_mode("error")  # names what waits for the host; a failed capture only says that it failed
-    try:
+    with waiting_is_an_error():  # names what waits for the host; a failed capture only says that it failed
         step_fn(images)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     graph = torch.cuda.CUDAGraph()
     gc.disable()  # a graph that is collected during a capture breaks it
     try:
@@ -120,6 +118,18 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
     finally:
         gc.enable()
     return graph
+
+
+@contextmanager
+def waiting_is_an_error() -> Iterator[None]:
+    """Raise an error, while the context is active, where the host waits for the device."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype feature")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def compiled(step: Step, backend: Backend = "contiguous") -> StepFn:
@@ -241,7 +251,21 @@ def eager_runner(step: Step, settings: Execution, sizes: list[int], recover: Cal
 def warn(consequence: str, error: BaseException) -> None:
     """Warn in one line that compilation or capture has failed: the consequence, then the cause."""
     cause = error.__context__ or error  # a failed capture reports only that it failed; the reason is its context
-    warnings.warn(f"{consequence} ({type(cause).__name__}: {first_line(cause)})", stacklevel=3)
+    remedy = f"; {CACHE_REMEDY}" if cache_refused(error) else ""
+    warnings.warn(f"{consequence} ({type(cause).__name__}: {first_line(cause)}){remedy}", stacklevel=3)
+
+
+CACHE_REMEDY = "set TORCHINDUCTOR_CACHE_DIR to a folder that can be written"
+CACHE_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+
+
+def cache_refused(error: BaseException | None) -> bool:
+    """Return whether an error comes from a file that cannot be written, as where the compiler keeps its code."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in CACHE_ERRORS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def seconds_per_step(runner: EagerRunner) -> float:

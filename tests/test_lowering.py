@@ -1,0 +1,43 @@
+"""Without a GPU: the compiled step of every variant is lowered for CUDA, and its kernels are compiled and counted."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+import torch
+
+from tests.benchmarks.lowering import PAGE, PRECISIONS, LoweredSteps, read, render_lowered
+from tests.helpers import python
+from zoo.registry import list_variants
+
+cuda_build = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None or torch.version.cuda is None,
+    reason="needs torch built for CUDA, which brings triton",
+)
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="stands in for a GPU; test_gpu.py runs on this one")
+
+
+@pytest.mark.slow
+@cuda_build
+@without_gpu
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("variant", list_variants())
+def test_the_compiled_step_of_every_variant_is_lowered_for_cuda(variant: str, precision: str) -> None:
+    found = python("-m", "tests.benchmarks.lowering", "--variants", variant, "--precisions", precision, "--json")
+    assert found.returncode == 0, found.stderr[-3000:]
+    (step,) = LoweredSteps.model_validate(json.loads(found.stdout)).steps
+    assert step.library_calls < step.kernels <= step.uncombined
+    stored = read()
+    if stored.versions["torch"] != str(torch.__version__):
+        pytest.skip(f"the stored counts are those of torch {stored.versions['torch']}, this is {torch.__version__}")
+    (before,) = (s for s in stored.steps if (s.variant, s.precision) == (variant, precision))
+    assert step == before, "if the change is meant: python -m tests.benchmarks.lowering"
+
+
+def test_the_stored_counts_are_those_of_every_variant_and_stand_on_the_page() -> None:
+    counted = {(step.variant, step.precision) for step in read().steps}
+    shipped = {(variant, precision) for variant in list_variants() for precision in PRECISIONS}
+    assert counted == shipped, "python -m tests.benchmarks.lowering"
+    assert render_lowered() in PAGE.read_text(encoding="utf-8")
