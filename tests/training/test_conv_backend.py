@@ -141,3 +141,17 @@ def test_a_compiled_step_that_fails_leaves_contiguous_weights(
     with pytest.warns(UserWarning, match="cannot be compiled"):
         found = prepared(monkeypatch, (2.0, 1.0), "on")
     assert all(weight.is_contiguous() for weight in found.model.parameters())
+
+
+def test_a_step_that_is_compiled_with_products_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled but for the last stage, and called in every step, between which the classes are torch's."""
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **settings: compile(function, backend="aot_eager"))
+    monkeypatch.setattr(execution, "COMPILED_STEPS", set())
+    monkeypatch.setattr(Step, "on_cuda", True)
+    found = trained(trainer(tiny_recipe_of("conv_vae", execution={"compile": "on", "graph": "off"})))
+    assert found.runner and found.runner.compiled
+    monkeypatch.undo()
+    plain = trained(trainer(tiny_recipe_of("conv_vae", execution={"compile": "off"})))
+    for one, other in zip(found.history, plain.history, strict=True):
+        assert one["train"]["loss"] == pytest.approx(other["train"]["loss"], rel=1e-3)
