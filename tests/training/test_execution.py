@@ -108,7 +108,7 @@ def test_a_replayed_run_goes_on_in_the_middle_of_a_graph() -> None:
 def test_auto_compiles_where_the_steps_that_are_left_pay_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU: a cold compilation has to pay for itself, an equal one in the same process costs nothing."""
     monkeypatch.setattr(Step, "on_cuda", True)
-    monkeypatch.setattr(execution, "compiled", lambda step: lambda images: step(images))
+    monkeypatch.setattr(execution, "compiled", lambda step, backend: lambda images: step(images))
     seconds = iter(())
     monkeypatch.setattr(execution, "seconds_per_step", lambda runner: next(seconds))
 
