@@ -123,13 +123,18 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
 @contextmanager
 def waiting_is_an_error() -> Iterator[None]:
     """Raise an error, while the context is active, where the host waits for the device."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype feature")
-        torch.cuda.set_sync_debug_mode("error")
+    set_sync_debug_mode("error")
     try:
         yield
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        set_sync_debug_mode("default")
+
+
+def set_sync_debug_mode(mode: str) -> None:
+    """Set what happens where the host waits for the device, without torch's warning that this is a prototype."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype feature")
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def compiled(step: Step, backend: Backend = "contiguous") -> StepFn:
