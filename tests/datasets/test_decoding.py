@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import command, dataset
-from zoo.datasets import load_images
+from zoo.datasets import image_folder, load_images
 from zoo.system import image_files
 from zoo.system.image_files import MAX_PIXELS, Presentation, decode_or_reason, read_image
 from zoo.system.memory_budget import MemoryBudget
@@ -76,6 +76,17 @@ def test_an_image_of_too_many_pixels_is_named_and_not_decoded() -> None:
     config = dataset("image_folder", path="pics", size=16)
     with pytest.warns(UserWarning, match=r"bomb.png: 11,586 x 11,586 pixels are more than 134,217,728"):
         assert sum(len(load_images(config, split)) for split in ("train", "test")) == 12
+
+
+def test_want_of_memory_is_no_fault_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = folder()
+
+    def no_memory(*_: object) -> Image.Image:
+        raise MemoryError
+
+    monkeypatch.setattr(image_folder, "read_image", no_memory)
+    with pytest.raises(MemoryError):
+        load_images(config, "train")
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "jpg"])

@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "zoo") -> NoReturn:
     """
     prepare_streams()
     warnings.showwarning = _show_warning
+    # Pillow's about large images, which names no file: those that are too large are skipped and named.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments, prog))
 
 

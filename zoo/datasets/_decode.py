@@ -21,6 +21,7 @@ from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
 from zoo.system.files import make_folder, sha256_of_file, write_atomically, writing
 from zoo.system.image_files import to_array
+from zoo.system.memory import out_of_memory
 
 NOT_OPENED = "not opened: "
 """The beginning of a reason when the system refused a file; that may be temporary, so it is not remembered."""
@@ -157,6 +158,8 @@ def write_pixels(
         try:
             return to_array(decode(index), shape).tobytes()
         except Exception as error:  # Pillow raises a dozen kinds for damaged files
+            if out_of_memory(error):  # which is no fault of the file
+                raise
             refused = isinstance(error, OSError) and error.errno is not None
             return f"{NOT_OPENED if refused else ''}{first_line(error)}"
 
