@@ -161,6 +161,9 @@ def import_files(files: Sequence[str]) -> None:
     for file in files:
         if not Path(file).is_file():
             raise ZooError(f"--import {file}: there is no such Python file")
+        folder = str(Path(file).resolve().parent)  # as if the file were run: it finds what lies beside it
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
         try:
             runpy.run_path(file, run_name=Path(file).stem)
         except ZooError:
@@ -223,7 +226,7 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     path = Path(source)
     if path.name == source and path.suffix != ".json":
         return read_recipe(recipe_path(source), overrides)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():  # a pipe is read, too: <(jq ... r.json), /dev/stdin
         same = [name for name, shipped in recipe_paths().items() if path.stem in (name, shipped.stem)]
         hint = f"; did you mean the entry {same[0]!r}?" if same else ""
         raise ZooError(f"there is no recipe {source}{hint}")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.datasets._returned import checked
 from zoo.errors import ZooError, first_line
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split
@@ -82,9 +83,10 @@ def load_images(config: DatasetConfig, split: Split) -> ImageSet:
     """Return the images of one split as the recipe's data section describes them.
 
     Raises:
-        ZooError: the dataset is not available, or its files are damaged; the message names the remedies.
+        ZooError: the dataset is not available, or its files are damaged; the message names the remedies. Or its loader
+            returns something else than its settings declare.
     """
-    images: ImageSet = DATASETS.get(config.name).build(config, split)
+    images: ImageSet = checked(DATASETS.get(config.name).build(config, split), config, split, ImageSet)
     if config.only_classes is not None:
         images = images.chosen(where_labelled(images, config.only_classes))
     if config.binarization == "fixed":

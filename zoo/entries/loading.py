@@ -62,6 +62,9 @@ def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | 
     """
     if isinstance(source, os.PathLike):
         return RunLocation(Path(source), str(source))
+    if not isinstance(source, str) or not source:
+        got = repr(source) if not source else type(source).__name__
+        raise ZooError(f"name an entry, a run folder or {PREFIX}owner/name, such as 'conv_vae_mnist'; got {got}")
     try:
         os.fsencode(source)
         impossible = "\0" in source

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
@@ -78,6 +80,11 @@ class Hub:
         self.token = token or get_token()
         if self.token and not (self.token.isascii() and self.token.isprintable()):
             raise ZooError(f"the token holds characters that no token has; {LOGIN_HINT}")
+        if self.token and _in_clear(self.endpoint):
+            warnings.warn(
+                f"your token goes to {self.endpoint} unencrypted, where others on the network can read it; use https://",
+                stacklevel=3,
+            )
         self.library: dict[str, Any] = {"library_name": "autoencoder-zoo", "library_version": __version__}
         self.api = HfApi(endpoint=self.endpoint, token=self.token, **self.library)
 
@@ -109,8 +116,11 @@ class Hub:
         Raises:
             ZooError: the client raised; a subclass where the caller can do something about it.
         """
-        filter_headers()
         with quiet_log():
+            try:
+                filter_headers()
+            except Exception as error:  # there is no client yet: what it reads is the environment
+                raise _unusable(error) from error
             try:
                 yield
             except ZooError:
@@ -174,6 +184,26 @@ class Hub:
         except (HTTPError, OSError, ValueError, KeyError, TypeError):
             return ""
         return suggest(address.revision, [ref.name for ref in (*refs.branches, *refs.tags)][:1000])
+
+
+CLIENT_VARIABLES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables of the environment that the client reads before it asks anything."""
+
+
+def _unusable(error: Exception) -> ZooError:
+    """Return the error for an environment in which no client can be made: a proxy or certificates that do not work."""
+    names = [name for upper in CLIENT_VARIABLES for name in (upper, upper.lower()) if os.environ.get(name)]
+    values = ", ".join(f"{name}={re.sub('//[^@/]*@', '//...@', os.environ[name])}" for name in names)
+    socks = "; a socks proxy needs `pip install 'httpx[socks]'`" if "socks" in values else ""
+    remedy = f"correct or unset {values}{socks}" if values else "look at the settings of your network"
+    return ZooError(f"no connection can be set up ({type(error).__name__}: {first_line(error)}); {remedy}")
+
+
+def _in_clear(endpoint: str) -> bool:
+    """Return whether an endpoint is reached without encryption, and is not this machine itself."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    return parts.scheme == "http" and host not in ("localhost", "::1") and not host.startswith("127.")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -29,6 +29,7 @@ from zoo.errors import UnknownNameError, ZooError, escaped, suggest
 from zoo.inference.loops import SEED, eval_batch_size, eval_mode
 from zoo.inference.noise import Noise, presented
 from zoo.models import Autoencoder, Model
+from zoo.models.inputs import checked_images
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
@@ -105,6 +106,7 @@ def map_images(
         ZooError: the model is conditional and the images have no labels.
     """
     data = trained_on(model)
+    images = as_stream(images, model)
     for batch in images.batches(eval_batch_size(model.image_shape)):
         model.check_labels(batch.labels)
         noise = Noise(batch.images, seed)
@@ -112,6 +114,31 @@ def map_images(
         with eval_mode(model, seed, task):
             result = task(PreparedBatch(batch, x, noise, model.given(batch.labels)))
         yield batch, result
+
+
+def as_stream(images: ImageStream | Tensor | str | os.PathLike[str], model: Autoencoder) -> ImageStream:
+    """Return images of any kind as a stream: a tensor (B, C, H, W), floats in [0, 1] or uint8; a folder or a dataset.
+
+    Raises:
+        ZooError: they are something else.
+    """
+    if isinstance(images, ImageStream):
+        return images
+    if not isinstance(images, Tensor | np.ndarray):
+        return open_images(images, model)
+    pixels = torch.as_tensor(images)
+    if pixels.dtype is not torch.uint8:
+        checked = checked_images(images, model.image_shape, torch.empty(0, dtype=torch.float32), training=False)
+        pixels = (checked.detach() * 255).round().to(torch.uint8)
+    elif pixels.shape[1:] != model.image_shape:
+        checked_images(images, model.image_shape, torch.empty(0, dtype=torch.float32), training=False)
+
+    def batches(size: int) -> Iterator[ImageBatch]:
+        for start in range(0, len(pixels), size):
+            part = pixels[start : start + size].cpu()
+            yield ImageBatch([f"{start + number}" for number in range(len(part))], part, None)
+
+    return ImageStream("images", len(pixels), batches)
 
 
 def trained_on(model: Autoencoder) -> DatasetConfig:
@@ -139,6 +166,9 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
         ZooError: there are no images, they do not have the model's shape, or the model is conditional and they have no
             labels.
     """
+    if not isinstance(source, str | os.PathLike) or source == "":
+        got = repr(source) if not isinstance(source, Tensor | np.ndarray) else type(source).__name__
+        raise ZooError(f"images are a folder, such as './images', or a dataset, such as 'mnist'; got {got[:80]}")
     if isinstance(source, os.PathLike):
         return of_folder(user_path(source), model)
     if is_path(source):

@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.errors import ZooError
+from zoo.models.inputs import checked_codes, checked_count, checked_images, checked_labels
 from zoo.models.likelihoods import Likelihood, likelihood_of
 from zoo.models.posteriors import Posterior
 from zoo.models.priors import Prior
@@ -21,6 +23,9 @@ from zoo.schema.base import ImageShape, format_shape
 from zoo.schema.run_config import RunConfig
 from zoo.system.process import PROCESS_LOCK
 from zoo.system.randomness import draws_by_default
+
+SAMPLES_AT_ONCE = 10_000
+"""The most codes that are decoded at once, so that memory grows with the samples only."""
 
 
 class Model(Protocol):
@@ -87,21 +92,50 @@ class Autoencoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """The device that the weights are on."""
-        return next(self.parameters()).device
+        return self._weights.device
+
+    @property
+    def _weights(self) -> Tensor:
+        """The first of the weights: all have its device and dtype."""
+        return next(self.parameters())
 
     @property
     def parameter_count(self) -> int:
         """The number of values that training adjusts."""
         return sum(p.numel() for p in self.parameters())
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Autoencoder:
+        """Move or cast the weights; a model with BatchNorm stays in float32 where float16 is asked for.
+
+        What comes before BatchNorm may be of any size, and does not fit into float16.
+        """
+
+        def fitting(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return tensor.to(moved.device, torch.float32) if moved.dtype is torch.float16 else moved
+
+        normalised = any(isinstance(module, _BatchNorm) for module in self.modules())
+        applied: Autoencoder = super()._apply(fitting if normalised else fn, recurse)
+        return applied
+
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
-        """Return q(z|x) of images (B, C, H, W) in [0, 1]; a conditional model takes their labels (B,) as well."""
-        posterior: Posterior = self.encoder(x.to(self.device), *self._condition(labels))
+        """Return q(z|x) of images (B, C, H, W) in [0, 1]; a conditional model takes their labels (B,) as well.
+
+        Raises:
+            ZooError: the images have another shape, dtype or range, or the labels are no classes.
+        """
+        x = checked_images(x, self.image_shape, self._weights, training=self.training)
+        posterior: Posterior = self.encoder(x, *self._condition(labels, x.shape[0]))
         return self.head(posterior) if self.head else posterior  # type: ignore[arg-type]  # then they are features
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Likelihood:
-        """Return p(x|z) of codes (B, D); a conditional model takes labels (B,) as well."""
-        return likelihood_of(self.likelihood, self.decoder(z.to(self.device), *self._condition(labels)))
+        """Return p(x|z) of codes (B, D); a conditional model takes labels (B,) as well.
+
+        Raises:
+            ZooError: the codes have another shape or dtype, or the labels are no classes.
+        """
+        z = checked_codes(z, self.prior.latent_dim, self._weights)
+        return likelihood_of(self.likelihood, self.decoder(z, *self._condition(labels, z.shape[0])))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Reconstruct images as :meth:`reconstruct` does, with gradients."""
@@ -112,22 +146,34 @@ class Autoencoder(nn.Module):
         """Return the reconstructions of images (B, C, H, W) from the posterior's mean, all in [0, 1].
 
         Raises:
-            ZooError: the model is conditional and ``labels`` (B,) are missing or beyond its classes.
+            ZooError: the images have another shape, dtype or range; or the model is conditional and ``labels`` (B,)
+                are missing or no classes.
         """
-        self.check_labels(labels)
+        labels = checked_labels(labels, self.classes) if self.classes else None
         return self.forward(x, labels)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None, labels: Tensor | None = None) -> Tensor:
         """Decode n codes of the prior to images (n, C, H, W) in [0, 1]; a generator makes them repeatable.
 
-        A conditional model draws them for ``labels`` (n,), by default each class in turn.
+        A conditional model draws them for ``labels`` (n,), or one for all, by default each class in turn.
+
+        Raises:
+            ZooError: n is no number of images that fit into memory, or the labels are no classes.
         """
-        if self.classes and labels is None:
-            labels = torch.arange(n) % self.classes
-        self.check_labels(labels)
+        n = checked_count(n, self.image_shape)
+        if not isinstance(generator, torch.Generator | None):
+            raise ZooError(f"generator must be a torch.Generator or None; got {type(generator).__name__}")
+        if self.classes:
+            each = torch.arange(n) % self.classes if labels is None else labels
+            labels = checked_labels(each, self.classes, n)
         with PROCESS_LOCK if draws_by_default(self) else nullcontext():
-            return self.decode(self.prior.sample(n, generator), labels).mean
+            z = self.prior.sample(n, generator)
+            size = n if self.training else SAMPLES_AT_ONCE
+            if n <= size:
+                return self.decode(z, labels).mean
+            parts = zip(z.split(size), [None] * n if labels is None else labels.split(size), strict=False)
+            return torch.cat([self.decode(part, y).mean for part, y in parts])
 
     def given(self, labels: Tensor | None) -> Model:
         """Return this model with its labels (B,) set; any other model returns itself."""
@@ -139,23 +185,16 @@ class Autoencoder(nn.Module):
         Raises:
             ZooError: they are missing, or not among the model's classes.
         """
-        if not self.classes:
-            return
-        if labels is None:
-            raise ZooError("the model is conditional: give it the images' labels as well")
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
-            raise ZooError(
-                f"labels must be whole numbers from 0 to {self.classes - 1}; got {int(labels.min())} to "
-                f"{int(labels.max())} (a recipe sets the number with model.classes)"
-            )
+        if self.classes:
+            checked_labels(labels, self.classes)
 
-    def _condition(self, labels: Tensor | None) -> tuple[Tensor, ...]:
+    def _condition(self, labels: Tensor | None, count: int) -> tuple[Tensor, ...]:
         """Return what encoder and decoder take as their second input: one-hot labels (B, classes), or nothing."""
         if not self.classes:
             return ()
-        if labels is None:
-            raise ZooError("the model is conditional: give it the images' labels as well")
-        return ((labels.to(self.device)[:, None] == torch.arange(self.classes, device=self.device)).float(),)
+        labels = checked_labels(labels, self.classes, count, training=self.training).to(self.device)
+        one_hot = labels[:, None] == torch.arange(self.classes, device=self.device)
+        return (one_hot.to(self._weights.dtype),)
 
     def __repr__(self) -> str:
         """Describe the model in a few lines; ``model.encoder`` and ``model.decoder`` show their layers."""
@@ -179,7 +218,9 @@ class Given:
     """A conditional model whose labels are set: it encodes and decodes like one that is not conditional."""
 
     def __init__(self, model: Autoencoder, labels: Tensor | None) -> None:
-        self.model, self.labels = model, labels
+        self.model = model
+        fitting = labels is None or (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.dim() == 1)
+        self.labels = labels if fitting else checked_labels(labels, model.classes)
 
     @property
     def prior(self) -> Prior:
@@ -193,7 +234,7 @@ class Given:
     def decode(self, z: Tensor) -> Likelihood:
         """Return p(x|z,y) of codes (K*B, D), K for each of the B images."""
         labels = self.labels
-        if labels is not None and len(labels):
+        if labels is not None and len(labels) > 1:
             labels = labels.repeat(len(z) // len(labels))  # several codes for each image
         return self.model.decode(z, labels)
 

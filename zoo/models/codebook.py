@@ -58,7 +58,7 @@ class Quantized:
 
     def kl(self) -> Tensor:
         """Return h*w*log(K), the KL against the uniform prior: (B,) nats."""
-        positions = self.indices[0].numel()
+        positions = prod(self.indices.shape[1:])
         return self.features.new_full((len(self.indices),), positions * math.log(self.size))
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -101,16 +101,16 @@ class Codebook(Prior):
         features = at_least_float32(features)
         with torch.no_grad(), torch.autocast("cpu" if features.is_meta else features.device.type, enabled=False):
             flat = features.permute(0, 2, 3, 1).reshape(-1, self.dim)  # (B*h*w, D): a code is a vector of channels
-            distances = self.vectors.square().sum(dim=1) - product_in_32_bits(
-                2 * flat, self.vectors.T
-            )  # |flat|^2 left out: (B*h*w, K)
+            vectors = at_least_float32(self.vectors)
+            # |flat|^2 is left out: (B*h*w, K)
+            distances = vectors.square().sum(dim=1) - product_in_32_bits(2 * flat, vectors.T)
             nearest = distances.argmin(dim=1)
-            chosen = self.vectors[nearest]
+            chosen = vectors[nearest]
             if self.training:
                 self.ema_update(flat, nearest)
         b, _, h, w = features.shape
-        vectors = chosen.reshape(b, h, w, self.dim).permute(0, 3, 1, 2)
-        return Quantized(features, nearest.reshape(b, h, w), vectors, self.num_codes)
+        quantized = chosen.reshape(b, h, w, self.dim).permute(0, 3, 1, 2)
+        return Quantized(features, nearest.reshape(b, h, w), quantized, self.num_codes)
 
     def ema_update(self, flat: Tensor, nearest: Tensor) -> None:
         """Move the averages one step, with features (N, D) and the indices (N,) of their nearest vectors."""

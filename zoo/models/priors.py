@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo.models.numerics import LOG_2PI
+from zoo.models.numerics import LOG_2PI, at_least_float32
 from zoo.system.randomness import sampling
 
 
@@ -86,11 +86,12 @@ class FittedGaussian(StandardNormal):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw n codes mean + L epsilon, (n, D)."""
-        epsilon = super().sample(n, generator).to(self.mean)
-        return self.mean + epsilon @ self.scale_tril.T
+        mean, scale_tril = at_least_float32(self.mean), at_least_float32(self.scale_tril)
+        return mean + super().sample(n, generator).to(mean) @ scale_tril.T
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density of codes, (..., D) → (...) nats."""
-        normal = torch.distributions.MultivariateNormal(self.mean, scale_tril=self.scale_tril)
+        mean, scale_tril = at_least_float32(self.mean), at_least_float32(self.scale_tril)
+        normal = torch.distributions.MultivariateNormal(mean, scale_tril=scale_tril)
         density: Tensor = normal.log_prob(z)
         return density

@@ -13,7 +13,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,7 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
                 f"train again"
             )
         weights = _parse_weights(content, path)
+        _check_finite(weights, path)
         _check_fit(expected, weights, folder)
         model = build_variant(section, config.image_shape) if outline.device.type == "meta" else outline
     model.load_state_dict(weights, strict=True)
@@ -169,9 +173,25 @@ def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
     if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
         raise ZooError(f"{path} is not a valid safetensors file (its header is longer than any model's)")
     try:
+        json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_without_duplicates)
         return load_tensors(content)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise ZooError(f"{path} is not a valid safetensors file ({first_line(error)})") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the content of a JSON object, whose names must differ: of two tensors of one name, one would be lost."""
+    name, times = max(Counter(name for name, _ in pairs).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise ValueError(f"two tensors are called {name!r}")
+    return dict(pairs)
+
+
+def _check_finite(weights: dict[str, Tensor], path: Path) -> None:
+    """Refuse weights that are no numbers: what a model computes from them is none either."""
+    broken = [name for name, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise ZooError(f"{path} holds NaN or infinite values in {', '.join(broken[:8])}; the model cannot be used")
 
 
 def _check_fit(expected: dict[str, Tensor], weights: dict[str, Tensor], folder: Path) -> None:

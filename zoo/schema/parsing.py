@@ -35,7 +35,9 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
         value = json.loads(text, object_pairs_hook=without_duplicates)
         check_value(value, where)
     except json.JSONDecodeError as error:
-        raise ZooError(f"{where}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}") from error
+        hint = r"; in JSON, write a backslash as \\, or a path with /" if "escape" in error.msg else ""
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ZooError(f"{where}: {place}: not valid JSON: {error.msg}{hint}") from error
     except RecursionError as error:
         raise ZooError(f"{where}: nested too deeply") from error
     except ValueError as error:  # a number of thousands of digits

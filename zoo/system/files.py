@@ -23,6 +23,10 @@ LEFTOVER_SECONDS = 24 * 3600.0
 """The seconds for which a temporary file is not written to before it counts as one of a killed process."""
 
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""The first bytes of what Git leaves in place of a large file where Git LFS is missing."""
+
+
 def is_path(source: str) -> bool:
     """Return whether ``source`` is a path rather than a name: ``./mine``, ``../mine``, ``/mine`` or ``~/mine``."""
     return source.startswith((".", "/", "~")) or os.path.isabs(source)
@@ -287,8 +291,11 @@ def read_file(path: Path, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
             raise ZooError(f"{path} is not a file")
         if status.st_size > max_bytes:
             raise ZooError(f"{path} has {status.st_size:,} bytes, more than such a file can have ({max_bytes:,})")
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise ZooError(f"{path.parent} is not a whole run folder: {path.name} is missing") from error
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror}") from error
+    if content.startswith(LFS_POINTER):
+        raise ZooError(f"{path} is a pointer of Git LFS, not the file itself; run `git lfs pull` in {path.parent}")
+    return content
