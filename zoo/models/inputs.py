@@ -37,7 +37,8 @@ def checked_images(x: Any, shape: ImageShape, weights: Tensor, *, training: bool
         ZooError: they are something else.
     """
     if torch.compiler.is_compiling():
-        return _placed(x, weights)
+        traced: Tensor = x.to(weights.device)
+        return traced
     images = _from_numpy(x)
     plain = isinstance(images, Tensor) and _is_float(images, weights) and images.layout is torch.strided
     if not plain or images.dim() != 4 or images.shape[1:] != shape:
@@ -58,7 +59,8 @@ def checked_codes(z: Any, dim: int, weights: Tensor) -> Tensor:
         ZooError: they are something else than floats (B, ``dim``), in a tensor or a NumPy array.
     """
     if torch.compiler.is_compiling():
-        return _placed(z, weights)
+        traced: Tensor = z.to(weights.device)
+        return traced
     codes = _from_numpy(z)
     if not (isinstance(codes, Tensor) and _is_float(codes, weights) and codes.dim() == 2 and codes.shape[1] == dim):
         raise ZooError(f"codes must be numbers (B, {dim}) in float32; got {described(z)}")
