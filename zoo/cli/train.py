@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_SEEDS = 1000
 """The most seeds of one command."""
 
-SWITCHES = ("precision", "compile", "graph")
+SWITCHES = ("precision", "compile", "graph", "stack")
 """The fields of the recipe's section ``execution`` that are options of the command line as well."""
 
 
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), help="precision of products and convolutions")
     parser.add_argument("--compile", choices=("auto", "on", "off"), help="whether the whole step is compiled")
     parser.add_argument("--graph", choices=("on", "off"), help="whether steps are captured as CUDA graphs")
+    parser.add_argument("--stack", choices=("auto", "on", "off"), help="several seeds trained as one model")
     parser.add_argument(
         "--at-once", type=positive, default=0, metavar="N", help="train at most N at a time on one GPU (default: 8)"
     )

@@ -40,26 +40,29 @@ class RunningMeans:
 
     Args:
         device: the device of the sums.
+        models: the number of models whose terms are summed at once, as a further dimension; none for one model.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *models: int) -> None:
         self.names: list[str] = []
-        self.one = torch.ones((), dtype=torch.float32, device=device)
-        self.sums = torch.zeros(1, dtype=widest_float(device), device=device)  # (T + 1,), the terms, then the images
-        self.finite = torch.zeros(1, dtype=torch.int64, device=device)  # (T + 1,), batches; NaN in a sum stays
+        self.one = torch.ones(models, dtype=torch.float32, device=device)
+        # (T + 1,), the terms, then the images; and the batches, where NaN in a sum stays.
+        self.sums = torch.zeros(1, *models, dtype=widest_float(device), device=device)
+        self.finite = torch.zeros(1, *models, dtype=torch.int64, device=device)
 
     def add(self, terms: Terms, images: int) -> None:
         """Add the terms of a batch, each a mean over ``images`` images."""
         if not self.names:
-            self._name(list(terms))
+            self.name_terms(list(terms))
         values = torch.stack([*(value.detach().float() for value in terms.values()), self.one])
         self.sums.add_(values * images)
         self.finite.add_(torch.isfinite(self.sums))
 
-    def _name(self, names: list[str]) -> None:
+    def name_terms(self, names: list[str]) -> None:
+        """Make room for terms of these names."""
         self.names = names
-        self.sums = self.sums.new_zeros(len(names) + 1)
-        self.finite = self.finite.new_zeros(len(names) + 1)
+        self.sums = self.sums.new_zeros(len(names) + 1, *self.one.shape)
+        self.finite = self.finite.new_zeros(len(names) + 1, *self.one.shape)
 
     def clear(self) -> None:
         """Set all sums and counts to zero."""
@@ -75,7 +78,7 @@ class RunningMeans:
         if not state["names"]:
             return self.clear()
         if self.names != state["names"]:
-            self._name(state["names"])
+            self.name_terms(state["names"])
         self.sums.copy_(state["sums"])
         self.finite.copy_(state["finite"])
 

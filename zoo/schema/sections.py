@@ -44,6 +44,11 @@ class Execution(Section):
         "(`gemm`) strided ones as slices and one matrix product and the others as with `channels_last`. `auto`: the "
         "one measured to be fastest; see `performance.md`.",
     )
+    stack: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Train several seeds of the recipe as one model with stacked parameters. `auto`: where it was "
+        "measured to be faster; see `performance.md`.",
+    )
     checkpoint_minutes: Positive | None = Field(
         1.0, description="Minutes between two checkpoints; `null`: not by the clock."
     )

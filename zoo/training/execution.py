@@ -10,7 +10,7 @@ import gc
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -76,12 +76,13 @@ class GraphRunner(EagerRunner):
         pool = torch.cuda.graph_pool_handle()  # one for all: they never run at the same time
         gc.collect()  # once, since it takes a quarter of a second
         self.graphs = {
-            (size, 1): captured(step_fn if size == self.batch_size else step, size, 1, pool)
+            (size, 1): captured(step_fn if size == self.batch_size else step, size, 1, pool, step.generators)
             for size in dict.fromkeys(sizes)
         }
         if step.loader.steps_at_once and sizes.count(self.batch_size) >= STEPS_PER_GRAPH:
             self.max_steps = STEPS_PER_GRAPH
-            self.graphs[self.batch_size, self.max_steps] = captured(step_fn, self.batch_size, self.max_steps, pool)
+            steps = self.max_steps
+            self.graphs[self.batch_size, steps] = captured(step_fn, self.batch_size, steps, pool, step.generators)
         self.description = f"in CUDA graphs of {self.max_steps} step{'s' * (self.max_steps > 1)}"
 
     def run(self, steps: int, images: int) -> None:
@@ -93,7 +94,9 @@ class GraphRunner(EagerRunner):
             steps -= portion
 
 
-def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.CUDAGraph:
+def captured(
+    step_fn: StepFn, images: int, steps: int, pool: Any, generators: Sequence[torch.Generator] = ()
+) -> torch.cuda.CUDAGraph:
     """Capture a CUDA graph on the current stream, which must not be the default one.
 
     Args:
@@ -101,11 +104,14 @@ def captured(step_fn: StepFn, images: int, steps: int, pool: Any) -> torch.cuda.
         images: images in a batch.
         steps: the number of steps in the graph.
         pool: the memory pool that graphs share.
+        generators: the generators that the step draws from besides the default one.
     """
     step_fn(images)  # what libraries set up on first use must not fall into the capture
     with waiting_is_an_error():  # names what waits for the host; a failed capture only says that it failed
         step_fn(images)
     graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        graph.register_generator_state(generator)
     gc.disable()  # a graph that is collected during a capture breaks it
     try:
         with torch.cuda.graph(graph, pool, torch.cuda.current_stream(), "thread_local"):
@@ -145,11 +151,12 @@ def compiled(step: Step, backend: Backend = "contiguous") -> StepFn:
         backend: the way in which its convolutions are computed; the step as written keeps its own.
     """
     options = compile_options(step.on_cuda)
-    compiled_step = torch.compile(step.__call__, fullgraph=True, dynamic=False, options=options)
+    compiled_update = torch.compile(step.update, fullgraph=True, dynamic=False, options=options)
 
     def step_fn(images: int) -> None:
+        step.draw(images)
         with tracing(), using_gemm(step.model, gemm_is_faster) if backend == "gemm" else nullcontext():
-            compiled_step(images)
+            compiled_update(images)
 
     return step_fn
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from zoo.system.process import training_modes
 from zoo.training.output_folder import has_checkpoint, partial_folder
 from zoo.training.progress import Progress
 from zoo.training.run import Interrupted, run, stop_signals
+from zoo.training.stack import Stack, stack_size
 
 MAX_CONCURRENT = 8
 """The most runs on one GPU at a time; prototypes were measured with no more."""
@@ -35,6 +37,48 @@ class Run:
     out: Path
     resume: bool = False
     overwrite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """One run, or several seeds that are trained as one model: what takes one of the places on a device."""
+
+    runs: list[Run]
+    stack: Stack | None = None
+
+    def turns(self, item: Run, device: torch.device, progress: Progress, signals: list[int]) -> Iterator[None]:
+        """Return the turns of one of the runs; see :func:`zoo.training.run.run`."""
+        return run(
+            item.recipe, item.out, device, progress, signals,
+            resume=item.resume, overwrite=item.overwrite, stack=self.stack,
+        )  # fmt: skip
+
+
+def lanes(runs: Sequence[Run], device: torch.device, most: int = 0) -> Iterator[Lane]:
+    """Yield the runs, those together that are to be trained as one model.
+
+    Args:
+        runs: the runs.
+        device: the device to train on.
+        most: the most runs at a time; 0 where there is no limit.
+    """
+    for recipe, seeds in by_recipe(runs):
+        size = stack_size(recipe, len(seeds), device)
+        stacks = -(-len(seeds) // min(size, most or size))
+        for index in range(stacks):  # of sizes that differ by one at most
+            part = seeds[index * len(seeds) // stacks : (index + 1) * len(seeds) // stacks]
+            yield Lane(part, Stack([item.out for item in part]) if len(part) > 1 else None)
+
+
+def by_recipe(runs: Sequence[Run]) -> Iterator[tuple[Recipe, list[Run]]]:
+    """Yield the runs in groups that differ in their seeds only, each with the recipe of its first."""
+    groups: dict[str, list[Run]] = {}
+    for item in runs:
+        fields = item.recipe.to_dict()
+        key = json.dumps(fields | {"training": fields["training"] | {"seed": 0}}, sort_keys=True)
+        groups.setdefault(key, []).append(item)
+    for group in groups.values():
+        yield group[0].recipe, group
 
 
 class DeviceMemory:
@@ -91,21 +135,20 @@ def train_many(
     Raises:
         Interrupted: Ctrl-C or SIGTERM; every unfinished run has written a checkpoint.
     """
+    waiting = deque(lanes(runs, device, max_concurrent))
     max_concurrent = max_concurrent or (MAX_CONCURRENT if device.type == "cuda" else 1)
-    waiting = deque(runs)
-    running: dict[Path, tuple[Run, Iterator[None]]] = {}
+    running: dict[Path, tuple[Run, Lane, Iterator[None]]] = {}
     failed: dict[Path, str] = {}
     stopped: list[str] = []
     memory = DeviceMemory(device)
     with training_modes(device), stop_signals() as signals, Progress(named=True) as progress:
         while running or (waiting and not signals):
-            if waiting and not signals and len(running) < max_concurrent and (not running or memory.fits_another()):
-                item = waiting.popleft()
-                running[item.out] = (
-                    item,
-                    run(item.recipe, item.out, device, progress, signals, resume=item.resume, overwrite=item.overwrite),
-                )
-            for out, (item, turns) in list(running.items()):
+            busy = len({lane for _, lane, _ in running.values()})
+            if waiting and not signals and busy < max_concurrent and (not running or memory.fits_another()):
+                lane = waiting.popleft()
+                for item in lane.runs:
+                    running[item.out] = item, lane, lane.turns(item, device, progress, signals)
+            for out, (item, lane, turns) in list(running.items()):
                 try:
                     with explaining_memory(), memory.measure_start(out):
                         next(turns)
@@ -116,9 +159,10 @@ def train_many(
                     stopped.append(str(interrupt))
                 except OutOfMemory as error:
                     if len(running) > 1:
-                        max_concurrent = len(running) - 1
+                        max_concurrent = max(1, busy - 1)
                         progress.say(f"{out}: no room on the device beside the others; it waits for one to end")
-                        waiting.append(replace(item, resume=item.resume or has_checkpoint(partial_folder(out))))
+                        again = replace(item, resume=item.resume or has_checkpoint(partial_folder(out)))
+                        waiting.append(Lane([again]))
                     else:
                         failed[out] = str(error)
                 except ZooError as error:
@@ -127,6 +171,8 @@ def train_many(
                     failed[out] = traceback.format_exc()
                 if out in failed:
                     progress.say(f"error: {out}: {failed[out]}")
+                if lane.stack:
+                    lane.stack.leave(out)
                 del running[out], turns
                 memory.tidy()
     if stopped:

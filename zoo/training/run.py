@@ -29,6 +29,7 @@ from zoo.training.dry_run import check_step
 from zoo.training.finish import finish
 from zoo.training.output_folder import has_checkpoint, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
+from zoo.training.stack import Stack
 from zoo.training.trainer import Trainer
 
 GO_ON, SAVE, STOP = range(3)
@@ -89,6 +90,7 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
+    stack: Stack | None = None,
 ) -> Iterator[None]:
     """Train like :func:`train`, and yield after each portion of steps, so that several runs can take turns.
 
@@ -101,6 +103,7 @@ def run(
         resume: as in :func:`train`.
         overwrite: as in :func:`train`.
         group: as in :func:`train`.
+        stack: the other seeds of the recipe that the run is trained with as one model, which take turns with it.
     """
     folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
@@ -124,7 +127,12 @@ def run(
                 trainer.restore(read_checkpoint(checkpoint))
             elif resume:
                 progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
-            execution = f"on {device}, {trainer.prepare()}" if not trainer.done else "all epochs are done"
+            execution = "all epochs are done"
+            if not trainer.done:
+                how = (yield from stack.join(out, trainer)) if stack else trainer.prepare()
+                execution = f"on {device}, {how}"
+            elif stack:
+                stack.leave(out)  # the others do not wait
             with (
                 progress.run(out.name, recipe, trainer) as run_progress,
                 Checkpoints(checkpoint, recipe.execution) as checkpoints,
@@ -143,7 +151,7 @@ def run(
 def train_epochs(
     trainer: Trainer, checkpoints: Checkpoints, progress: RunProgress, signals: list[int]
 ) -> Iterator[None]:
-    """Train to the last epoch, and yield after each portion of steps.
+    """Train to the last epoch, and yield after each portion of steps and each epoch.
 
     Checkpoints are written at the beginning, as often as the recipe says, at the end and on signals.
 
@@ -191,6 +199,7 @@ def train_epochs(
                 write_atomically(log, trainer.log())
                 begun = True
             save_or_stop(epoch_ended=True)
+            yield
     except Divergence as error:
         checkpoints.finish()
         step = read_checkpoint(checkpoints.path)["step"]

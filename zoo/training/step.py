@@ -62,6 +62,19 @@ class Step:
 
     def __call__(self, images: int) -> None:
         """Take the next step, whose batch has ``images`` images over all processes."""
+        self.draw(images)
+        self.update(images)
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """The generators of a GPU that the step draws from, besides the default one."""
+        return []
+
+    def draw(self, images: int) -> None:
+        """Do what comes before :meth:`update` and cannot be compiled; here, nothing: the model draws its own noise."""
+
+    def update(self, images: int) -> None:
+        """Do the part of a step that can be compiled; see :meth:`__call__`."""
         share = self.group.share(images)
         batch, labels = self.loader.batch(self.done % self.steps_per_epoch, share)
         x = as_float(batch, self.data)

@@ -1,0 +1,177 @@
+"""One step of several models that differ in their seeds, as one model with stacked parameters.
+
+Parameters, buffers, the optimizer's state, the loss sums and the orders of the images of all S models are tensors with
+a first dimension S. Each model's own tensors become views of them: whatever reads, measures, saves or restores one of
+the models does so as if it were trained alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from zoo.datasets import as_float
+from zoo.inference.running_means import RunningMeans
+from zoo.models.autoencoder import Autoencoder
+from zoo.objectives import Objective, Terms
+from zoo.training.batches import Batch, DeviceLoader
+from zoo.training.hand_noise import Draw, HandedNoise, NotedDraws
+from zoo.training.optimizer import Optimizer
+from zoo.training.step import Step
+from zoo.training.trainer import Trainer
+
+
+class ModelAndObjective(nn.Module):
+    """Both as one module, so that the parameters and buffers of both can be exchanged."""
+
+    def __init__(self, model: Autoencoder, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, x: Tensor, labels: Tensor | None, epoch: Tensor) -> Terms:
+        """Return the loss terms of images (B, C, H, W)."""
+        terms: Terms = self.objective(self.model.given(labels), x, epoch)
+        return terms
+
+
+class StackedLoader(DeviceLoader):
+    """Gathers a batch of each of S models, each in its own order."""
+
+    def __init__(self, loaders: Sequence[DeviceLoader]) -> None:
+        super().__init__(loaders[0].data, loaders[0].size)
+        self.order = torch.stack([loader.order for loader in loaders])  # (S, N + 2B)
+
+    def batch(self, position: Tensor, images: int) -> Batch:
+        """Return images (S, B, C, H, W) and labels (S, B); see :meth:`DeviceLoader.batch`."""
+        chosen = self.order[:, position * self.size + self.offsets[:images]]
+        return self.data.images[chosen], None if self.data.labels is None else self.data.labels[chosen]
+
+
+class StackedStep(Step):
+    """Takes a step of S trainers at once, with tensors of its own until :meth:`bind` makes the trainers' views of them.
+
+    Args:
+        trainers: the trainers, all at the same step; their recipes differ in the seed, their images are on the device.
+    """
+
+    def __init__(self, trainers: Sequence[Trainer]) -> None:
+        first, own = trainers[0], trainers[0].take_step
+        self.trainers = trainers
+        self.model, self.objective, self.data = own.model, own.objective, own.data
+        self.steps_per_epoch, self.half, self.group = own.steps_per_epoch, own.half, own.group
+        self.done = own.done.clone()
+        modules = [ModelAndObjective(trainer.model, trainer.objective) for trainer in trainers]
+        self.module = modules[0]
+        loaders = [trainer.loader for trainer in trainers if isinstance(trainer.loader, DeviceLoader)]
+        self.loader = StackedLoader(loaders)
+        self.draws = {size: self.note_draws(size) for size in dict.fromkeys(first.sizes)}
+        self.noise = {
+            size: [draw().new_empty((len(trainers), *draw().shape)) for draw in draws]
+            for size, draws in self.draws.items()
+        }
+        self.binarized = {
+            size: torch.zeros(len(trainers), size, *first.train_set.images.shape[1:], device=first.device)
+            for size in (first.sizes if self.data.binarization == "dynamic" else ())
+        }
+        parameters = [dict(module.named_parameters()) for module in modules]
+        buffers = [dict(module.named_buffers()) for module in modules]
+        self.parameters = {
+            name: nn.Parameter(torch.stack([own[name].detach() for own in parameters]), parameter.requires_grad)
+            for name, parameter in parameters[0].items()
+        }
+        self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
+        self.optimizer = Optimizer(first.recipe.optimizer, self.parameters.values())
+        self.means = RunningMeans(self.done.device, len(trainers))
+        self.means.name_terms(self.names)
+        for trainer in trainers:
+            if not trainer.means.names:
+                trainer.means.name_terms(self.names)
+        optimizers, means = [trainer.optimizer for trainer in trainers], [trainer.means for trainer in trainers]
+        states = [
+            (tensor, [optimizer.state[name][index] for optimizer in optimizers])
+            for name, tensors in self.optimizer.state.items()
+            for index, tensor in enumerate(tensors)
+            if name != "step"
+        ]
+        self.parts: list[tuple[Tensor, Sequence[Tensor]]] = [
+            *((whole, [own[name] for own in parameters]) for name, whole in self.parameters.items()),
+            *((whole, [own[name] for own in buffers]) for name, whole in self.buffers.items()),
+            *states,
+            (self.means.sums.T, [own.sums for own in means]),
+            (self.means.finite.T, [own.finite for own in means]),
+            (self.loader.order, [loader.order for loader in loaders]),
+        ]
+        """Each stacked tensor (S, ...) with the tensors of the trainers that it is made of."""
+
+    def note_draws(self, size: int) -> list[Draw]:
+        """Return what a step on ``size`` images draws besides the binarisation, and name the terms."""
+        data = self.loader.data.first(size)
+        x = as_float(data.images, self.data)
+        with torch.no_grad(), self.precision(), NotedDraws() as noted:
+            self.names = list(self.module(x, data.labels, self.done / self.steps_per_epoch))
+        draws: list[Draw] = noted.draws
+        return draws
+
+    @torch.no_grad()
+    def load(self) -> None:
+        """Copy the state of all trainers into the stacked tensors."""
+        first = self.trainers[0]
+        for whole, parts in self.parts:
+            whole.copy_(torch.stack([part.detach() for part in parts]))
+        for step, own in zip(self.optimizer.state.get("step", []), first.optimizer.state.get("step", []), strict=True):
+            step.copy_(own)
+        self.optimizer.rate.copy_(first.optimizer.rate)
+        self.done.copy_(first.take_step.done)
+
+    def bind(self) -> None:
+        """Make every tensor of the trainers a view of the stacked one; what is the same for all, the same tensor."""
+        self.load()
+        for whole, parts in self.parts:
+            for own, part in zip(whole.detach(), parts, strict=True):
+                part.data = own
+        for trainer in self.trainers:
+            trainer.take_step.done = self.done
+            trainer.optimizer.rate = self.optimizer.rate
+            if "step" in self.optimizer.state:
+                trainer.optimizer.state["step"] = self.optimizer.state["step"]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """The generators of a GPU that the step draws from."""
+        return [trainer.context.generator for trainer in self.trainers] if self.on_cuda else []
+
+    def draw(self, images: int) -> None:
+        """Draw the random numbers of the next step, those of each model as when it is trained alone."""
+        if not (self.draws[images] or self.binarized):
+            return
+        for index, trainer in enumerate(self.trainers):
+            with trainer.context.active():
+                if self.binarized:
+                    chosen, _ = trainer.loader.batch(self.done % self.steps_per_epoch, images)
+                    self.binarized[images][index].copy_(as_float(chosen, self.data))
+                for noise, draw in zip(self.noise[images], self.draws[images], strict=True):
+                    noise[index].copy_(draw())
+
+    def update(self, images: int) -> None:
+        """Take the next step of every model, with the numbers that :meth:`draw` has drawn."""
+        batch, labels = self.loader.batch(self.done % self.steps_per_epoch, images)
+        x = self.binarized[images] if self.binarized else as_float(batch, self.data)
+        tensors = {**self.parameters, **self.buffers}
+        each = vmap(self.terms, in_dims=(0, 0, None if labels is None else 0, 0, None), randomness="error")
+        with self.precision():
+            terms = each(tensors, x, labels, tuple(self.noise[images]), self.done / self.steps_per_epoch)
+        gradients = torch.autograd.grad(terms["loss"].sum(), self.optimizer.parameters, allow_unused=True)
+        self.optimizer.update(gradients)
+        self.done.add_(1)
+        self.means.add(terms, images)
+
+    def terms(
+        self, tensors: dict[str, Tensor], x: Tensor, labels: Tensor | None, noise: Sequence[Tensor], epoch: Tensor
+    ) -> Terms:
+        """Return the loss terms of one of the models, whose parameters and buffers are given."""
+        with HandedNoise(noise):
+            terms: Terms = functional_call(self.module, tensors, (x, labels, epoch))
+        return terms
