@@ -48,7 +48,7 @@ def check_as_alone(job: Run, alone: Path) -> None:
     assert {path.name for path in job.out.iterdir()} == {path.name for path in alone.iterdir()}
     for row, row_alone in zip(read_history(job.out), read_history(alone), strict=True):
         for split in ("train", "test"):
-            assert row[split] == pytest.approx(row_alone[split], rel=1e-5)
+            assert row[split] == pytest.approx(row_alone[split], rel=1e-4)
     tensors, expected = (load_file(folder / "model.safetensors") for folder in (job.out, alone))
     for name, tensor in expected.items():
         torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
@@ -86,7 +86,7 @@ def test_an_epoch_is_that_of_each_model_alone(sections: dict[str, Any]) -> None:
     for size in together[0].sizes:
         with together[0].context.active():
             runner.run(1, size)
-    tolerance = 2e-2 if recipes[0].execution.precision == "bf16" else 1e-5
+    tolerance = 2e-2 if recipes[0].execution.precision == "bf16" else 1e-4
     for recipe, found in zip(recipes, together, strict=True):
         alone = trainer(recipe)
         for _ in alone.train_steps():
@@ -227,11 +227,11 @@ def test_what_is_stacked_is_what_was_measured_to_be_faster() -> None:
         runs = [Run(recipe, Path(str(number))) for number, recipe in enumerate(recipes)]
         return [len(lane.runs) for lane in lanes(runs, torch.device(device), most)]
 
-    assert sizes(7, "cuda") == [1] * 7
-    assert sizes(8, "cuda") == [8]
-    assert sizes(40, "cuda") == [20, 20]
-    assert sizes(8, "cuda", most=4) == [4, 4]
-    assert sizes(8, "cuda", variant="conv_vae") == [1] * 8
+    assert sizes(8, "cuda") == [1] * 8
+    assert sizes(40, "cuda", how="on") == [20, 20]
+    assert sizes(8, "cuda", how="on", most=4) == [4, 4]
+    assert sizes(7, "cpu") == [1] * 7
+    assert sizes(8, "cpu", variant="conv_vae") == [1] * 8
     assert sizes(8, "cuda", variant="conv_vae", how="on") == [8]
     assert sizes(8, "cuda", how="off") == [1] * 8
     assert sizes(8, "cpu") == [8]

@@ -16,19 +16,19 @@ from zoo.errors import ZooError, first_line
 from zoo.models.build import build
 from zoo.schema.recipe import Recipe
 from zoo.training.batches import DeviceLoader
-from zoo.training.checkpoint import copied
 from zoo.training.execution import EagerRunner, GraphRunner, choose_runner
 from zoo.training.gemm_convolutions import Convolution
 from zoo.training.stacked_step import ModelAndObjective, StackedStep
+from zoo.training.state import copied
 from zoo.training.trainer import Trainer
 
 MAX_STACK = 32
 """The most seeds in one stack; no more were measured."""
 
-STACK_FROM = {"cuda": 8, "cpu": 8}
+STACK_FROM = {"cpu": 8}
 """The number of seeds from which fully connected models are trained faster as one model than in turns, by the kind of
-device; measured on an H200 and on two cores of an AMD EPYC. Convolutions were faster in turns, on the CPU but for very
-small ones."""
+device; measured on two cores of an AMD EPYC. Convolutions were faster in turns, but for very small ones. On CUDA a
+compiled prototype was faster from 8 on; this step is not compiled there yet, so that it has to be asked for."""
 
 CPU_PARAMETERS = 110_000
 """The most parameters of a model that is trained faster as one of several on a CPU: more keep it busy by themselves."""
