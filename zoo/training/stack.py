@@ -34,7 +34,7 @@ CPU_PARAMETERS = 110_000
 """The most parameters of a model that is trained faster as one of several on a CPU: more keep it busy by themselves."""
 
 CPU_PIXELS = 400_000
-"""The most pixels in the batches of a stack on a CPU; from about 600,000 on, it was slower for want of cache."""
+"""The most pixels in the batches of a stack on a CPU; from about 600,000 on, it was slower."""
 
 TRIAL_STEPS = 3
 """The steps that are taken both ways, to see that they do the same."""
