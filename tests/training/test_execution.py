@@ -27,7 +27,7 @@ MANY = {"epochs": 2, "batch_size": 8}
 class FakeGraph:
     """What a CUDA graph does, without CUDA: replaying repeats what was captured."""
 
-    def __init__(self, take: Any, images: int, steps: int, pool: Any) -> None:
+    def __init__(self, take: Any, images: int, steps: int, *pool_and_generators: Any) -> None:
         take(images)  # warming up changes every state
         self.take, self.images, self.steps = take, images, steps
 
@@ -265,10 +265,10 @@ def test_compiling_is_chosen_where_it_pays(
 
 @pytest.mark.usefixtures("graphs")
 def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(take: Any, images: int, steps: int, pool: Any) -> FakeGraph:
+    def failing(take: Any, images: int, steps: int, *rest: Any) -> FakeGraph:
         if not isinstance(take, Step):
             raise torch.OutOfMemoryError("no memory for both")
-        return FakeGraph(take, images, steps, pool)
+        return FakeGraph(take, images, steps, *rest)
 
     renewed: list[int] = []
     monkeypatch.setattr(RunContext, "reset_generator", lambda context: renewed.append(1))
