@@ -47,7 +47,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
     original = Trainer.end_epoch
 
     def end_epoch(self: Trainer) -> Any:
-        if self.recipe is crashing:
+        if self.recipe == crashing:
             raise RuntimeError("a mistake in someone's variant")
         return original(self)
 
@@ -114,7 +114,7 @@ def test_ctrl_c_stops_all_and_all_go_on_later(tmp_path: Path, monkeypatch: pytes
     original = Trainer.end_epoch
 
     def end_epoch(self: Trainer) -> Any:
-        if self.recipe is recipes[1]:
+        if self.recipe == recipes[1]:
             os.kill(os.getpid(), signal.SIGINT)
         return original(self)
 
