@@ -240,6 +240,11 @@ def test_a_list_says_which_images_are_held_out() -> None:
     Path("held.txt").write_bytes("\ufeffx/p1.png\r\n./x/p2.png\r\n\r\ny\r\n".encode())
     found = sides("a", test_list="held.txt")
     assert found["test"] == {"x/p1.png", "x/p2.png", *(f"y/p{number}.png" for number in range(5, 10))}
+    Path("held.txt").write_bytes("x/p1.png\r\n./x/p2.png\r\ny\r\n".encode("utf-16"))
+    assert sides("a", test_list="held.txt") == found
+    Path("held.txt").write_bytes("x/p1.png".encode("utf-16-le"))
+    with pytest.raises(ZooError, match="data.test_list: held.txt is not UTF-8 text"):
+        sides("a", test_list="held.txt")
     Path("held.txt").write_text("x/p11.png\n")
     with pytest.raises(ZooError, match=r"names 1 that are not under a \('x/p11.png'\); did you mean 'x/p1.png'"):
         sides("a", test_list="held.txt")

@@ -2,6 +2,7 @@
 
 from zoo.datasets._base import (
     BINARIZATION_SEEDS,
+    SET_ZOO_DATA,
     ImageSet,
     as_float,
     binarized,
@@ -16,6 +17,6 @@ from zoo.datasets._base import (
 from zoo.schema.base import Split
 
 __all__ = [
-    "BINARIZATION_SEEDS", "ImageSet", "Split", "as_float", "binarized", "damaged", "data_folder", "display_images",
-    "from_torchvision", "load_images", "unavailable", "where_labelled",
+    "BINARIZATION_SEEDS", "SET_ZOO_DATA", "ImageSet", "Split", "as_float", "binarized", "damaged", "data_folder",
+    "display_images", "from_torchvision", "load_images", "unavailable", "where_labelled",
 ]  # fmt: skip

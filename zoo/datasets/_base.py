@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from zoo.datasets._returned import checked
-from zoo.errors import ZooError, first_line
+from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split
+from zoo.system.files import user_path
 from zoo.system.randomness import bernoulli, own_randomness
 
 DISPLAY_SEED = 0
@@ -74,9 +75,26 @@ class ImageSet:
 
 
 def data_folder() -> Path:
-    """Return the folder of datasets, downloads and caches: ``$ZOO_DATA``, else one in the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.path.expanduser(os.environ.get("ZOO_DATA") or cache / "autoencoder-zoo"))
+    """Return the folder of datasets, downloads and caches: ``$ZOO_DATA``, else one in the user's cache folder.
+
+    Raises:
+        ZooError: there is no such home folder.
+        NotApplicable: there is no home folder for a default, as in a container; names ``ZOO_DATA``.
+    """
+    chosen = os.environ.get("ZOO_DATA")
+    try:
+        return user_path(chosen or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "autoencoder-zoo"))
+    except ZooError as error:
+        if chosen:
+            raise ZooError(f"ZOO_DATA={error}") from error
+        raise NotApplicable(
+            "there is no home folder to keep datasets and caches in; set ZOO_DATA to a folder for them, as in "
+            "ZOO_DATA=/tmp/zoo"
+        ) from error
+
+
+SET_ZOO_DATA = "set ZOO_DATA to a folder that can be written and has room"
+"""The remedy where something cannot be written in the data folder."""
 
 
 def load_images(config: DatasetConfig, split: Split) -> ImageSet:

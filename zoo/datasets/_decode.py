@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zoo.datasets import data_folder
+from zoo.datasets import SET_ZOO_DATA, data_folder
 from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
 from zoo.system.files import make_folder, sha256_of_file, write_atomically, writing
@@ -112,7 +112,7 @@ def decode_all(
     size = int(np.prod(shape))
     unreadable = read_index(index, pixels, size, content)
     if unreadable is None:
-        make_folder(folder)
+        make_folder(folder, SET_ZOO_DATA)
         unreadable, sha256 = write_pixels(pixels, count, shape, decode)
         if not any(why.startswith(NOT_OPENED) for _, why in unreadable):
             images = count - len(unreadable)
@@ -165,7 +165,7 @@ def write_pixels(
 
     unreadable: Unreadable = []
     digest = hashlib.sha256()
-    with writing(path, remedy="set ZOO_DATA to a folder with room") as file, ThreadPoolExecutor() as pool:
+    with writing(path, remedy=SET_ZOO_DATA) as file, ThreadPoolExecutor() as pool:
         for start in range(0, count, 1024):  # a bounded number at a time, so that memory is bounded, too
             for index, result in enumerate(pool.map(pixels_of, range(start, min(start + 1024, count))), start):
                 if isinstance(result, bytes):

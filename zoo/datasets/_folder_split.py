@@ -13,6 +13,7 @@ from typing import Literal
 
 from zoo.errors import ZooError, closest
 from zoo.schema.base import Split
+from zoo.schema.text import decode_text
 from zoo.system.files import user_path
 from zoo.system.image_files import SKIPPED_SHOWN, listed
 
@@ -123,7 +124,7 @@ def _from_list(file: Path, root: Path, paths: Sequence[Path]) -> set[Path]:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_LIST_BYTES:
             raise ZooError(f"data.test_list: {file} is not a list of paths")
-        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = decode_text(file.read_bytes(), f"data.test_list: {file}", "surrogateescape")
     except OSError as error:
         raise ZooError(f"data.test_list: cannot read {file}: {error.strerror}") from error
     lines = [_normal(line.strip()) for line in text.splitlines()]

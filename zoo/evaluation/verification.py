@@ -21,6 +21,7 @@ from zoo.runs.folder import CARD_FILE, read_config
 from zoo.runs.provenance import versions
 from zoo.schema.digest import digest
 from zoo.schema.run_config import RunConfig
+from zoo.schema.text import read_text
 from zoo.system.devices import describe
 from zoo.training.run import train
 
@@ -69,9 +70,9 @@ def verify(trained: TrainedModel) -> Iterator[Check]:
 
 def _card(trained: TrainedModel) -> Check:
     try:
-        written = (trained.folder / CARD_FILE).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return Check("card", False, f"README.md cannot be read ({error})")
+        written = read_text(trained.folder / CARD_FILE, "the card")
+    except ZooError as error:
+        return Check("card", False, str(error))
     same = written == write_card(trained.config, load_name_in(written), os.listdir(trained.folder))
     if not same and not is_generated(written) and trained.config.weights_sha256 in written:
         return Check("card", None, "README.md was edited by hand; it is about these weights")

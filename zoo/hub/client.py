@@ -25,7 +25,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 
 from zoo._version import __version__
-from zoo.errors import ZooError, first_line, suggest
+from zoo.errors import NotApplicable, ZooError, first_line, suggest
 from zoo.hub.guards import filter_headers, quiet_log
 from zoo.schema.hub_address import Address
 
@@ -99,8 +99,14 @@ class Hub:
 
     @property
     def cache(self) -> Path:
-        """The folder of the cache; every Hub but the public one has its own, since its commits are others."""
+        """The folder of the cache; every Hub but the public one has its own, since its commits are others.
+
+        Raises:
+            NotApplicable: there is no home folder for it, as in a container; names ``HF_HOME``.
+        """
         shared = Path(constants.HF_HUB_CACHE)
+        if shared.parts[0].startswith("~"):  # the client would make a folder of this name
+            raise NotApplicable("there is no home folder to keep the Hub's files in; set HF_HOME to a folder for them")
         if self.endpoint == PUBLIC_ENDPOINT:
             return shared
         return shared.with_name(f"{shared.name}-{re.sub('[^A-Za-z0-9.-]', '_', self.endpoint.partition('://')[2])}")

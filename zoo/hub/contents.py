@@ -24,6 +24,7 @@ from zoo.runs.folder import (
     read_snapshots,
 )
 from zoo.schema.run_config import RunConfig
+from zoo.schema.text import decode_text
 from zoo.system.files import read_file, sha256
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -66,10 +67,7 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
     files = {name: _content(folder / name) for name in names if os.path.lexists(folder / name)}
     if sha256(files[WEIGHTS_FILE]) != config.weights_sha256:
         raise ZooError(f"{folder / WEIGHTS_FILE} has changed while it was read; try again")
-    try:
-        card = files.get(CARD_FILE, b"").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ZooError(f"{folder / CARD_FILE} is not UTF-8 text ({error}); save it as such") from error
+    card = decode_text(files.get(CARD_FILE, b""), str(folder / CARD_FILE))
     if not card or is_generated(card):
         card = write_card(config, load_name, files)
     else:  # its author's words; only the address of the model has changed

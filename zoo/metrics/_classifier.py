@@ -7,6 +7,7 @@ on other images: its distances are never to be called FID nor compared with one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -17,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.datasets import ImageSet, data_folder, load_images
+from zoo.datasets import SET_ZOO_DATA, ImageSet, data_folder, load_images
 from zoo.errors import NotApplicable, ZooError
 from zoo.inference.loops import epoch_permutation, eval_batch_size
 from zoo.schema.base import DatasetConfig, ImageShape, format_shape
 from zoo.schema.recipe import parse_data
-from zoo.system.files import make_folder, read_file, write_atomically
+from zoo.system.files import make_folder, read_file, writing
 from zoo.system.process import initial_weights
 from zoo.system.randomness import CPU, default_generators_kept, isolated_randomness
 from zoo.system.sealed import seal, unseal
@@ -74,9 +75,15 @@ def features_of(classifier: Classifier, images: Tensor, device: torch.device) ->
         return torch.cat([classifier.features(part.to(device).float() / 255) for part in images.split(1000)])
 
 
-def candidate_paths(dataset: str) -> list[Path]:
-    """List the files that the classifier of a dataset is read from: the package's, else the data folder's."""
-    return [folder / f"{dataset}.safetensors" for folder in (CLASSIFIERS, data_folder() / "classifiers")]
+def candidate_paths(dataset: str) -> Iterator[Path]:
+    """Yield the files that the classifier of a dataset is read from: the package's, else the data folder's."""
+    yield CLASSIFIERS / f"{dataset}.safetensors"
+    yield own_path(dataset)
+
+
+def own_path(dataset: str) -> Path:
+    """Return the file of a classifier that was trained on this machine."""
+    return data_folder() / "classifiers" / f"{dataset}.safetensors"
 
 
 def classifier_of(data: DatasetConfig) -> Classifier:
@@ -180,7 +187,7 @@ def train_classifier(dataset: str, device: torch.device, out: Path | None = None
     if images.labels is None:
         raise ZooError(f"the dataset {dataset!r} has no classes to tell apart")
     model = fit_classifier(images, device)
-    path = out or candidate_paths(dataset)[-1]
+    path = out or own_path(dataset)
     written = WrittenClassifier(path, accuracy(model, test, device), len(test))
     about = {
         "dataset": dataset,
@@ -192,6 +199,8 @@ def train_classifier(dataset: str, device: torch.device, out: Path | None = None
         "train_sha256": images.digest,
     }
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    make_folder(path.parent)
-    write_atomically(path, seal(weights, "about", about))
+    remedy = "choose another place with --out" if out else f"{SET_ZOO_DATA}, or name a file with --out"
+    make_folder(path.parent, remedy)
+    with writing(path, remedy) as file:
+        file.write(seal(weights, "about", about))
     return written

@@ -32,6 +32,7 @@ from zoo.models.build import build_variant
 from zoo.schema.base import ImageShape, VariantConfig
 from zoo.schema.parsing import explain, parse_json
 from zoo.schema.run_config import EpochRow, RunConfig
+from zoo.schema.text import decode_text
 from zoo.system.devices import choose_device
 from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256
 from zoo.system.randomness import CPU, default_generators_kept
@@ -64,8 +65,7 @@ def read_config(folder: Path) -> RunConfig:
         ZooError: the folder or the file is missing, or it is not what training writes.
     """
     path = folder / CONFIG_FILE
-    text = read_file(path, MAX_CONFIG_BYTES).decode("utf-8", errors="replace")
-    fields = parse_json(text, str(path))
+    fields = parse_json(decode_text(read_file(path, MAX_CONFIG_BYTES), str(path)), str(path))
     try:
         return RunConfig.model_validate(fields)
     except ValidationError as error:
@@ -110,7 +110,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         ZooError: it is missing or not what training writes.
     """
     path = folder / METRICS_FILE
-    lines = read_file(path, MAX_RECORD_BYTES).decode("utf-8", errors="replace").splitlines()
+    lines = decode_text(read_file(path, MAX_RECORD_BYTES), str(path)).splitlines()
     rows = [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     try:
         epochs = [EpochRow.model_validate(row) for row in rows]

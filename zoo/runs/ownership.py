@@ -17,6 +17,7 @@ from zoo.runs.folder import (
     RUN_FILES,
 )
 from zoo.schema.parsing import parse_json
+from zoo.schema.text import decode_text
 from zoo.system.files import names_in, read_file, temporary_paths
 
 CHECKPOINT_FILES = frozenset({CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE})
@@ -81,7 +82,7 @@ def _check_names(folder: Path, option: str, known: Collection[str]) -> None:
 def _has_config(folder: Path) -> bool:
     path = folder / CONFIG_FILE
     try:
-        fields = parse_json(read_file(path, MAX_CONFIG_BYTES).decode("utf-8", errors="replace"), str(path))
+        fields = parse_json(decode_text(read_file(path, MAX_CONFIG_BYTES), str(path)), str(path))
     except ZooError:
         return False
     return {"recipe", "weights_sha256"} <= fields.keys()

@@ -20,6 +20,7 @@ from zoo.schema.base import NAME, DatasetConfig, ObjectiveConfig, OptimizerConfi
 from zoo.schema.digest import digest
 from zoo.schema.parsing import override, parse_json, validate
 from zoo.schema.sections import Claim, Execution, HubPin, Source, Training
+from zoo.schema.text import read_text
 
 
 class Recipe(Section):
@@ -64,11 +65,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ZooError: the file cannot be read, is not JSON (the message names line and column), or is not a recipe (the
             message names every wrong field).
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ZooError(f"cannot read the recipe {path}: {error}") from error
-    fields = parse_json(text, str(path))
+    fields = parse_json(read_text(path, "the recipe"), str(path))
     if any(not override.startswith("execution.") for override in overrides):
         fields.pop("claims", None)  # they hold for the unchanged recipe only
     changed = [name for name in (override.partition("=")[0] for override in overrides) if name.startswith(ANOTHER)]

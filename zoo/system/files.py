@@ -234,8 +234,12 @@ def names_in(folder: Path) -> set[str]:
         raise ZooError(f"cannot read {folder}: {error.strerror}; choose another folder") from error
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, remedy: str = "choose another one") -> None:
     """Create a folder and the folders above it, where they are missing.
+
+    Args:
+        path: the folder.
+        remedy: the last words of the error message.
 
     Raises:
         ZooError: the folder cannot be created.
@@ -243,7 +247,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ZooError(f"cannot create the folder {path}: {error.strerror}; choose another one") from error
+        raise ZooError(f"cannot create the folder {path}: {error.strerror}; {remedy}") from error
 
 
 def replace_between(text: str, name: str, content: str) -> str:
