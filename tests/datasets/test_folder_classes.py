@@ -15,8 +15,8 @@ import zoo
 from tests.helpers import SHIPPED_VARIANTS, command, dataset, tiny_fields, tiny_model, usual_objective
 from zoo.datasets import load_images
 from zoo.datasets._folder_classes import found_classes
+from zoo.entries.trained_model import TrainedModel
 from zoo.errors import ZooError
-from zoo.evaluation.comparison import choose_data
 from zoo.inference.image_stream import open_images
 from zoo.schema.recipe import parse_data
 from zoo.system.image_files import Fit, Presentation, read_image
@@ -162,11 +162,10 @@ def test_a_conditional_model_of_numbered_classes() -> None:
 
 
 def test_comparing_on_a_folder_gives_a_conditional_model_the_labels_that_folders_name() -> None:
-    model = zoo.load("conditional_vae_mnist")
     for digit in (3, 7):
         for number in range(20):
             put(f"digits/{digit}/n{number}.png", digit)
-    images = load_images(choose_data("./digits", model), "train")
+    images = load_images(TrainedModel("conditional_vae_mnist", data="./digits").dataset, "train")
     assert images.labels is not None
     assert set(images.labels.tolist()) == {3, 7}
     assert images.images.shape[1:] == (1, 28, 28)

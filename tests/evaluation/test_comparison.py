@@ -78,7 +78,7 @@ def test_without_data_it_shows_samples_and_says_why(trained: Path, monkeypatch: 
     def nothing(config: object, split: str) -> None:
         raise ZooError("the dataset 'tiny' is gone\nremedies")
 
-    monkeypatch.setattr("zoo.evaluation.comparison.load_images", nothing)
+    monkeypatch.setattr("zoo.entries.trained_model.load_images", nothing)
     with pytest.warns(UserWarning, match="the dataset 'tiny' is gone\nremedies"):
         found = compare([trained])
     assert (
@@ -150,10 +150,9 @@ def test_without_names_it_takes_the_entries_of_one_dataset() -> None:
         run(["compare", "--data", "svhn"])
 
 
-@pytest.mark.parametrize("options", [["--json"], ["--data", "mnist"]])
-def test_options_that_a_kind_does_not_have_are_refused(options: list[str]) -> None:
-    with pytest.raises(ZooError, match="drop --data and --json"):
-        run(["compare", "linear_vae_mnist", "--kind", "samples", *options])
+def test_a_kind_is_no_table() -> None:
+    with pytest.raises(ZooError, match="drop --json"):
+        run(["compare", "linear_vae_mnist", "--kind", "samples", "--json"])
 
 
 @pytest.mark.parametrize("options", [["--seed", "3"], ["--at", "0,1"], ["--between", "1,2"], ["--path", "spherical"]])
@@ -173,3 +172,20 @@ def test_a_conditional_model_is_compared_with_its_labels(tmp_path: Path) -> None
     model = load(folder)
     assert model.config
     assert compare([folder]).results[0].metrics == pytest.approx(model.config.metrics["test"], rel=1e-5)
+
+
+def test_it_says_what_figures_differ_in_besides_the_models(trained: Path, plain: Path, tmp_path: Path) -> None:
+    fewer = tiny_recipe(name="fewer", data={"name": "tiny", "test_images": 20})
+    model = {"variant": "linear_vae", "hidden": [32], "latent_dim": 4, "likelihood": {"family": "gaussian"}}
+    gaussian = tiny_recipe(name="gaussian", model=model)
+    few, other = train(fewer, tmp_path / "fewer", CPU), train(gaussian, tmp_path / "gaussian", CPU)
+    assert compare([trained, plain]).notes == ()  # an autoencoder has no ELBO to compare
+    total = len(load_images(tiny_recipe().data, "test"))
+    assert compare([few, trained]).notes == (
+        "other images than in training, for tiny_vae",
+        f"test images: 20 here, on the cards fewer 20, tiny_vae {total}",
+    )
+    (note,) = compare([trained, other]).notes
+    assert note.endswith("ELBO under different likelihoods is not comparable: tiny_vae bernoulli, gaussian gaussian 1")
+    done = command("compare", trained, other, "--out", tmp_path / "c.png", "--import", PLUGIN)
+    assert note in done.stdout

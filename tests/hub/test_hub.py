@@ -231,9 +231,13 @@ def test_images_of_the_users_own_are_pointed_out_and_can_stay_here(hub: StandInH
 
     pull("hf-hub:me/mine", tmp_path / "pulled")  # its config names a folder here, which nobody asked to read
     for source in ("hf-hub:me/mine", str(tmp_path / "pulled")):
-        for verb in (["evaluate"], ["compare", "--out", tmp_path / "c.png"]):
+        again = ["--retrain", "--out", tmp_path / "again"]
+        for verb in (["evaluate"], ["verify"], ["verify", *again], ["compare", "--out", tmp_path / "c.png"]):
             done = command(verb[0], source, *verb[1:])
             assert "a config from elsewhere chooses no folder here" in done.stdout + done.stderr
+    assert not (tmp_path / "again").exists()
+    done = command("verify", tmp_path / "pulled", "--data", tmp_path / "images")
+    assert "ok     train images" in done.stdout and "ok     test images" in done.stdout
     done = command("compare", tmp_path / "pulled", "--data", tmp_path / "images", "--out", tmp_path / "c.png")
     assert done.returncode == 0
     assert "no reconstructions" not in done.stdout

@@ -52,6 +52,11 @@ def add_json(parser: argparse.ArgumentParser, instead_of: str = "") -> None:
     parser.add_argument("--json", action="store_true", help=f"print JSON instead{instead_of}")
 
 
+def add_data(parser: argparse.ArgumentParser, default: str = "what the model was trained on") -> None:
+    """Declare the option for other images than those that a model was trained on, or the same ones elsewhere."""
+    parser.add_argument("--data", help=f"a dataset, or a folder of images such as ./images (default: {default})")
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Declare the model that a task is done with."""
     parser.add_argument("model", help="an entry, a run folder (./runs/mine), or hf-hub:owner/name@revision")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zoo.cli._common import add_common, add_json, check_file, check_range
+from zoo.cli._common import add_common, add_data, add_json, check_file, check_range
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
 from zoo.cli._output import print_table, say, say_json
 from zoo.entries.catalog import shipped_entries
@@ -19,10 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="entries and run folders (./runs/mine); by default the shipped entries of the dataset --data, or of MNIST",
     )
-    parser.add_argument(
-        "--data",
-        help="a dataset, or a folder of images such as ./images (default: what the first model was trained on)",
-    )
+    add_data(parser, "what the first model was trained on")
     parser.add_argument("--out", type=Path, help="the figure (default: compare.png; none with --json)")
     parser.add_argument(
         "--kind", help="draw this kind of figure of each model instead (`zoo figures --list` names them)"
@@ -37,8 +34,8 @@ def run(options: argparse.Namespace) -> None:
     out = options.out or (None if options.json else Path("compare.png"))
     if out:
         check_file("--out", out, (".png",))
-    if options.kind and (options.json or (options.data and options.models)):
-        raise ZooError("--kind draws each named model on its own data: drop --data and --json")
+    if options.kind and options.json:
+        raise ZooError("--kind draws a figure: drop --json")
     if not options.kind and (options.at or options.between or options.seed or options.path != "linear"):
         raise ZooError("--at, --between, --path and --seed are for --kind")
     models = options.models or shipped_entries(options.data or "mnist")
@@ -59,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         from zoo.figures import FigureContext, side_by_side
 
         wanted = drawing_options(options)
-        contexts = {str(model): FigureContext(TrainedModel(model, device), wanted) for model in models}
+        contexts = {str(model): FigureContext(TrainedModel(model, device, options.data), wanted) for model in models}
         out = out or Path("compare.png")
         write_atomically(out, to_png(side_by_side(contexts, *check_kinds([options.kind]))))
         say(out)
@@ -73,4 +70,6 @@ def run(options: argparse.Namespace) -> None:
         say_json(comparison.to_dict())
         return
     print_table(comparison.table())
+    for note in comparison.notes:
+        say(note)
     say(f"wrote {out}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli._common import MODELS_HELP, add_common, add_json, expand_models, progress_bars
+from zoo.cli._common import MODELS_HELP, add_common, add_data, add_json, expand_models, progress_bars
 from zoo.cli._output import print_table, say, say_json
 from zoo.entries.catalog import WEIGHTS
 from zoo.errors import ZooError
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=("test", "train"), default="test", help="the images to measure on (default: test)"
     )
+    add_data(parser)
     parser.add_argument("--images", type=int, metavar="N", help="measure on the first N of them only")
     parser.add_argument("--seed", type=int, default=0, help="the seed of everything that is drawn (default: 0)")
     parser.add_argument("--check", action="store_true", help="measure what the card states; exit 1 if it is not so")
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     for source in expand_models(options.models):
         with progress_bars() as bars:
             report = ModelReport(
-                TrainedModel(source, device), options.images, options.samples, options.seed, bars.track
+                TrainedModel(source, device, options.data), options.images, options.samples, options.seed, bars.track
             )
             if options.check:
                 reports.append(report.check(claims_only=options.claims))
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             else:
                 reports.append(report.measure(options.split, names))
         if not options.json:
-            show(reports[-1])
+            show(reports[-1], chosen=options.data is not None)
     if options.json:
         say_json(reports[0] if len(reports) == 1 else reports)
     remind_of_pages([Path(file) for report in reports for file in report.get("written", [])])
@@ -106,10 +107,11 @@ def refuse_contradictions(options: argparse.Namespace, names: Sequence[str]) -> 
             raise ZooError(f"--metrics {name} needs a number of samples: --samples 100, or --metrics {name}_100")
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print a report as a table."""
+def show(report: dict[str, Any], *, chosen: bool = False) -> None:
+    """Print a report as a table, and below it if the images are not those of the card, or, if chosen, that they are."""
     from rich.table import Table
 
+    from zoo.entries.trained_model import OTHER_IMAGES, SAME_IMAGES
     from zoo.metrics import metric_of
     from zoo.system.terminal import plain
 
@@ -142,6 +144,10 @@ def show(report: dict[str, Any]) -> None:
         print_table(table)
         for family, reason in report["lacking"].items():
             say(f"no {family}: {reason}")
+    if not report.get("same_images", True):  # a card is checked, and updated, on its images only
+        say(f"{OTHER_IMAGES}: the card's figures are not checked")
+    elif chosen:
+        say(SAME_IMAGES)
 
 
 def list_metrics(as_json: bool) -> None:

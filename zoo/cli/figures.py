@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cli._common import add_common
+from zoo.cli._common import add_common, add_data
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
 from zoo.cli._output import say, say_lines
 from zoo.errors import NotApplicable, ZooError
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path(),
         help="a .png file (for the kind progress also a .gif), or the folder for MODEL-KIND.png (default: this one)",
     )  # fmt: skip
+    add_data(parser)
     add_options(parser)
     add_common(parser)
 
@@ -49,8 +51,10 @@ def run(options: argparse.Namespace) -> None:
 
     single = options.out.suffix in (".png", ".gif")
     check_out(options.out, single, options.kind)
-    trained = TrainedModel(options.model, str(choose_device(options.device)))
+    trained = TrainedModel(options.model, str(choose_device(options.device)), options.data)
     context = FigureContext(trained, drawing_options(options))
+    if options.data is not None:
+        say(trained.origin_of_images("test"), sys.stderr)
     if single:
         write(options.out, context, options.kind[0])
         return

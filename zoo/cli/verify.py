@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
-from zoo.cli._common import MODELS_HELP, add_common, add_json, expand_models
+from zoo.cli._common import MODELS_HELP, add_common, add_data, add_json, expand_models
 from zoo.cli._output import say, say_json
 from zoo.errors import ZooError
 
@@ -18,6 +18,7 @@ MARKS = {True: "ok    ", False: "FAILED", None: "      "}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help=MODELS_HELP)
+    add_data(parser)
     parser.add_argument("--retrain", action="store_true", help="train the card's recipe again and compare the figures")
     parser.add_argument("--out", type=Path, help="the run folder of --retrain (default: runs/NAME-again)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of --retrain")
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     device = choose_device(options.device)
     results = {}
     for model in models:
-        trained = TrainedModel(model, str(device))
+        trained = TrainedModel(model, str(device), options.data)
         checks = list(verify(trained))
         if options.retrain:
             out = options.out or Path("runs") / f"{trained.config.name}-again"

@@ -147,14 +147,14 @@ class ImageFolderConfig(DatasetConfig):
         return self.model_copy(update={"range": self.range or there.scan.range, "classes": classes})
 
 
-def folder_for(path: str, shape: ImageShape, trained: DatasetConfig, classes: int) -> DatasetConfig:
+def folder_for(path: str, shape: ImageShape, trained: DatasetConfig, classes: list[str] | None) -> DatasetConfig:
     """Return the settings of a folder whose images are presented as those that a model was trained on.
 
     Args:
         path: the folder.
         shape: the shape (C, H, W) of the model's images.
         trained: the data section of the model's recipe.
-        classes: the number of classes of a conditional model, whose labels subfolders name; 0 for any other.
+        classes: the names of the subfolders that are a conditional model's classes; None for any other model.
 
     Raises:
         ZooError: image files cannot have this shape.
@@ -162,8 +162,7 @@ def folder_for(path: str, shape: ImageShape, trained: DatasetConfig, classes: in
     fields = {"name": "image_folder", "path": path, "channels": shape[0], "size": list(shape[1:])}
     if isinstance(trained, ImageFolderConfig):
         fields |= trained.model_dump(mode="json", include={"fit", "pages", "range", "holdout", "group"})
-    names = list(trained.class_names or map(str, range(classes))) if classes else None
-    fields |= {"binarization": trained.binarization, "classes": names}
+    fields |= {"binarization": trained.binarization, "classes": classes}
     config: DatasetConfig = validate(ImageFolderConfig, fields, path)
     return config
 

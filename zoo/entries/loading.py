@@ -35,11 +35,16 @@ class RunLocation:
         Raises:
             NotApplicable: the run comes from the Hub, and its images are its author's own.
         """
-        if data.PRIVATE and (self.address or (self.folder / PIN_FILE).exists()):
+        if data.PRIVATE and self.from_hub:
             raise NotApplicable(
                 f"{self.origin} was trained on a folder of its author's, and a config from elsewhere chooses no "
-                f"folder here; zoo compare measures it on yours with --data ./images"
+                f"folder here; --data ./images measures it on yours"
             )
+
+    @property
+    def from_hub(self) -> bool:
+        """True if the run is one of the Hub's, in the cache or in a folder that ``zoo pull`` has written."""
+        return self.address is not None or (self.folder / PIN_FILE).exists()
 
     @property
     def trusted(self) -> bool:

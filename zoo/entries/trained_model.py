@@ -8,12 +8,16 @@ from functools import cached_property
 from pathlib import Path
 
 from zoo.datasets import ImageSet, load_images
+from zoo.entries.chosen_dataset import chosen_dataset, class_names
 from zoo.entries.loading import RunLocation, find
 from zoo.errors import NotApplicable, ZooError
 from zoo.models import Autoencoder
 from zoo.runs.folder import Snapshots, load_folder, read_config, read_snapshots
-from zoo.schema.base import Split
+from zoo.schema.base import DatasetConfig, Split
 from zoo.schema.run_config import RunConfig
+
+SAME_IMAGES, OTHER_IMAGES = "the same images as in training", "other images than in training"
+"""The words for images whose sha256 is, and is not, that of the card."""
 
 
 @dataclass
@@ -23,10 +27,12 @@ class TrainedModel:
     Args:
         source: an entry or a run folder, as :func:`zoo.load` takes it.
         device: the device to compute on.
+        data: the dataset or the folder of images to use; None: what the model was trained on.
     """
 
     source: str | os.PathLike[str]
     device: str = "cpu"
+    data: str | None = None
     _images: dict[Split, ImageSet | NotApplicable] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -54,6 +60,21 @@ class TrainedModel:
         """The reconstructions that were kept during training."""
         return read_snapshots(self.folder)
 
+    @cached_property
+    def dataset(self) -> DatasetConfig:
+        """The settings of the dataset that the images are of.
+
+        Raises:
+            ZooError: ``data`` names none that suits the model.
+            NotApplicable: the run comes from the Hub, and its images are its author's own.
+        """
+        return chosen_dataset(self.data, self.config, self.location)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes that the model was trained on, as far as they are known."""
+        return class_names(self.config, self.location)
+
     @property
     def train(self) -> ImageSet:
         """The training images."""
@@ -68,16 +89,29 @@ class TrainedModel:
         """Return the images of a split, which are looked for only once.
 
         Raises:
-            NotApplicable: they are not here.
+            NotApplicable: the images of the recipe are not here.
+            ZooError: those that ``data`` names are not here.
         """
         if split not in self._images:
-            data = self.config.checked_recipe.data  # outside the try: a damaged run folder is no lack of images
+            recipe = self.config.checked_recipe  # outside the try: a damaged run folder is no lack of images
             try:
-                self.location.check_may_read(data)
-                self._images[split] = load_images(data, split)
+                self._images[split] = load_images(self.dataset, split)
+            except NotApplicable as error:
+                self._images[split] = error
             except ZooError as error:
-                self._images[split] = NotApplicable(str(error))
+                if self.data is not None:
+                    raise
+                remedy = "; if they are elsewhere now, say where: --data ./images" if recipe.data.PRIVATE else ""
+                self._images[split] = NotApplicable(f"{error}{remedy}")
         images = self._images[split]
         if isinstance(images, NotApplicable):
             raise images
         return images
+
+    def origin_of_images(self, split: Split) -> str:
+        """Say in words whether the images of a split are those of the training."""
+        return SAME_IMAGES if self.has_images_of_card(split) else OTHER_IMAGES
+
+    def has_images_of_card(self, split: Split) -> bool:
+        """Return whether the images of a split are those that the card was measured on, by their sha256."""
+        return self.images(split).digest == self.config.dataset[split].sha256

@@ -98,7 +98,7 @@ def check_images(config: RunConfig, split: Split, images: ImageSet) -> ImageSet:
     record = config.dataset[split]
     if images.digest != record.sha256:
         raise ZooError(
-            f"the {split} images of {config.recipe['data']['name']!r} here are not those that {config.name} was "
+            f"the {split} images here are not those that {config.name} was "
             f"measured on: the card's are {record.images:,} with the sha256 {record.sha256[:12]}…, here are "
             f"{len(images):,} with {images.digest[:12]}…"
         )

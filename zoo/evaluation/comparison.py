@@ -13,17 +13,15 @@ import torch
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from zoo.datasets import ImageSet, display_images, load_images
-from zoo.datasets.image_folder import folder_for
-from zoo.entries.loading import find, load
-from zoo.errors import ZooError, shortened
+from zoo.datasets import ImageSet, display_images
+from zoo.entries.loading import load
+from zoo.entries.trained_model import OTHER_IMAGES, SAME_IMAGES, TrainedModel
+from zoo.errors import NotApplicable, ZooError, shortened
 from zoo.metrics import measure, summary_metrics
 from zoo.models.autoencoder import Autoencoder
 from zoo.plotting import ComparisonRow, comparison
 from zoo.schema.base import DatasetConfig, format_shape
-from zoo.schema.recipe import parse_data
 from zoo.schema.run_config import RunConfig
-from zoo.system.files import is_path
 from zoo.system.terminal import plain
 
 LABEL_LENGTH = 28
@@ -67,6 +65,8 @@ class Comparison:
     data: str
     """The name of the dataset, or the reason why there were no images."""
     figure: Figure
+    notes: tuple[str, ...] = ()
+    """Lines for people about what the lines of the table differ in."""
 
     def table(self) -> Table:
         """Return the table, for a terminal."""
@@ -86,7 +86,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table, for JSON."""
-        return {"data": self.data, "models": [asdict(result) for result in self.results]}
+        models = [asdict(result) for result in self.results]
+        return {"data": self.data, "models": models, "notes": list(self.notes)}
 
 
 def compare(
@@ -108,16 +109,14 @@ def compare(
         listed = ", ".join(f"{source}: {format_shape(model.image_shape)}" for source, model in models.items())
         raise ZooError(f"the models take images of different shapes and cannot share a figure ({listed})")
 
-    config = choose_data(data, next(iter(models.values())))
+    trained = TrainedModel(sources[0], device, data)
+    config = trained.config.checked_recipe.data
     images: ImageSet | None = None
-    data_note = f"{config.name} test split"
     try:
-        if not data:
-            find(sources[0]).check_may_read(config)
-        images = load_images(config, "test")
-    except ZooError as error:
-        if data:
-            raise
+        images = trained.test
+        config = trained.dataset
+        data_note = f"{config.name} test split"
+    except NotApplicable as error:
         warnings.warn(str(error), stacklevel=2)
         data_note = (
             f"no reconstructions, because the dataset {config.name!r} is not here; the figures are those of each card"
@@ -138,7 +137,42 @@ def compare(
         rows.append(ComparisonRow(result.label(), reconstructions, samples))
         results.append(result)
     note = data_note if images is None else f"figures over all {len(images):,} images of the {data_note}"
-    return Comparison(results, data_note, comparison(originals, rows, note))
+    configs = {result.name: _config(model) for result, model in zip(results, models.values(), strict=True)}
+    notes = differences(configs, images, chosen=data is not None)
+    return Comparison(results, data_note, comparison(originals, rows, note), notes)
+
+
+def differences(configs: dict[str, RunConfig], images: ImageSet | None, *, chosen: bool) -> tuple[str, ...]:
+    """Say in what models differ, besides themselves, that decides their figures.
+
+    Args:
+        configs: the facts of the models by their names in the table.
+        images: the test images; None: the figures are those of the cards.
+        chosen: whether somebody has chosen these images, and should know if they are those of the cards.
+    """
+    notes = []
+    if images is not None:
+        others = [name for name, config in configs.items() if config.dataset["test"].sha256 != images.digest]
+        if others:
+            notes.append(f"{OTHER_IMAGES}, for {', '.join(others)}")
+        elif chosen:
+            notes.append(SAME_IMAGES)
+    counts = {name: f"{config.dataset['test'].images:,}" for name, config in configs.items()}
+    if len(set(counts.values())) > 1:
+        here = "" if images is None else f"{len(images):,} here, "
+        notes.append(f"test images: {here}on the cards {_listed(counts)}")
+    likelihoods = {
+        name: config.checked_recipe.model.likelihood.label or config.checked_recipe.model.likelihood.family
+        for name, config in configs.items()
+        if "negative_elbo" in config.metrics["test"]
+    }
+    if len(set(likelihoods.values())) > 1:
+        notes.append(f"\N{MINUS SIGN}ELBO under different likelihoods is not comparable: {_listed(likelihoods)}")
+    return tuple(notes)
+
+
+def _listed(values: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: DatasetConfig) -> Result:
@@ -152,20 +186,3 @@ def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: Da
 def _config(model: Autoencoder) -> RunConfig:
     assert model.config is not None  # load() gives every model its config
     return model.config
-
-
-def choose_data(data: str | None, model: Autoencoder) -> DatasetConfig:
-    """Return the settings of the dataset to compare on.
-
-    Raises:
-        ZooError: there is no such dataset, or its images have another shape.
-    """
-    if data is None:
-        return _config(model).checked_recipe.data
-    if is_path(data):
-        return folder_for(data, model.image_shape, _config(model).checked_recipe.data, model.classes)
-    config = parse_data({"name": data}, f"--data {data}")
-    if config.image_shape != model.image_shape:
-        shapes = f"its images are {format_shape(config.image_shape)}, the models take {format_shape(model.image_shape)}"
-        raise ZooError(f"--data {data}: {shapes}")
-    return config

@@ -45,12 +45,13 @@ class ModelReport:
         evaluation = evaluate(context, names, samples=self.samples, on_family=self._on_family)
         return {
             "name": config.name,
-            "data": config.checked_recipe.data.name,
+            "data": self.trained.dataset.name,
             "split": split,
             "images": len(context.images),
             "seed": context.seed,
             "metrics": evaluation.metrics,
             "lacking": evaluation.lacking,
+            "same_images": self.trained.has_images_of_card(split),
             "card": config.metrics[split],
             "weights_sha256": config.weights_sha256,
             "hardware": describe(self.trained.model.device),
@@ -81,7 +82,7 @@ class ModelReport:
     def context(self, split: Split) -> EvalContext:
         """Return the model and its images of a split, with the training images where the split is another."""
         trained = self.trained
-        images, data = trained.images(split).first(self.images), trained.config.checked_recipe.data
+        images, data = trained.images(split).first(self.images), trained.dataset
         reference = None if split == "train" else lambda: trained.train
         return EvalContext(trained.model, images, data, reference, self.seed, self._progress)
 

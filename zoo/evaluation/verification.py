@@ -14,7 +14,7 @@ from zoo.datasets import Split
 from zoo.entries.catalog import recipe, recipe_paths, record_folder
 from zoo.entries.trained_model import TrainedModel
 from zoo.errors import NotApplicable, ZooError
-from zoo.evaluation.claims import statements
+from zoo.evaluation.claims import check_images, statements
 from zoo.metrics import measure_on_glyphs, metric_of
 from zoo.runs.card import is_generated, load_name_in, write_card
 from zoo.runs.folder import CARD_FILE, read_config
@@ -86,8 +86,9 @@ def _images(trained: TrainedModel, split: Split) -> Check:
         images = trained.images(split)
     except NotApplicable as error:
         return Check(f"{split} images", None, f"not checked: {error}")
+    same = trained.has_images_of_card(split) and len(images) == record.images
     words = f"{record.images:,} images, sha256 {record.sha256}"
-    return Check(f"{split} images", (len(images), images.digest) == (record.images, record.sha256), words)
+    return Check(f"{split} images", same, words if same else f"not the {words}; here are {len(images):,} others")
 
 
 def _computation(trained: TrainedModel) -> Check:
@@ -114,10 +115,14 @@ def retrain(trained: TrainedModel, out: Path, device: torch.device, *, resume: b
     """Train the card's recipe again, and yield a check of the weights and of every figure that training measures.
 
     Raises:
-        ZooError: as :func:`zoo.training.run.train`.
+        ZooError: the images are others than the card's, or as :func:`zoo.training.run.train`.
     """
     config = trained.config
-    retrained = read_config(train(config.checked_recipe, out, device, resume=resume))
+    for split in config.dataset:
+        if trained.data is not None:
+            check_images(config, split, trained.images(split))
+    recipe = config.checked_recipe.model_copy(update={"data": trained.dataset})  # the same images may have moved
+    retrained = read_config(train(recipe, out, device, resume=resume))
     same = retrained.weights_sha256 == config.weights_sha256
     yield Check("weights again", True if same else None, "the same bits" if same else "other bits: see the figures")
     yield from _figures(config, retrained)

@@ -76,7 +76,7 @@ class FigureContext:
 
     def to_float(self, images: Tensor) -> Tensor:
         """Turn uint8 images (N, C, H, W) into floats in [0, 1], on the model's device."""
-        return display_images(images.to(self.model.device), self.trained.config.checked_recipe.data)
+        return display_images(images.to(self.model.device), self.trained.dataset)
 
     def labels(self, images: ImageSet) -> Tensor:
         """Return the labels (N,) of images.
@@ -85,16 +85,17 @@ class FigureContext:
             NotApplicable: the dataset has none.
         """
         if images.labels is None:
-            raise NotApplicable(f"the dataset {self.trained.config.checked_recipe.data.name!r} has no classes")
+            raise NotApplicable(f"the dataset {self.trained.dataset.name!r} has no classes")
         return images.labels
 
     def class_name(self, label: int) -> str:
-        """Return the dataset's name of a class, or its number where the dataset names none."""
+        """Return the name of a class of the model, or else of the dataset; its number where it has none."""
         return self._class_names[label] if label < len(self._class_names) else str(label)
 
     @cached_property
     def _class_names(self) -> tuple[str, ...]:
-        return self.trained.config.checked_recipe.data.class_names
+        trained = self.trained
+        return trained.class_names if self.model.classes else trained.dataset.class_names
 
     @contextmanager
     def drawing(self) -> Iterator[None]:

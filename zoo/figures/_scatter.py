@@ -20,7 +20,7 @@ def scatter(context: FigureContext, method: Literal["t-SNE", "PCA"]) -> Figure:
     if min(len(first) - 2, context.model.prior.latent_dim - 1) < 1:
         raise NotApplicable(f"{method} needs codes of at least two dimensions, of at least three images")
     labels = torch.zeros(len(first), dtype=torch.int64) if first.labels is None else first.labels
-    means = codes(context.model, first, context.trained.config.checked_recipe.data).cpu()
+    means = codes(context.model, first, context.trained.dataset).cpu()
     try:
         points = latents.tsne(means, context.options.seed) if method == "t-SNE" else latents.pca(means)
     except ZooError as error:  # scikit-learn is not installed
