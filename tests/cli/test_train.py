@@ -12,6 +12,7 @@ import pytest
 
 import zoo
 from tests.helpers import PLUGIN, ROOT, command, process, tiny_fields
+from zoo.cli._common import find_recipe
 
 
 def test_training_from_a_file_with_overrides(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -78,6 +79,8 @@ FOLDER_OF_30_PIXELS = 'data={"name": "image_folder", "path": "x", "size": 30}'
         (["conv_vae_mnits"], "unknown entry 'conv_vae_mnits'; did you mean 'conv_vae_mnist'"),
         (["nowhere/recipe.json"], "there is no recipe nowhere/recipe.json"),
         (["elsewhere/vae_linear.json"], "did you mean the entry 'linear_vae_mnist'?"),
+        (["recipes/vae_linaer.json"], "did you mean 'recipes/vae_linear.json'"),
+        (["recipes/nope.json"], "there is no recipe recipes/nope.json; there are 'recipes/ae.json', "),
         (["conv_vae_mnist", "--set", "training.epoch=3"], "training.epoch: unknown field; did you mean 'epochs'"),
         (["conv_vae_mnist", "--set", "model.latent_dim=-1"], "model.latent_dim"),
         (["conv_vae_mnist", "--set", "training.epochs"], "expected section.field=value"),
@@ -167,3 +170,21 @@ def test_parts_that_do_not_fit_leave_nothing_behind(tmp_path: Path, recipe_file:
     done = command("train", recipe, "--out", tmp_path / "runs", "--import", PLUGIN)
     assert done.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["data.name=glyphs"], "conv_vae_mnist_changed"),
+        (["model.latent_dim=3", "training.epochs=1"], "conv_vae_mnist_changed"),
+        (["training.epochs=1"], "conv_vae_mnist"),
+        (["data.name=glyphs", "name=mine"], "mine"),
+    ],
+)
+def test_an_entry_with_other_images_or_another_model_does_not_keep_its_name(overrides: list[str], name: str) -> None:
+    assert find_recipe("conv_vae_mnist", overrides).name == name
+    assert find_recipe(str(ROOT / "recipes" / "vae_conv.json"), overrides).name == name
+
+
+def test_a_recipe_of_ones_own_keeps_its_name(recipe_file: Callable[..., Path]) -> None:
+    assert find_recipe(str(recipe_file()), ["model.latent_dim=3"]).name == "tiny_vae"

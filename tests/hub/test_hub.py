@@ -20,7 +20,7 @@ import zoo
 from tests.helpers import CPU, PLUGIN, ROOT, command, dataset, python, tiny_recipe, weights
 from tests.hub.server import StandInHub
 from zoo.datasets import load_images
-from zoo.entries.catalog import recipe_paths
+from zoo.entries.catalog import recipe_paths, weights_folder
 from zoo.errors import ZooError
 from zoo.hub import Plan, Pushed, pull, push
 from zoo.hub.client import Conflict
@@ -408,6 +408,14 @@ def test_pulling_into_a_folder_destroys_nothing(hub: StandInHub, folder: Path, a
     assert (to / "config.json").read_bytes() == (another / "config.json").read_bytes()
     assert (folder / "notes.txt").read_text() == "secret"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_run_that_could_be_taken_for_an_entry_is_pointed_out(hub: StandInHub, tmp_path: Path) -> None:
+    words = "the zoo's own conv_vae_mnist has another recipe"
+    mistaken = train(tiny_recipe(name="conv_vae_mnist"), tmp_path / "mine", CPU)
+    assert words in command("push", mistaken, "me/x", "--dry-run", "--import", PLUGIN).stdout
+    shipped = weights_folder("conv_vae_mnist")
+    assert words not in command("push", shipped, "me/x", "--dry-run").stdout
 
 
 def test_a_pulled_folder_can_be_pushed_again(hub: StandInHub, trained: Path, tmp_path: Path) -> None:

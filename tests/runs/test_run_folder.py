@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from tests.helpers import CPU, PLUGIN, SHIPPED_VARIANTS, python, tiny_recipe, weights
+from tests.helpers import CPU, PLUGIN, SHIPPED_VARIANTS, command, python, tiny_recipe, weights
 from zoo.datasets import load_images
 from zoo.entries.loading import load
 from zoo.errors import ZooError
 from zoo.models import Autoencoder
 from zoo.registry import VARIANTS, register_variant
-from zoo.runs.card import write_card
+from zoo.runs.card import load_name_in, load_name_of, write_card
 from zoo.schema import ImageShape, VariantConfig
 from zoo.training import run
 from zoo.training.divergence import Divergence
@@ -89,8 +89,12 @@ def test_an_existing_run_is_refused_replaced_or_recognised(trained: Path, tmp_pa
     with pytest.raises(ZooError, match="--overwrite replaces it"):
         train(tiny_recipe(), out, CPU)
     other = tiny_recipe(training={"epochs": 1, "batch_size": 50})
-    with pytest.raises(ZooError, match="another recipe"):
+    epochs = r"another recipe \(training.epochs was 2, is 1\); .* not continued to another number of epochs"
+    with pytest.raises(ZooError, match=epochs):
         train(other, out, CPU, resume=True)
+    with pytest.raises(ZooError) as caught:
+        train(tiny_recipe(training={"epochs": 1, "batch_size": 20}), out, CPU, resume=True)
+    assert "not continued" not in str(caught.value)
     assert weights(out) == before
     assert train(tiny_recipe(), out, CPU, resume=True) == out
     assert weights(out) == before
@@ -259,3 +263,17 @@ def test_tied_weights_can_be_trained_saved_and_loaded(tmp_path: Path) -> None:
     recipe = tiny_recipe(model={"variant": "tied"}, objective={"name": "reconstruction"})
     model = load(train(recipe, tmp_path / "run", CPU))
     assert model.decoder[0].weight is model.encoder[1].code.weight  # type: ignore[index,union-attr]
+
+
+def test_a_card_names_the_folder_that_it_is_in(trained: Path, tmp_path: Path) -> None:
+    run = train(tiny_recipe(training={"epochs": 1, "batch_size": 100}), tmp_path / "elsewhere", CPU)
+    assert load_name_in((run / "README.md").read_text()) == "./elsewhere"
+    assert load_name_of(Path("runs") / 'a "b"') == "PATH/TO/RUN"
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    (copy / "reconstructions.png").unlink()
+    done = command("evaluate", copy, "--update", "--metrics", "mse", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    card = (copy / "README.md").read_text()
+    assert load_name_in(card) == "./copy"
+    assert "reconstructions.png" not in card

@@ -143,6 +143,8 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
         ZooError, match=r"another recipe \(training.batch_size was 50, is 128; training.epochs was 2, is 9"
     ):
         trainer(tiny_recipe(training={"epochs": 9})).restore(state)
+    with pytest.raises(ZooError, match="with --overwrite it is trained anew for as many"):
+        trainer(tiny_recipe(training={"epochs": 9, "batch_size": 50})).restore(state)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

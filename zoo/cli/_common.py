@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.entries.catalog import list_models, recipe_path, recipe_paths
-from zoo.errors import ZooError, escaped
+from zoo.errors import ZooError, closest, escaped
 from zoo.system.files import is_path, user_path
 
 if TYPE_CHECKING:  # they import torch
@@ -25,6 +25,12 @@ if TYPE_CHECKING:  # they import torch
 
     from zoo.inference.image_stream import ImageBatch, ImageStream
     from zoo.schema.recipe import Recipe
+
+CHANGED = "_changed"
+"""The end of the name of a recipe that is an entry's but for its images or its model."""
+
+MOST_LISTED = 20
+"""The most recipe files that a message lists."""
 
 MODELS_HELP = "entries (wildcards allowed), run folders (./runs/x), hf-hub:owner/name"
 
@@ -223,16 +229,32 @@ def expand_models(sources: Sequence[str]) -> list[str]:
 def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return a recipe by its file's path or its entry's name, with overrides.
 
+    An override of an entry's images or model makes another model, which does not keep the entry's name.
+
     Raises:
         ZooError: there is none, or it is wrong.
     """
-    from zoo.schema.recipe import read_recipe
+    from zoo.schema.recipe import changes_of_model, read_recipe
 
     path = Path(source)
     if path.name == source and path.suffix != ".json":
-        return read_recipe(recipe_path(source), overrides)
-    if not path.exists() or path.is_dir():  # a pipe is read, too: <(jq ... r.json), /dev/stdin
-        same = [name for name, shipped in recipe_paths().items() if path.stem in (name, shipped.stem)]
-        hint = f"; did you mean the entry {same[0]!r}?" if same else ""
-        raise ZooError(f"there is no recipe {source}{hint}")
-    return read_recipe(path, overrides)
+        path = recipe_path(source)
+    elif not path.exists() or path.is_dir():  # a pipe is read, too: <(jq ... r.json), /dev/stdin
+        raise ZooError(f"there is no recipe {source}{_recipes_like(path)}")
+    recipe = read_recipe(path, overrides)
+    named = any(override.startswith("name=") for override in overrides)
+    if changes_of_model(overrides) and recipe.name in recipe_paths() and not named:
+        return recipe.model_copy(update={"name": f"{recipe.name}{CHANGED}"})
+    return recipe
+
+
+def _recipes_like(path: Path) -> str:
+    """Return the tail of a message: the files and the entries whose names are like that of a file that is not there."""
+    entries = {stem: f"the entry {name!r}" for name, file in recipe_paths().items() for stem in (name, file.stem)}
+    files = {file.stem: repr(str(file)) for file in sorted(path.parent.glob("*.json"))}
+    close = closest(path.stem, files), [path.stem] if path.stem in entries else closest(path.stem, entries)
+    like = [known[stem] for known, stems in zip((files, entries), close, strict=True) for stem in stems]
+    if like:
+        return f"; did you mean {' or '.join(list(dict.fromkeys(like))[:3])}?"
+    more = ", …" if len(files) > MOST_LISTED else ""
+    return f"; there are {', '.join(list(files.values())[:MOST_LISTED])}{more}" if files else ""

@@ -11,7 +11,7 @@ import argparse
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -143,18 +143,24 @@ def parser_of(verb: str, prog: str) -> argparse.ArgumentParser:
     """Return the parser of a verb's options."""
     words = VERBS[verb]
     parser = VerbParser(prog=prog, description=f"{words[0].upper()}{words[1:]}.")
-    import_module(f"zoo.cli.{verb}").add_arguments(parser)
+    module = import_module(f"zoo.cli.{verb}")
+    module.add_arguments(parser)
+    parser.instead_of = getattr(module, "instead_of", parser.instead_of)
     return parser
 
 
 class VerbParser(argparse.ArgumentParser):
-    """A parser that shows the close match of a mistyped option."""
+    """A parser that shows the close match of a mistyped option, and what a verb has instead of it."""
+
+    instead_of: Callable[[str, str], list[str]] = staticmethod(lambda option, value: [])
+    """A function of an unknown option and its value that returns what to write instead."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with code 2."""
         if message.startswith("unrecognized arguments: -"):
-            option = message.split()[2].partition("=")[0][:100]
-            close = closest(option, self._option_string_actions)
+            option, _, value = message.split()[2].partition("=")
+            close = closest(option[:100], self._option_string_actions)
+            close += self.instead_of(option, value or (message.split()[3:] or [""])[0])
             message += f"; did you mean {' or '.join(close)}?" if close else ""
         complain(self.format_usage().rstrip("\n"))
         complain(f"{self.prog}: error: {readable(message)}")

@@ -10,7 +10,9 @@ from typing import TextIO
 
 from zoo.cli._common import add_imports, add_json, add_options_of, values_of
 from zoo.cli._output import say, say_json
+from zoo.entries.catalog import is_another
 from zoo.hub import Plan, push
+from zoo.runs.folder import read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
     def on_plan(plan: Plan) -> None:
         plans.append(plan)
         show(plan, out)
+        if note := note_on_name(options.folder):
+            say(f"  note: {note}", out)
 
     try:
         pushed = push(**values_of(options, push), on_plan=on_plan)
@@ -53,6 +57,17 @@ def run(options: argparse.Namespace) -> None:
         say(f"tag: {options.tag}")
     say(f'load it: zoo.load("{pushed.address}")')
     say(f'pin it, in a recipe: "hub": {pushed.pin.model_dump_json()}')
+
+
+def note_on_name(folder: Path) -> str:
+    """Say that readers may take a run for an entry of the zoo, where it has the name of one but another recipe."""
+    config = read_config(folder)
+    if not is_another(config.name, config.checked_recipe):
+        return ""
+    return (
+        f"the zoo's own {config.name} has another recipe, and readers may take this for it; `--set name=...` gives the "
+        f"next training another name"
+    )
 
 
 def show(plan: Plan, out: TextIO) -> None:

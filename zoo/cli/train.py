@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable
 from zoo.cli._output import print_table, say, say_lines
@@ -84,6 +84,25 @@ def run(options: argparse.Namespace) -> None:
         train_one(recipes[0], options, device)
     else:
         train_several(recipes, options, device)
+
+
+def instead_of(option: str, value: str) -> list[str]:
+    """Return the ways to set the fields of a recipe that an unknown option is called like."""
+    from zoo.registry import DATASETS, OBJECTIVES, OPTIMIZERS, VARIANTS, Registry
+    from zoo.schema.sections import Execution, Training
+
+    axes: dict[str, Registry[Any]] = {
+        "model": VARIANTS,
+        "optimizer": OPTIMIZERS,
+        "objective": OBJECTIVES,
+        "data": DATASETS,
+    }
+    configs: dict[str, list[type[Any]]] = {"training": [Training], "execution": [Execution]}
+    configs |= {section: [item.config for item in axis.items().values()] for section, axis in axes.items()}
+    name = option.lstrip("-").replace("-", "_")
+    value = "…" if not value or value.startswith("-") else value
+    sections = [section for section, kinds in configs.items() if any(name in kind.model_fields for kind in kinds)]
+    return [f"--set {section}.{name}={value}" for section in sections]
 
 
 def seeds(text: str) -> list[int]:

@@ -103,6 +103,11 @@ def recipe_path(name: str) -> Path:
     return recipe_paths()[name]
 
 
+def is_another(name: str, recipe_of_run: Recipe) -> bool:
+    """Return whether a recipe has an entry's name but would train other weights."""
+    return name in recipe_paths() and recipe(name).digest() != recipe_of_run.digest()
+
+
 def recipe(name: str) -> Recipe:
     """Return the recipe of an entry.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from zoo.entries.trained_model import TrainedModel
 from zoo.errors import ZooError
 from zoo.evaluation.claims import check_images
 from zoo.metrics import EvalContext, after_training, evaluate, in_order, measure_on_glyphs
-from zoo.runs.card import write_card
+from zoo.runs.card import load_name_of, write_card
 from zoo.runs.folder import CARD_FILE, CONFIG_FILE, read_config
 from zoo.runs.provenance import LIBRARIES, METRIC_LIBRARIES, versions
 from zoo.schema.digest import digest
@@ -79,7 +80,8 @@ def update(
             "repetitions": repetitions,
         }
     )
-    write_atomically(trained.folder / CARD_FILE, write_card(changed))
+    card = write_card(changed, load_name_of(Path(os.path.abspath(trained.folder))), os.listdir(trained.folder))
+    write_atomically(trained.folder / CARD_FILE, card)
     write_atomically(trained.folder / CONFIG_FILE, changed.to_json())
     return [trained.folder / CARD_FILE, trained.folder / CONFIG_FILE]
 

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from yaml import YAMLError  # type: ignore[import-untyped]  # which the client parses cards with
 
 from zoo.errors import ZooError, first_line
-from zoo.runs.card import is_generated, write_card
+from zoo.runs.card import is_generated, load_name_in, write_card
 from zoo.runs.folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -71,7 +71,7 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
     if not card or is_generated(card):
         card = write_card(config, load_name, files)
     else:  # its author's words; only the address of the model has changed
-        card = card.replace(f'zoo.load("./{config.name}")', f'zoo.load("{load_name}")')
+        card = card.replace(f'zoo.load("{load_name_in(card)}")', f'zoo.load("{load_name}")')
     files[CARD_FILE] = card.encode()
     try:
         licensed = ModelCard(card).data.get("license")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Mapping
+from pathlib import Path
 
 from zoo.metrics import metric_of
 from zoo.registry import VARIANTS
@@ -37,11 +38,16 @@ def write_card(config: RunConfig, load_name: str | None = None, files: Container
 
     Args:
         config: the facts of the model.
-        load_name: the name that the card passes to ``zoo.load``; None: the folder with the model's name.
+        load_name: what the card passes to ``zoo.load``; None: a folder with the model's name.
         files: the names of the files beside the card; it shows the drawn figures among them.
     """
     text = _card(config, load_name or f"./{config.name}", files)
     return text + DIGEST_MARK.format(sha256(text.encode()))
+
+
+def load_name_of(folder: Path) -> str:
+    """Return what a card passes to ``zoo.load`` for a run folder, to those who are beside it: ``./mine``."""
+    return f"./{folder.name}" if re.fullmatch(r"[\w.-]+", folder.name) else "PATH/TO/RUN"
 
 
 def is_generated(card: str) -> bool:

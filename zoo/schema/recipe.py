@@ -55,6 +55,11 @@ ANOTHER = ("data", "model")
 """The sections whose change makes another model than the one that a recipe's words are about."""
 
 
+def changes_of_model(overrides: Sequence[str]) -> list[str]:
+    """Return the fields among ``overrides`` whose change makes another model."""
+    return [name for name in (override.partition("=")[0] for override in overrides) if name.startswith(ANOTHER)]
+
+
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe's file, after applying dotted ``overrides`` such as ``training.epochs=3``.
 
@@ -68,7 +73,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     fields = parse_json(read_text(path, "the recipe"), str(path))
     if any(not override.startswith("execution.") for override in overrides):
         fields.pop("claims", None)  # they hold for the unchanged recipe only
-    changed = [name for name in (override.partition("=")[0] for override in overrides) if name.startswith(ANOTHER)]
+    changed = changes_of_model(overrides)
     if changed:  # the file's words are about another model
         fields["summary"] = f"The recipe {fields.get('name')} with {', '.join(changed)} changed"
         if isinstance(fields.get("source"), dict):

@@ -12,7 +12,7 @@ from zoo import plotting
 from zoo.datasets import ImageSet, display_images
 from zoo.inference.loops import codes
 from zoo.metrics import measure
-from zoo.runs.card import write_card
+from zoo.runs.card import load_name_of, write_card
 from zoo.runs.folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -36,7 +36,7 @@ RECONSTRUCTIONS_SHOWN = 50
 """The number of images in the grid of reconstructions; the grid of samples has twice as many."""
 
 
-def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> None:
+def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path, out: Path) -> None:
     """Write every file of the run folder, ``config.json`` last.
 
     Args:
@@ -44,6 +44,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
         train: the training images as loaded.
         test: the test images as loaded.
         folder: the folder to write into.
+        out: the folder that it will be.
 
     Raises:
         ZooError: a file cannot be written.
@@ -79,7 +80,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path) -> N
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
     for name, figure in figures_of(trainer).items():
         write_atomically(folder / name, plotting.to_png(figure))
-    write_atomically(folder / CARD_FILE, write_card(config))
+    write_atomically(folder / CARD_FILE, write_card(config, load_name_of(out)))
     write_atomically(folder / CONFIG_FILE, config.to_json())
 
 

@@ -18,8 +18,10 @@ from filelock import FileLock, Timeout
 from zoo.errors import ZooError
 from zoo.runs.folder import CONFIG_FILE, read_config
 from zoo.runs.ownership import CHECKPOINT_FILES, check_replaceable, check_unfinished, leftovers
+from zoo.schema.digest import differences
 from zoo.schema.recipe import Recipe
 from zoo.system.files import make_folder, replace_folder
+from zoo.training.state import about_epochs
 
 
 def is_finished(out: Path, recipe: Recipe) -> bool:
@@ -30,10 +32,12 @@ def is_finished(out: Path, recipe: Recipe) -> bool:
     """
     if not (out / CONFIG_FILE).exists():
         return False
-    if read_config(out).checked_recipe.digest() == recipe.digest():
+    differing = differences(read_config(out).checked_recipe.to_dict(), recipe.to_dict())
+    if not differing:
         remove_checkpoints(out)  # the process was killed just before it did
         return True
-    raise ZooError(f"{out} was trained from another recipe; --overwrite replaces it, --out writes elsewhere")
+    found = f"{out} was trained from another recipe ({'; '.join(differing)})"
+    raise ZooError(f"{found}; --overwrite replaces it, --out writes elsewhere{about_epochs(differing)}")
 
 
 def partial_folder(out: Path) -> Path:

@@ -143,7 +143,7 @@ def run(
                 progress.say("measuring both splits, drawing the figures")
                 trainer.context.disable_tf32()
                 with trainer.context.active():
-                    finish(trainer, train_set, test_set, partial)
+                    finish(trainer, train_set, test_set, partial, folder)
         if group.rank == 0:
             publish(partial, folder, overwrite=overwrite)
 

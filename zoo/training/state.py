@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,6 +34,16 @@ def copied(state: State) -> State:
     return together(*apart(state))
 
 
+def about_epochs(differing: Sequence[str]) -> str:
+    """Return the tail of a message about runs that differ in the number of epochs only; else nothing."""
+    if len(differing) != 1 or not differing[0].startswith("training.epochs "):
+        return ""
+    return (
+        ". A run is not continued to another number of epochs, over which its learning rate and the weight of the KL "
+        "term may be laid out: with --overwrite it is trained anew for as many"
+    )
+
+
 def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.device, processes: int) -> None:
     """Refuse a checkpoint that a run cannot continue from; warn where it can, but not to the same bits.
 
@@ -51,10 +62,8 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
     before = parse_recipe(state["recipe"], "the checkpoint's recipe").to_dict()
     differing = differences(before, recipe.to_dict())
     if differing:
-        raise ZooError(
-            f"the checkpoint belongs to a run with another recipe ({'; '.join(differing)}); resume with that one, "
-            f"or use --overwrite"
-        )
+        found = f"the checkpoint belongs to a run with another recipe ({'; '.join(differing)})"
+        raise ZooError(f"{found}; resume with that one, or use --overwrite{about_epochs(differing)}")
     if state["data"] != data:
         raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
     if state["device"] != device.type:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import zoo
+from zoo.cli._common import CHANGED
 from zoo.entries.catalog import list_models
 from zoo.inference.image_stream import ImageBatch, ImageStream, open_images, trained_on
 from zoo.models.autoencoder import Autoencoder
@@ -45,10 +46,11 @@ def held_out_classes(runs: Path) -> Iterator[Row]:
         left_out = sorted(set(range(10)) - set(recipe.data.only_classes or ()))
         seen, unseen = (f"{recipe.data.name}:{spelled(classes)}" for classes in (recipe.data.only_classes, left_out))
         normal, other = scores(model, open_images(seen, model)), scores(model, open_images(unseen, model))
+        entry = model.config.name.removesuffix(CHANGED)
         for kind, found in normal.items():
             yield {
-                "entry": model.config.name, "dataset": recipe.data.name, "left_out": left_out, "score": kind,
-                "epochs": recipe.training.epochs, "epochs_of_recipe": zoo.recipe(model.config.name).training.epochs,
+                "entry": entry, "dataset": recipe.data.name, "left_out": left_out, "score": kind,
+                "epochs": recipe.training.epochs, "epochs_of_recipe": zoo.recipe(entry).training.epochs,
                 **detection(found, other[kind]),
             }  # fmt: skip
 
