@@ -164,6 +164,7 @@ def test_the_python_that_runs_the_tests_runs_the_commands() -> None:
         (("train", "--learning-rate=0.1", "quickstart"), "did you mean --set optimizer.learning_rate=0.1?"),
         (("train", "quickstart", "--latent-dim", "--all"), "did you mean --set model.latent_dim=…?"),
         (("--vresion",), "unknown option '--vresion'"),
+        (("train", "--out=--", "x"), "argument --out: expected a value, found '--'"),
         (("list", "--data", "mnits"), "the dataset 'mnits'; did you mean 'mnist'?"),
     ],
 )

@@ -71,7 +71,7 @@ def test_loading_leaves_the_random_numbers_alone(trained: Path) -> None:
     [
         ("owner/name", r"write \./owner/name or hf-hub:owner/name"),
         ("https://huggingface.co/owner/name", "write hf-hub:owner/name"),
-        ("", "unknown entry ''"),
+        ("", "name an entry, a run folder or hf-hub:owner/name, .*; got ''"),
         ("conv_vae_mnits", "unknown entry 'conv_vae_mnits'; did you mean 'conv_vae_mnist'"),
         (
             "quickstart",

@@ -155,6 +155,13 @@ class VerbParser(argparse.ArgumentParser):
     instead_of: Callable[[str, str], list[str]] = staticmethod(lambda option, value: [])
     """A function of an unknown option and its value that returns what to write instead."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse ``--option=--``, of which Python before 3.13 makes an empty list."""
+        for word in args or ():
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"argument {word.removesuffix('=--')}: expected a value, found '--'")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with code 2."""
         if message.startswith("unrecognized arguments: -"):
