@@ -17,7 +17,7 @@ from functools import cache, reduce
 from operator import or_
 from typing import Any, TypeVar
 
-from pydantic import create_model
+from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 
 from zoo.errors import UnknownNameError, ZooError, closest
@@ -120,12 +120,14 @@ def with_every_choice(schema: type[S]) -> type[S]:
     fields: dict[str, Any] = {}
     for name, info, registry in axes_of(schema):
         configs = [with_every_choice(item.config) for item in registry.items().values()]
-        plain = _plain(info)
-        if len(configs) > 1:
-            plain.discriminator = registry.tag
-        if not info.is_required():
-            plain.default, plain.default_factory = info.get_default(call_default_factory=True), None
-        fields[name] = (reduce(or_, configs), plain)
+        fields[name] = (
+            reduce(or_, configs),
+            Field(
+                info.get_default(call_default_factory=True),
+                description=info.description,
+                discriminator=registry.tag if len(configs) > 1 else None,
+            ),
+        )
     if not fields:
         return schema
     return create_model(
