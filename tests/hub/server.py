@@ -75,6 +75,8 @@ class StandInHub:
         self.lock = threading.RLock()
         self.url = ""
         self.private_by_default = False
+        self.bare_listings = False
+        """True: names alone are listed, without sizes and digests, as some mirrors do."""
 
     def trouble(self, pattern: str, kind: str | int, times: int = 1, **more: Any) -> None:
         self.troubles.append(Trouble(pattern, kind, times, **more))
@@ -218,6 +220,8 @@ class Handler(BaseHTTPRequestHandler):
             | ({"lfs": {"sha256": sha256(content), "size": len(content), "pointerSize": 134}} if large(path) else {})
             for path, content in repository.commits[sha].items()
         ]
+        if self.hub.bare_listings:
+            siblings = [{"rfilename": file["rfilename"]} for file in siblings]
         self.answer(200, {"id": name, "modelId": name, "sha": sha, "private": repository.private, "siblings": siblings})
 
     def tree(self, name: str, revision: str, *, body: bytes) -> None:

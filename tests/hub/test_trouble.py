@@ -266,6 +266,30 @@ def test_a_server_that_sends_more_than_it_announced_is_cut_off(hub: StandInHub, 
     assert not [name for name in cache(tmp_path) if "model.safetensors" in name or "incomplete" in name]
 
 
+def test_a_listing_without_sizes_is_not_one_of_empty_files(
+    hub: StandInHub, pushed: str, trained: Path, tmp_path: Path
+) -> None:
+    hub.bare_listings = True
+    files = {path.name: path.read_bytes() for path in pull(pushed).folder.iterdir()}
+    assert files == {name: content for name, content in hub.files("me/tiny").items() if name in files}
+    assert {"model.safetensors", "config.json", "README.md", "samples.png"} <= files.keys()
+    assert not push(trained, "me/tiny", dry_run=True).plan.new
+
+
+@pytest.mark.parametrize(
+    ("name", "largest"), [("model.safetensors", 10**6), ("config.json", 2**19), ("README.md", 2**20)]
+)
+def test_a_file_whose_size_nobody_says_is_cut_off_where_its_kind_ends(
+    hub: StandInHub, pushed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, largest: int
+) -> None:
+    hub.bare_listings = True
+    monkeypatch.setattr("zoo.hub.cache.MAX_RECORD_BYTES", 2**20)  # less than the stand-in sends
+    hub.trouble(f"GET /me/tiny/resolve/.*/{name}", "endless")
+    with pytest.raises(ZooError, match=f"sends more than the {largest:,} bytes that such a file may have; nothing was"):
+        pull(pushed, max_bytes=10**6)
+    assert not [path for path in cache(tmp_path) if name in path or "incomplete" in path]
+
+
 def test_damaged_weights_are_dropped_and_fetched_again(hub: StandInHub, pushed: str, trained: Path) -> None:
     content = (trained / "model.safetensors").read_bytes()
     damaged = content[:-1] + bytes([content[-1] ^ 1])

@@ -45,19 +45,24 @@ class RepoListing:
 
     commit: str
     private: bool
-    sizes: dict[str, int]
-    """The bytes of each file."""
+    sizes: dict[str, int | None]
+    """The bytes of each file; None where the server, perhaps a mirror, does not say."""
     blobs: dict[str, str]
-    """Git's identifier of each file's content, a sha1."""
+    """Git's identifier of each file's content, a sha1, as far as the server says it."""
     large: dict[str, str]
     """The sha256 of each large file's content."""
 
     def holds(self, name: str, content: bytes) -> bool:
-        """Return whether the repository has a file with this content."""
+        """Return whether the repository is known to have a file with this content."""
         if name in self.large:
             return self.large[name] == sha256(content)
         blob = b"blob %d\0%s" % (len(content), content)
         return self.blobs.get(name) == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+
+    def exceeds(self, name: str, largest: float) -> bool:
+        """Return whether a file is known to have more bytes; of one whose size nobody says, the download ends there."""
+        size = self.sizes[name]
+        return size is not None and not 0 <= size <= largest
 
 
 def fetch(
@@ -100,7 +105,7 @@ def fetch(
     if listing.large.get(WEIGHTS_FILE, expected) != expected or (weights_sha256 or expected) != expected:
         raise ZooError(f"the weights of {pinned} are not those that its {CONFIG_FILE} or the pin names")
     for name in sorted(names - {CONFIG_FILE}):
-        download(pinned, hub, name, listing)
+        download(pinned, hub, name, listing, limit)
     run = _verified(CachedRun(folder, pinned, downloaded), weights_sha256)
     if not address.pinned:  # once all is there, by the revision's own name: without a network the cache then knows it
         download(address, hub, CONFIG_FILE, listing)
@@ -133,8 +138,8 @@ def list_repo(address: Address, hub: Hub) -> RepoListing:
         return RepoListing(
             commit=str(info.sha),
             private=bool(info.private),
-            sizes={name: int(file.size or 0) for name, file in siblings.items()},
-            blobs={name: str(file.blob_id) for name, file in siblings.items()},
+            sizes={name: None if file.size is None else int(file.size) for name, file in siblings.items()},
+            blobs={name: str(file.blob_id) for name, file in siblings.items() if file.blob_id},
             large={name: file.lfs.sha256 for name, file in siblings.items() if file.lfs},
         )
 
@@ -155,14 +160,19 @@ def check_usable(listing: RepoListing, address: Address, limit: float) -> None:
             )
         raise ZooError(f"{address} holds no model of the zoo: {' and '.join(missing)} missing")
     for name in RUN_FILES & listing.sizes.keys():
-        largest = {WEIGHTS_FILE: limit, CONFIG_FILE: MAX_CONFIG_BYTES}.get(name, MAX_RECORD_BYTES)
-        if not 0 <= listing.sizes[name] <= largest:
+        largest = max_bytes(name, limit)
+        if listing.exceeds(name, largest):
             more = f"; zoo pull {address} --max-bytes N allows more" if name == WEIGHTS_FILE else ""
             raise ZooError(f"{name} of {address} has {listing.sizes[name]:,} bytes, more than {largest:,}{more}")
 
 
-def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Path:
-    """Download one file into the cache, if it is not there.
+def max_bytes(name: str, weights: float = MAX_WEIGHTS_BYTES) -> float:
+    """Return the most bytes that a file of this name may have, if the weights may have this many."""
+    return {WEIGHTS_FILE: weights, CONFIG_FILE: MAX_CONFIG_BYTES}.get(name, MAX_RECORD_BYTES)
+
+
+def download(address: Address, hub: Hub, name: str, listing: RepoListing, limit: float = MAX_WEIGHTS_BYTES) -> Path:
+    """Download one file into the cache, if it is not there; at most ``limit`` bytes of weights.
 
     Raises:
         ZooError: it cannot be had, or is not what the listing says.
@@ -173,6 +183,8 @@ def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Pat
         folder = None
     if folder and address.pinned:
         return folder / name
+    size = listing.sizes[name]
+    bound = (max_bytes(name, limit), "that such a file may have") if size is None else (size, "that it announced")
     with hub.explaining(address, name):
         path = Path(
             hf_hub_download(
@@ -182,7 +194,7 @@ def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Pat
                 cache_dir=hub.cache,
                 endpoint=hub.endpoint,
                 token=hub.token,
-                tqdm_class=bounded_progress(listing.sizes[name]),
+                tqdm_class=bounded_progress(*bound),
                 **hub.library,
             )
         )
@@ -196,7 +208,7 @@ def download(address: Address, hub: Hub, name: str, listing: RepoListing) -> Pat
 
 def _as_listed(path: Path, name: str, listing: RepoListing) -> bool:
     """Return whether a file has the digest that the listing states; the weights are checked against the config."""
-    if name in listing.large:
+    if name in listing.large or name not in listing.blobs:
         return True
     return not path.exists() or listing.holds(name, read_file(path))
 

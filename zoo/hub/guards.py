@@ -59,8 +59,13 @@ def _refuse_paths(response: Any) -> None:
             raise ValueError(f"a header {header} that is not an identifier")
 
 
-def bounded_progress(size: int) -> type[Any]:
-    """Return a class of progress bars, for one download of the client, that ends it after more than ``size`` bytes."""
+def bounded_progress(size: float, words: str) -> type[Any]:
+    """Return a class of progress bars, for one download of the client, that ends it after more than ``size`` bytes.
+
+    Args:
+        size: the most bytes.
+        words: the end of "more than the ... bytes" in the error message.
+    """
 
     class BoundedProgress(tqdm):
         received = 0
@@ -71,7 +76,7 @@ def bounded_progress(size: int) -> type[Any]:
         def update(self, n: float | None = 1) -> Any:
             self.received += int(n or 0)
             if self.received > size:
-                raise ZooError(f"the server sends more than the {size:,} bytes that it announced; nothing was kept")
+                raise ZooError(f"the server sends more than the {size:,} bytes {words}; nothing was kept")
             return super().update(n)
 
     return BoundedProgress

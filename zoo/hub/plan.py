@@ -96,7 +96,7 @@ def holds_same_model(run: RunContents, address: Address, hub: Hub, base: RepoLis
     if not base.sizes.keys() - FREE_REPO_FILES:
         return True
     refusal = f"the name {address.repository} is taken by something else than a model of the zoo; choose another"
-    if base.sizes.get(CONFIG_FILE, MAX_CONFIG_BYTES + 1) > MAX_CONFIG_BYTES:
+    if CONFIG_FILE not in base.sizes or base.exceeds(CONFIG_FILE, MAX_CONFIG_BYTES):
         raise ZooError(refusal)
     path = download(address.at(base.commit), hub, CONFIG_FILE, base)
     try:
@@ -115,7 +115,7 @@ def edited_card(run: RunContents, address: Address, hub: Hub, base: RepoListing)
     """Return the repository's card, if it was edited by hand and differs from the run's; else None."""
     if CARD_FILE not in base.sizes or base.holds(CARD_FILE, run.files[CARD_FILE]):
         return None
-    if base.sizes[CARD_FILE] > MAX_RECORD_BYTES:
+    if base.exceeds(CARD_FILE, MAX_RECORD_BYTES):
         return ""
     card = read_file(download(address.at(base.commit), hub, CARD_FILE, base)).decode("utf-8", errors="replace")
     return None if is_generated(card) else card
