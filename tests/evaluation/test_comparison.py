@@ -122,7 +122,7 @@ def test_data_that_needs_settings_says_so(trained: Path) -> None:
         compare([trained], data="image_folder")
 
 
-@pytest.mark.parametrize("out", [".", "x.jpg", "nowhere/x.png"])
+@pytest.mark.parametrize("out", [".", "x.jpg"])
 def test_a_place_for_the_figure_that_cannot_be(out: str) -> None:
     with pytest.raises(ZooError, match="expected the name of a .png file"):
         run(["compare", "--out", out])
@@ -138,7 +138,7 @@ def test_a_figure_that_cannot_be_written(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "c.png").mkdir()
     done = command("compare", trained, "--import", PLUGIN, "--out", tmp_path / "c.png")
     assert done.returncode == 2
-    assert "cannot write" in done.stderr
+    assert "c.png: expected the name of a .png file" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -240,7 +240,7 @@ def test_a_failed_swap_leaves_the_old_run_in_its_place(
 def test_places_that_are_no_run_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.txt").write_text("")
-    with pytest.raises(ZooError, match="--out"):
+    with pytest.raises(ZooError, match="name a new folder"):
         train(tiny_recipe(), Path(place), CPU, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -107,16 +107,6 @@ def _documented(function: Callable[..., Any]) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", text).replace("``", "").rstrip(".") for name, text in parts}
 
 
-def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a file that could not be written, before there is anything to write.
-
-    Raises:
-        ZooError: its ending is another one, or there is no such folder.
-    """
-    if path.suffix not in endings or not path.parent.is_dir():
-        raise ZooError(f"{option} {path}: expected the name of a {' or '.join(endings)} file in a folder that is there")
-
-
 def check_range(option: str, value: float, lowest: float, highest: float) -> None:
     """Refuse a number, infinities and NaN among them, that is out of range.
 
@@ -125,19 +115,6 @@ def check_range(option: str, value: float, lowest: float, highest: float) -> Non
     """
     if not lowest <= value <= highest:
         raise ZooError(f"{option} {value}: choose between {lowest:,} and {highest:,}")
-
-
-def check_apart(option: str, path: Path, images: str) -> None:
-    """Refuse a file that would be written among the images that are read, and be one of them the next time.
-
-    Raises:
-        ZooError: the images are those of a folder, and the path is in it.
-    """
-    folder = user_path(images)
-    if ":" in images and not folder.is_dir():
-        folder = user_path(images.rpartition(":")[0])
-    if is_path(images) and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
-        raise ZooError(f"{option} {path} is among the images of {images}; choose another place")
 
 
 @contextmanager
@@ -169,7 +146,7 @@ def import_files(files: Sequence[str]) -> None:
     Raises:
         ZooError: there is no such file, or it fails; says in which line.
     """
-    for file in files:
+    for file in map(str, map(user_path, files)):
         if not Path(file).is_file():
             raise ZooError(f"--import {file}: there is no such Python file")
         folder = str(Path(file).resolve().parent)  # as if the file were run: it finds what lies beside it
@@ -201,7 +178,7 @@ def expand_recipes(sources: Sequence[str], *, everything: bool = False) -> list[
         if not set(source) & set("*?["):
             expanded.append(source)
             continue
-        matches = list_models(source) or sorted(glob(source))
+        matches = list_models(source) or sorted(glob(str(user_path(source))))
         if not matches:
             raise ZooError(f"no entry and no file fits {source!r}; the entries are {', '.join(list_models())}")
         expanded += matches
@@ -236,7 +213,7 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     from zoo.schema.recipe import changes_of_model, read_recipe
 
-    path = Path(source)
+    path = user_path(source)
     if path.name == source and path.suffix != ".json":
         path = recipe_path(source)
     elif not path.exists() or path.is_dir():  # a pipe is read, too: <(jq ... r.json), /dev/stdin

@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.cli._common import (
     add_common,
     add_json,
     add_model_and_images,
-    check_apart,
-    check_file,
     check_range,
     progress,
 )
 from zoo.cli._output import say, say_json
+from zoo.cli._places import check_apart, output_file
 from zoo.errors import ZooError, shortened
+from zoo.system.files import user_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,8 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=0, metavar="K", help="also score by the NLL with K samples of z")
     parser.add_argument("--by", default="mse", help="what the sheet shows: mse (default), negative_elbo or nll_K")
     parser.add_argument("--count", type=int, default=24, help="images on the sheet (default: 24)")
-    parser.add_argument("--out", type=Path, help="the scores, .csv or .json (default: anomaly.csv)")
-    parser.add_argument("--sheet", type=Path, help="the strangest above their reconstructions (default: anomaly.png)")
+    parser.add_argument("--out", type=user_path, help="the scores, .csv or .json (default: anomaly.csv)")
+    parser.add_argument(
+        "--sheet", type=user_path, help="the strangest above their reconstructions (default: anomaly.png)"
+    )
     parser.add_argument("--against", metavar="IMAGES", help="anomalous images: measure how well scores separate them")
     add_json(parser)
     add_common(parser)
@@ -46,15 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Score, write the scores and the sheet, print how well they separate anomalous images from normal ones."""
-    out, sheet = options.out or Path("anomaly.csv"), options.sheet or Path("anomaly.png")
-    check_file("--out", out, (".csv", ".json"))
-    check_file("--sheet", sheet, (".png",))
-    check_apart("--sheet", sheet, options.images)
     check_range("--count", options.count, 1, 200)
     check_range("--samples", options.samples, 0, 1_000_000)
     wanted = re.fullmatch(r"nll_(\d+)", options.by)
     if wanted and int(wanted[1]) != options.samples:
         raise ZooError(f"--by {options.by}: it takes --samples {wanted[1]} as well")
+    out = output_file("--out", options.out, (".csv", ".json"), default="anomaly.csv")
+    sheet = output_file("--sheet", options.sheet, (".png",), default="anomaly.png")
+    check_apart("--sheet", sheet, options.images)
 
     from zoo.entries.loading import load
     from zoo.inference.image_stream import open_images

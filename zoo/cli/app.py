@@ -8,16 +8,22 @@ code or None for 0.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo._version import __version__
 from zoo.cli._output import abandon_stdout, complain, finish, prepare_streams, say, say_lines
+from zoo.cli._places import settle
 from zoo.errors import ZooError, closest, readable, suggest, writing_output
 from zoo.system.allocator import keep_freed_memory
 from zoo.system.memory import explaining_memory
@@ -63,13 +69,15 @@ def main(arguments: Sequence[str] | None = None, prog: str = "zoo") -> NoReturn:
     """Run a command line and exit.
 
     The code is 0 if all went well, 2 after a message for the user, 130 after Ctrl-C, 141 if the reader of the output
-    has gone: 128 and the signal's number, as of other commands.
+    has gone, 143 after SIGTERM: 128 and the signal's number, as of other commands.
     """
     prepare_streams()
     warnings.showwarning = _show_warning
     # Pillow's about large images, which names no file: those that are too large are skipped and named.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-    sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments, prog))
+    with terminable():
+        code = _exit_code(sys.argv[1:] if arguments is None else arguments, prog)
+    sys.exit(code)
 
 
 def _exit_code(arguments: Sequence[str], prog: str) -> int | str | None:
@@ -79,6 +87,8 @@ def _exit_code(arguments: Sequence[str], prog: str) -> int | str | None:
             code = run(arguments, prog)
         except SystemExit as exit:  # of the parser
             code = exit.code
+        finally:
+            settle()
         finish()
         return code
     except ZooError as error:
@@ -99,6 +109,28 @@ def _exit_code(arguments: Sequence[str], prog: str) -> int | str | None:
         place = f"{error.filename}: " if error.filename else ""
         complain(f"error: {readable(f'{place}{error.strerror or error}')}")
         return 2
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end what is done in this context as an exception does, so that no temporary file stays; a second one
+    ends the process at once, as it ends those that it has forked."""
+    own = os.getpid()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != own:
+            signal.raise_signal(number)
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield  # no signal arrives here, or the program around has its own way
+        return
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _of_matplotlib(error: ValueError) -> bool:

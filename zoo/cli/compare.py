@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from zoo.cli._common import add_common, add_data, add_json, check_file, check_range
+from zoo.cli._common import add_common, add_data, add_json, check_range
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
 from zoo.cli._output import print_table, say, say_json
+from zoo.cli._places import output_file
 from zoo.entries.catalog import shipped_entries
 from zoo.errors import ZooError
+from zoo.system.files import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="entries and run folders (./runs/mine); by default the shipped entries of the dataset --data, or of MNIST",
     )
     add_data(parser, "what the first model was trained on")
-    parser.add_argument("--out", type=Path, help="the figure (default: compare.png; none with --json)")
+    parser.add_argument("--out", type=user_path, help="the figure (default: compare.png; none with --json)")
     parser.add_argument(
         "--kind", help="draw this kind of figure of each model instead (`zoo figures --list` names them)"
     )
@@ -31,9 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Compare, print the table, write the figure."""
-    out = options.out or (None if options.json else Path("compare.png"))
-    if out:
-        check_file("--out", out, (".png",))
     if options.kind and options.json:
         raise ZooError("--kind draws a figure: drop --json")
     if not options.kind and (options.at or options.between or options.seed or options.path != "linear"):
@@ -44,6 +42,9 @@ def run(options: argparse.Namespace) -> None:
             f"no entry with weights is of the dataset {options.data or 'mnist'!r}; name models, as in "
             f"zoo compare ./runs/mine conv_vae_mnist"
         )
+
+    needed = options.out or not options.json
+    out = output_file("--out", options.out, (".png",), default="compare.png") if needed else None
 
     from zoo.evaluation.comparison import compare
     from zoo.plotting import to_png
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
 
         wanted = drawing_options(options)
         contexts = {str(model): FigureContext(TrainedModel(model, device, options.data), wanted) for model in models}
-        out = out or Path("compare.png")
+        assert out is not None  # there is no JSON of figures
         write_atomically(out, to_png(side_by_side(contexts, *check_kinds([options.kind]))))
         say(out)
         return

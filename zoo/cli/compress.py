@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from zoo.cli._common import add_common, add_json, add_model_and_images, check_file, check_range, progress
+from zoo.cli._common import add_common, add_json, add_model_and_images, check_range, progress
 from zoo.cli._output import say, say_json
+from zoo.cli._places import output_file
+from zoo.system.files import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_model_and_images(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.aez", help="the file to write")
+    parser.add_argument("--out", type=user_path, required=True, metavar="FILE.aez", help="the file to write")
     parser.add_argument(
         "--step",
         type=float,
         default=0.5,
         help="round codes to multiples of this (default: 0.5); for a VQ-VAE without effect",
     )
-    parser.add_argument("--names", type=Path, help="also write which number was which image, .csv or .json")
+    parser.add_argument("--names", type=user_path, help="also write which number was which image, .csv or .json")
     add_json(parser)
     add_common(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Compress, write the file, print what it costs."""
-    check_file("--out", options.out, (".aez",))
     check_range("--step", options.step, 1e-6, 10**6)
+    output_file("--out", options.out, (".aez",))
     if options.names:
-        check_file("--names", options.names, (".csv", ".json"))
+        output_file("--names", options.names, (".csv", ".json"))
 
     from zoo.entries.loading import load
     from zoo.inference.image_stream import open_images

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from zoo.cli._common import add_common
 from zoo.cli._output import say
+from zoo.cli._places import output_folder
 from zoo.errors import UnknownNameError, ZooError
-from zoo.system.files import check_empty
+from zoo.system.files import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", type=Path, help="a file that `zoo compress` has written")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the images go, as PNG files")
+    parser.add_argument("file", type=user_path, help="a file that `zoo compress` has written")
+    parser.add_argument(
+        "--out", type=user_path, required=True, metavar="FOLDER", help="where the images go, as PNG files"
+    )
     parser.add_argument("--model", help="a run folder or hf-hub:...; by default the entry that the file names")
     add_common(parser)
 
@@ -27,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.system.image_files import encode_png
     from zoo.tasks import decompress, read
 
-    check_empty(options.out)
+    output_folder("--out", options.out)
     file = read(options.file)
     entry = file.header.entry
     try:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from zoo.cli._common import add_common, add_model_and_images, check_file, progress
+from zoo.cli._common import add_common, add_model_and_images, progress
 from zoo.cli._output import say
+from zoo.cli._places import output_file
+from zoo.system.files import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_model_and_images(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz or .safetensors file")
+    parser.add_argument("--out", type=user_path, required=True, metavar="FILE", help="a .npz or .safetensors file")
     add_common(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Encode, and write the file."""
-    check_file("--out", options.out, (".npz", ".safetensors"))
+    output_file("--out", options.out, (".npz", ".safetensors"))
 
     from zoo.entries.loading import load
     from zoo.inference.image_stream import open_images

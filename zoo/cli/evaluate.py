@@ -12,6 +12,7 @@ from zoo.cli._common import MODELS_HELP, add_common, add_data, add_json, expand_
 from zoo.cli._output import print_table, say, say_json
 from zoo.entries.catalog import WEIGHTS
 from zoo.errors import ZooError
+from zoo.system.files import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--claims", action="store_true", help="let --check measure only the recipe's claims")
     parser.add_argument("--update", action="store_true", help="write what is measured into config.json and card")
     parser.add_argument(
-        "--runs", nargs="+", type=Path, default=[], metavar="FOLDER",
+        "--runs", nargs="+", type=user_path, default=[], metavar="FOLDER",
         help="runs of the same recipe with other seeds, whose spread --update puts on the card",
     )  # fmt: skip
     add_json(parser, " of a table")

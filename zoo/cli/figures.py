@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from zoo.cli._common import add_common, add_data
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
 from zoo.cli._output import say, say_lines
+from zoo.cli._places import check_own, output_file, prepare
 from zoo.errors import NotApplicable, ZooError
-from zoo.system.files import make_folder
+from zoo.system.files import user_path
 
 if TYPE_CHECKING:
     from zoo.figures import FigureContext
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="list the kinds, and stop")
     parser.add_argument(
-        "--out", type=Path, default=Path(),
+        "--out", type=user_path, default=Path(),
         help="a .png file (for the kind progress also a .gif), or the folder for MODEL-KIND.png (default: this one)",
     )  # fmt: skip
     add_data(parser)
@@ -59,9 +60,12 @@ def run(options: argparse.Namespace) -> None:
         write(options.out, context, options.kind[0])
         return
     name = trained.config.name if trained.location.address else trained.folder.resolve().name
-    for kind in check_kinds(options.kind):
+    files = {kind: options.out / f"{name}-{kind}.png" for kind in check_kinds(options.kind)}
+    for file in files.values():
+        check_own("--out", file)
+    for kind, file in files.items():
         try:
-            write(options.out / f"{name}-{kind}.png", context, kind)
+            write(file, context, kind)
         except NotApplicable as error:
             if options.kind:
                 raise
@@ -82,10 +86,10 @@ def check_out(out: Path, single: bool, kinds: Sequence[str]) -> None:
         raise ZooError(f"--out {out} is one figure: name one --kind, or a folder")
     if out.suffix == ".gif" and kinds[0] != "progress":
         raise ZooError(f"--out {out}: only the kind progress is an animation; write a .png")
-    if single and not out.parent.is_dir():
-        raise ZooError(f"--out {out}: there is no folder {out.parent}")
-    if not single:
-        make_folder(out)
+    if single:
+        output_file("--out", out, (".png", ".gif"))
+    else:
+        prepare("--out", out)
 
 
 def write(out: Path, context: FigureContext, kind: str) -> None:

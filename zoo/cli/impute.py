@@ -12,14 +12,13 @@ from zoo.cli._common import (
     add_common,
     add_json,
     add_model_and_images,
-    check_apart,
-    check_file,
     check_range,
     progress,
 )
 from zoo.cli._output import say, say_json
+from zoo.cli._places import check_apart, output_file, output_folder
 from zoo.errors import ZooError
-from zoo.system.files import check_empty
+from zoo.system.files import user_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     missing = parser.add_mutually_exclusive_group(required=True)
     missing.add_argument("--drop", type=float, metavar="P", help="each pixel is missing with this probability")
     missing.add_argument("--box", metavar="TOP,LEFT,HEIGHT,WIDTH", help="a box is missing, in the model's pixels")
-    missing.add_argument("--mask", type=Path, metavar="FILE", help="an image that is black where pixels are missing")
+    missing.add_argument(
+        "--mask", type=user_path, metavar="FILE", help="an image that is black where pixels are missing"
+    )
     parser.add_argument("--steps", type=int, default=30, help="the most steps that are made (default: 30)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of --drop (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the filled images there, as PNG files")
-    parser.add_argument("--strip", type=Path, help="original, masked and filled images (default: imputed.png)")
+    parser.add_argument("--out", type=user_path, metavar="FOLDER", help="write the filled images there, as PNG files")
+    parser.add_argument("--strip", type=user_path, help="original, masked and filled images (default: imputed.png)")
     parser.add_argument("--count", type=int, default=10, help="images in the strip (default: 10)")
     add_json(parser)
     add_common(parser)
@@ -43,17 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fill in, write the images and the strip, print how far off the filled pixels are."""
-    strip = options.strip or Path("imputed.png")
-    check_file("--strip", strip, (".png",))
-    check_apart("--strip", strip, options.images)
-    if options.out:
-        check_empty(options.out)
-        check_apart("--out", options.out, options.images)
     if options.drop is not None and not 0 < options.drop < 1:
         raise ZooError(f"--drop {options.drop}: choose a probability between 0 and 1, such as 0.5")
     check_range("--count", options.count, 1, 100)
     check_range("--steps", options.steps, 1, 10_000)
     check_range("--seed", options.seed, 0, 2**63 - 1)
+    strip = output_file("--strip", options.strip, (".png",), default="imputed.png")
+    check_apart("--strip", strip, options.images)
+    if options.out:
+        output_folder("--out", options.out)
+        check_apart("--out", options.out, options.images)
 
     import torch
 

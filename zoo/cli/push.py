@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TextIO
 
 from zoo.cli._common import add_imports, add_json, add_options_of, values_of
@@ -13,11 +12,12 @@ from zoo.cli._output import say, say_json
 from zoo.entries.catalog import is_another
 from zoo.hub import Plan, push
 from zoo.runs.folder import read_config
+from zoo.system.files import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("folder", type=Path, help="what training wrote, such as runs/mine")
+    parser.add_argument("folder", type=user_path, help="what training wrote, such as runs/mine")
     parser.add_argument("repository", help="owner/name; it is made if there is none")
     add_options_of(parser, push, skip=["token", "on_plan"])  # a token is not an argument, because others could see it
     add_json(parser)

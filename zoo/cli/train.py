@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable
 from zoo.cli._output import print_table, say, say_lines
+from zoo.cli._places import prepare
 from zoo.errors import ZooError
+from zoo.system.files import user_path
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=seeds, default=[], metavar="0-9", help="train with each of these seeds: 0-9 or 0,2,5"
     )
     parser.add_argument(
-        "--out", type=Path, help="the run folder to write (default: runs/NAME); for several, the folder they go into"
-    )
+        "--out", type=user_path,
+        help="the run folder to write (default: runs/NAME); for several, the folder they go into",
+    )  # fmt: skip
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE",
         help="change a field of the recipe, as in --set training.epochs=3; may be repeated",
@@ -80,7 +83,11 @@ def run(options: argparse.Namespace) -> None:
 
         first_seeds = {recipe.name: recipe for recipe in reversed(recipes)}  # the others have the same sizes
         say_lines("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
-    elif len(recipes) == 1:
+        return
+    if options.out:
+        several = len(recipes) > 1 or options.seeds
+        prepare("--out", options.out if several else options.out.parent, files=False)
+    if len(recipes) == 1:
         train_one(recipes[0], options, device)
     else:
         train_several(recipes, options, device)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from zoo.cli._common import MODELS_HELP, add_common, add_data, add_json, expand_models
 from zoo.cli._output import say, say_json
+from zoo.cli._places import prepare
 from zoo.errors import ZooError
+from zoo.system.files import user_path
 
 MARKS = {True: "ok    ", False: "FAILED", None: "      "}
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="MODEL", help=MODELS_HELP)
     add_data(parser)
     parser.add_argument("--retrain", action="store_true", help="train the card's recipe again and compare the figures")
-    parser.add_argument("--out", type=Path, help="the run folder of --retrain (default: runs/NAME-again)")
+    parser.add_argument("--out", type=user_path, help="the run folder of --retrain (default: runs/NAME-again)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of --retrain")
     add_json(parser)
     add_common(parser)
@@ -33,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
         raise ZooError("--out and --resume go with --retrain")
     if options.out and len(models) > 1:
         raise ZooError("--out is for one model; several are trained into runs/NAME-again")
+    if options.out:
+        prepare("--out", options.out.parent, files=False)
 
     from zoo.entries.trained_model import TrainedModel
     from zoo.evaluation.verification import retrain, verify

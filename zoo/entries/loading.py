@@ -16,7 +16,7 @@ from zoo.models import Autoencoder
 from zoo.runs.folder import PIN_FILE, load_folder
 from zoo.schema.base import DatasetConfig
 from zoo.schema.hub_address import PREFIX, Address
-from zoo.system.files import is_path
+from zoo.system.files import is_path, user_path
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | 
     if source.startswith(PREFIX):
         return _fetch(source, None, full, endpoint)
     if is_path(source):
-        return RunLocation(Path(os.path.expanduser(source)), source)
+        return RunLocation(user_path(source), source)
     if source.startswith(("https://", "http://")):
         raise ZooError(f"{source}: write {PREFIX}owner/name, and another Hub than the public one into HF_ENDPOINT")
     if re.match(r"(hf|hub|hf-hub)[:/]", source, re.IGNORECASE):

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ PIN_FILE = "hub.json"
 MAX_CONFIG_BYTES, MAX_HEADER_BYTES = 2**19, 4 * 2**20
 """The most bytes of ``config.json``, and of the header in front of the weights."""
 
+MAX_HISTORY_BYTES, MAX_LINE_LENGTH = 2**25, 2**16
+"""The most bytes of ``metrics.jsonl``, and characters of a line in it: parsed, they may take thirty times as much memory."""
+
 
 def read_config(folder: Path) -> RunConfig:
     """Read a run folder's ``config.json``.
@@ -91,7 +95,10 @@ def read_snapshots(folder: Path) -> Snapshots:
     if folder.is_dir() and not path.exists():
         raise NotApplicable("the run keeps no snapshots of its training; train it again to record some")
     try:
-        tensors, _ = unseal(read_file(path, MAX_RECORD_BYTES), "snapshots", unsealed=())
+        content = read_file(path, MAX_RECORD_BYTES)
+        if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
+            raise ValueError("its header is longer than that of any snapshots")
+        tensors, _ = unseal(content, "snapshots", unsealed=())
         epochs, x, y = tensors["epochs"].tolist(), tensors["originals"], tensors["reconstructions"]
         kinds = (tensors["epochs"].dtype, x.dtype, y.dtype)
         if kinds != (torch.int64, torch.uint8, torch.uint8) or tensors["epochs"].dim() != 1 or x.dim() != 4:
@@ -110,16 +117,26 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         ZooError: it is missing or not what training writes.
     """
     path = folder / METRICS_FILE
-    lines = decode_text(read_file(path, MAX_RECORD_BYTES), str(path)).splitlines()
-    rows = [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
-    try:
-        epochs = [EpochRow.model_validate(row) for row in rows]
-    except ValidationError as error:
-        raise ZooError("\n".join(f"{path}: {line}" for line in explain(error, EpochRow))) from error
-    terms = {frozenset(means) for row in epochs for means in (row.train, row.test)}
-    if len(terms) != 1 or "loss" not in terms.pop():
-        raise ZooError(f"{path} does not hold the epochs of one training: its lines differ in their terms")
-    return [row.model_dump() for row in epochs]
+    rows: list[dict[str, Any]] = []
+    terms: frozenset[str] = frozenset()
+    for number, line in enumerate(io.StringIO(decode_text(read_file(path, MAX_HISTORY_BYTES), str(path))), 1):
+        where = f"{path}, line {number}"
+        if len(line) > MAX_LINE_LENGTH:
+            raise ZooError(
+                f"{where} has {len(line):,} characters, more than such a line can have ({MAX_LINE_LENGTH:,})"
+            )
+        fields = parse_json(line, where)
+        try:
+            row = EpochRow.model_validate(fields)
+        except ValidationError as error:
+            raise ZooError("\n".join(f"{where}: {mistake}" for mistake in explain(error, EpochRow))) from error
+        terms = terms or frozenset(row.train)
+        if not row.train.keys() == row.test.keys() == terms:
+            raise ZooError(f"{path} does not hold the epochs of one training: its lines differ in their terms")
+        rows.append(row.model_dump())
+    if "loss" not in terms:
+        raise ZooError(f"{path} does not hold the epochs of a training: it has no loss")
+    return rows
 
 
 def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bool = False) -> Autoencoder:

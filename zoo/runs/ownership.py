@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -32,12 +31,8 @@ def check_replaceable(folder: Path, option: str, *, overwrite: bool) -> None:
         overwrite: whether a run folder may be replaced.
 
     Raises:
-        ZooError: the folder holds other files, or a run, it is the user's home or the folder that they work in, or
-            it cannot be created under this name.
+        ZooError: the folder holds other files, or a run, or it cannot be created under this name.
     """
-    for place in (os.path.expanduser("~"), os.getcwd()):
-        if folder.exists() and Path(os.path.realpath(place)).is_relative_to(folder.resolve()):
-            raise ZooError(f"{folder} is no place for a run; name a new folder with {option}")
     if not names_in(folder):
         return
     _check_names(folder, option, RUN_FILES | CHECKPOINT_FILES | {PIN_FILE})

@@ -226,6 +226,9 @@ def names_in(folder: Path) -> set[str]:
     """
     if folder.is_symlink():
         raise ZooError(f"{folder} is a link; remove it, or choose another folder")
+    for place in (os.path.expanduser("~"), os.getcwd()):
+        if folder.name and folder.exists() and Path(os.path.realpath(place)).is_relative_to(folder.resolve()):
+            raise ZooError(f"{folder} holds your home folder, or the one that you work in; name a new folder")
     if not folder.name or (folder.exists() and not folder.is_dir()):
         raise ZooError(f"{folder} cannot become a folder; choose another name")
     try:

@@ -17,7 +17,7 @@ MAGIC = b"AEZ\x02"
 DIGEST_BYTES = 32
 
 
-def split(content: bytes, max_header_bytes: int) -> tuple[bytes, list[NDArray[np.uint32]]]:
+def split(content: bytes, max_header_bytes: int, max_blocks: int) -> tuple[bytes, list[NDArray[np.uint32]]]:
     """Return the header's JSON and the blocks of a file that begins with :data:`MAGIC`.
 
     Raises:
@@ -31,6 +31,8 @@ def split(content: bytes, max_header_bytes: int) -> tuple[bytes, list[NDArray[np
     blocks, start = [], 8 + length
     while start < end:
         size = 4 + 4 * struct.unpack("<I", content[start : start + 4])[0] if start + 4 <= end else 0
+        if len(blocks) == max_blocks:
+            raise ZooError(f"the file has more than {max_blocks:,} blocks, which is the most")
         if not size or start + size > end:
             raise ZooError("the file is damaged: a block does not fit in it")
         blocks.append(np.frombuffer(content, "<u4", size // 4 - 1, start + 4).astype(np.uint32))

@@ -43,6 +43,9 @@ MAX_IMAGES = 10**7
 BLOCK_IMAGES = 500
 """The images in a block."""
 
+MAX_BLOCKS = MAX_IMAGES // BLOCK_IMAGES
+"""The most blocks of a file: an empty one takes four bytes in it, and thirty times as many in memory."""
+
 MAX_CODE = 2**20
 """The most steps that a code may lie from zero: more would mean that the step is far too small."""
 
@@ -124,7 +127,7 @@ def unpack(content: bytes) -> CodeFile:
         raise ZooError(f"unpack takes the bytes of a file of codes; got {type(content).__name__}")
     check_start(content[:9])
     if content.startswith(_code_file_v2.MAGIC):
-        text, blocks = _code_file_v2.split(content, MAX_HEADER_BYTES)
+        text, blocks = _code_file_v2.split(content, MAX_HEADER_BYTES, MAX_BLOCKS)
     else:
         text, blocks = _split(content)
     fields = parse_json(text.decode("utf-8", errors="replace"), "the file's header")
@@ -164,6 +167,8 @@ def _split(content: bytes) -> tuple[bytes, list[NDArray[np.uint32]]]:
         raise ZooError("the file is damaged or not whole: its sha256 differs")
     if {words.dtype, lengths.dtype} != {np.dtype(np.uint32)} or words.ndim != 1 or lengths.ndim != 1:
         raise ZooError("the file does not hold codes: a tensor has the wrong type or shape")
+    if len(lengths) > MAX_BLOCKS:
+        raise ZooError(f"the file has {len(lengths):,} blocks, more than {MAX_IMAGES:,} images need")
     if int(lengths.sum(dtype=np.uint64)) != len(words):
         raise ZooError("the file does not hold codes: its blocks do not add up to its words")
     blocks = np.split(words, np.cumsum(lengths, dtype=np.int64)[:-1]) if len(lengths) else []
