@@ -392,6 +392,22 @@ def test_a_lookalike_is_another_name(name: str) -> None:
 # --- places
 
 
+def test_records_that_would_grow_when_they_are_parsed(folder: Path) -> None:
+    """Empty lists take three bytes in a file and sixty in memory."""
+    path = folder / "metrics.jsonl"
+    row = path.read_bytes().splitlines()[0]
+    lists = b'{"x": [' + b"[]," * 2**24 + b"[]]}"
+    short_lines = b'{"epoch": 1, "train": {}, "test": {}, "x": [' + b"[]," * 20_000 + b"[]]}\n"
+    for content in (lists, row + b"\n" + lists, b"\n" * 2**25, short_lines * 400, (row + b"\n") * 2**18):
+        path.write_bytes(content)
+        error = harmless(lambda: read_history(folder))
+        assert error is not None
+        assert "memory" not in str(error)
+    snapshots = folder / "snapshots.safetensors"
+    snapshots.write_bytes(safetensors(lists, b""))
+    assert "header is longer" in str(harmless(lambda: read_snapshots(folder)))
+
+
 def test_pipes_devices_folders_and_loops_are_no_files(folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         path, content = folder / name, (folder / name).read_bytes()

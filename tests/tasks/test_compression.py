@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -273,6 +274,18 @@ def test_headers_that_take_long_to_refuse(header: str, write: Writer) -> None:
     with pytest.raises(ZooError):
         unpack(write(header, []))
     assert time.process_time() - start < 2
+
+
+@every_version
+def test_empty_blocks_do_not_grow_in_memory(write: Writer) -> None:
+    content = write({}, [np.zeros(0, np.uint32)] * 200_000)  # which as arrays take more than a hundred bytes each
+    tracemalloc.start()
+    try:
+        with pytest.raises(ZooError, match="blocks"):
+            unpack(content)
+        assert tracemalloc.get_traced_memory()[1] < 6 * len(content)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_large_foreign_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ MAX_CONFIG_BYTES, MAX_HEADER_BYTES = 2**19, 4 * 2**20
 """The most bytes of ``config.json``, and of the header in front of the weights."""
 
 MAX_HISTORY_BYTES, MAX_LINE_LENGTH = 2**25, 2**16
-"""The most bytes of ``metrics.jsonl``, and characters of a line in it: parsed, they may take thirty times as much memory."""
+"""The most bytes of ``metrics.jsonl``, and characters of a line: parsed, they may take thirty times as much memory."""
 
 
 def read_config(folder: Path) -> RunConfig:

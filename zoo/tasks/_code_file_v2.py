@@ -28,7 +28,8 @@ def split(content: bytes, max_header_bytes: int, max_blocks: int) -> tuple[bytes
     length, end = struct.unpack("<I", content[4:8])[0], len(content) - DIGEST_BYTES
     if length > min(max_header_bytes, end - 8):
         raise ZooError("the file is damaged: its header does not fit in it")
-    blocks, start = [], 8 + length
+    blocks: list[NDArray[np.uint32]] = []
+    start = 8 + length
     while start < end:
         size = 4 + 4 * struct.unpack("<I", content[start : start + 4])[0] if start + 4 <= end else 0
         if len(blocks) == max_blocks:
