@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TextIO
 
 from zoo.cli._common import add_imports, add_json, add_options_of, values_of
