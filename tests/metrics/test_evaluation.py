@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from tests.helpers import tiny_recipe, trainer
+from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, tiny_recipe_of, trainer
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.inference.loops import codes, mean_terms
-from zoo.metrics import measure
+from zoo.metrics import EvalContext, evaluate, measure
 from zoo.models.autoencoder import Model
 from zoo.models.build import build
 
@@ -99,3 +100,30 @@ def test_codes_are_the_posterior_means() -> None:
     found = codes(model, TEST, RECIPE.data)
     torch.testing.assert_close(found, model.encode(TEST.images.float() / 255).mean)
     assert not found.requires_grad
+
+
+@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+def test_families_share_posteriors_and_measure_what_each_measures_alone(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe_of(variant)
+    model, passes = build(recipe), list[int]()
+    images, data = load_images(recipe.data, "test"), recipe.data
+    original = type(model).encode
+
+    def encode(self: Any, x: torch.Tensor, *labels: Any) -> Any:
+        passes.append(len(x))
+        return original(self, x, *labels)
+
+    monkeypatch.setattr(type(model), "encode", encode)
+    alone = {}
+    for family in ("elbo", "pixels", "usage"):
+        alone |= evaluate(EvalContext(model, images, data), [family]).metrics
+    separate = len(passes)
+    passes.clear()
+    assert evaluate(EvalContext(model, images, data), ["elbo", "pixels", "usage"]).metrics == alone
+    assert len(passes) == 1 < separate
+    passes.clear()
+    monkeypatch.setattr("zoo.metrics._posteriors.KEPT_BYTES", 1)
+    assert evaluate(EvalContext(model, images, data), ["elbo", "pixels", "usage"]).metrics == alone
+    assert len(passes) == separate

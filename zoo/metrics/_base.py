@@ -5,6 +5,7 @@ Metrics that are computed together are a family, one file of :mod:`zoo.metrics`;
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from torch import Tensor
 from zoo.datasets import ImageSet
 from zoo.errors import NotApplicable
 from zoo.inference.loops import SEED, ProgressBar, codes, eval_batch_size, eval_mode, mean_terms, no_progress
+from zoo.metrics._posteriors import EncodedModel, KeptPosteriors
 from zoo.models import Autoencoder, Model
 from zoo.objectives import Terms
 from zoo.schema.base import DatasetConfig
@@ -47,7 +49,17 @@ class EvalContext:
 
     def mean(self, terms: Callable[[Model, Tensor], Terms]) -> dict[str, float]:
         """Return the mean over the images of terms that are means over a batch."""
-        return mean_terms(self.images, self.data, self.model, terms, seed=self.seed, progress=self.progress)
+        batches = itertools.count()
+
+        def encoded_terms(model: Model, x: Tensor) -> Terms:
+            return terms(EncodedModel(model, x, next(batches), self.posteriors), x)
+
+        return mean_terms(self.images, self.data, self.model, encoded_terms, seed=self.seed, progress=self.progress)
+
+    @cached_property
+    def posteriors(self) -> KeptPosteriors:
+        """The posteriors of the images that one family has computed, for the next."""
+        return KeptPosteriors()
 
     @cached_property
     def codes(self) -> Tensor:
