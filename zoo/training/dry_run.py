@@ -15,6 +15,7 @@ from zoo.objectives import build_objective
 from zoo.schema.base import DatasetConfig
 from zoo.schema.recipe import Recipe
 from zoo.system.memory import machine_memory, written_bytes
+from zoo.system.randomness import isolated_randomness
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
 
@@ -37,18 +38,23 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
 
 
 def check_step(recipe: Recipe) -> None:
-    """Refuse a recipe whose parts do not fit, before anything is written, with a step that takes no memory.
+    """Refuse a recipe that cannot be built or whose parts do not fit, before anything is written.
+
+    Two images without content go through the model, which is thrown away. On the meta device, as in :func:`dry_run`,
+    that would need no memory, but a second for what torch imports there.
 
     Raises:
         ZooError: the variant cannot take the images, or the objective cannot train the variant.
     """
-    with suppress(NotImplementedError, RuntimeError, TypeError):  # a user's own part that needs values
-        _report(recipe, torch.device("cpu"), torch.device("meta"), None, sizes=(1, 1))
+    cpu = torch.device("cpu")
+    with isolated_randomness(0, cpu), torch.no_grad():
+        model, objective = build(recipe).eval(), build_objective(recipe)
+        blank, labels = torch.zeros(PROBE_IMAGES, *model.image_shape), torch.zeros(PROBE_IMAGES, dtype=torch.int64)
+        with suppress(NotImplementedError, RuntimeError, TypeError):  # training will say what is wrong with it
+            objective(model.given(labels), blank, torch.zeros(()))
 
 
-def _report(
-    recipe: Recipe, device: torch.device, place: torch.device, limit: int | None, sizes: tuple[int, int] | None = None
-) -> str:
+def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: int | None) -> str:
     with place:
         model, objective = build(recipe).to(place), build_objective(recipe).to(place)
     weights = sum(p.nbytes for p in model.parameters())
@@ -96,7 +102,7 @@ def _report(
         f"{model.parameter_count:,} parameters",
     ]
 
-    train, test, notes = (*sizes, []) if sizes else split_sizes(recipe.data)
+    train, test, notes = split_sizes(recipe.data)
     lines += notes
     steps = len(batch_sizes(train, recipe.training.batch_size))
     lines.append(

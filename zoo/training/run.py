@@ -13,7 +13,6 @@ from types import FrameType
 import torch
 
 from zoo.datasets import load_images
-from zoo.models.build import build
 from zoo.runs.folder import CHECKPOINT_FILE, METRICS_FILE
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
@@ -113,7 +112,6 @@ def run(
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
-    build(recipe)  # what cannot be built or trained is refused before anything is written or downloaded
     check_step(recipe)
     with reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
         if resume and group.rank == 0 and has_checkpoint(partial):
