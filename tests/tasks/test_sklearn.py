@@ -94,7 +94,8 @@ class OfAnything(Encoder):  # type: ignore[misc]
         pass
 
 
-def test_scikit_learns_own_checks() -> None:
+def test_scikit_learns_own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.models.autoencoder.checked_images", lambda images, *_, **__: images)  # of any range
     outcomes = check_estimator(OfAnything("linear_vae_mnist"), on_fail=None, on_skip=None)
     assert [one for one in outcomes if one["status"] == "failed"] == []
     assert sum(one["status"] == "passed" for one in outcomes) > 40

@@ -168,7 +168,7 @@ def run(arguments: Sequence[str], prog: str = "zoo") -> int:
 
             import_files(options.imports)
         keep_freed_memory()
-    return module.run(options) or 0
+        return module.run(options) or 0
 
 
 def parser_of(verb: str, prog: str) -> argparse.ArgumentParser:

@@ -49,9 +49,10 @@ def check_step(recipe: Recipe) -> None:
     cpu = torch.device("cpu")
     with isolated_randomness(0, cpu), torch.no_grad():
         model, objective = build(recipe).eval(), build_objective(recipe)
-        blank, labels = torch.zeros(PROBE_IMAGES, *model.image_shape), torch.zeros(PROBE_IMAGES, dtype=torch.int64)
+        blank = torch.zeros(PROBE_IMAGES, *model.image_shape, dtype=torch.float32)
+        labels = torch.zeros(PROBE_IMAGES, dtype=torch.int64)
         with suppress(NotImplementedError, RuntimeError, TypeError):  # training will say what is wrong with it
-            objective(model.given(labels), blank, torch.zeros(()))
+            objective(model.given(labels), blank, torch.zeros((), dtype=torch.float32))
 
 
 def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: int | None) -> str:
@@ -85,10 +86,10 @@ def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: in
     for part in ("encoder", "decoder"):
         for name, layer in getattr(model, part).named_children():
             layer.register_forward_hook(lambda m, _, out, name=f"{part}.{name}": note(name, m, out))
-    blank = torch.zeros(PROBE_IMAGES, *model.image_shape, device=place)
+    blank = torch.zeros(PROBE_IMAGES, *model.image_shape, dtype=torch.float32, device=place)
     labels = torch.zeros(PROBE_IMAGES, dtype=torch.int64, device=place)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = objective(model.given(labels), blank, torch.zeros((), device=place))["loss"]
+        loss = objective(model.given(labels), blank, torch.zeros((), dtype=torch.float32, device=place))["loss"]
     torch.autograd.grad(loss, optimizer.parameters, allow_unused=True)
 
     state = sum(tensor.nbytes for tensors in optimizer.state.values() for tensor in tensors)
