@@ -386,11 +386,15 @@ ROUTES: list[tuple[str, str, Any]] = [
 ]
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # clients that connect at the same moment wait for nothing
+
+
 @contextmanager
 def stand_in_hub() -> Iterator[StandInHub]:
     """The server, for as long as the block runs."""
     hub = StandInHub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
+    server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

@@ -13,6 +13,7 @@ from zoo.schema.axes import narrowed
 from zoo.schema.base import ImageShape, VariantConfig
 from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe
+from zoo.system.memory import explaining_memory
 from zoo.system.process import initial_weights
 
 
@@ -32,9 +33,9 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
         ZooError: the variant cannot take such images, is too large, or its builder returns something else.
     """
     try:
-        with initial_weights():
+        with explaining_memory(), initial_weights():
             model: Autoencoder = VARIANTS.get(config.variant).build(config, shape)
-    except (RuntimeError, MemoryError, OverflowError) as error:  # what torch raises for sizes beyond memory
+    except (RuntimeError, OverflowError) as error:  # what torch raises for sizes that no tensor has
         raise ZooError(
             f"cannot build a {config.variant} of these sizes ({first_line(error)}); make it smaller"
         ) from error
