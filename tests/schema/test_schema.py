@@ -152,6 +152,70 @@ def test_overrides_of_a_network() -> None:
     assert other.digest() != parse_recipe(fields).digest()
 
 
+FOLDER = 'data={"name": "image_folder", "path": "x", "size": 16}'
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("data.path=2024", "2024"),
+        ("data.path=1e1", "1e1"),
+        ("data.path=true", "true"),
+        ("data.path=None", "None"),
+        ("data.path=[8,16]", "[8,16]"),
+        ('data.path="x"', "x"),
+        ("data.path=a b=c", "a b=c"),
+        ("data.test_list=None", None),
+        ("data.test_list=null", None),
+        ("data.test_list=7", "7"),
+        ("data.group=1", 1),
+        ("data.group=case_*", "case_*"),
+        ("data.only_classes=[8,16]", [8, 16]),
+        ("training.epochs=1e1", 10),
+        ("training.epochs=10.0", 10),
+        ("training.seed=9007199254740993", 9007199254740993),
+        ("training.batch_size=16", 16),
+        ("execution.snapshot_epochs=None", None),
+        ("execution.checkpoint_minutes=2", 2.0),
+        ("optimizer.learning_rate=1e-4", 1e-4),
+        ("execution.graph=on", "on"),
+        ("model.network.decoder_hidden=None", None),
+        ("model.network.hidden=[8,16]", [8, 16]),
+        ('model={"variant": "linear_vae", "hidden": [7]}', None),
+        ("summary=2024", "2024"),
+    ],
+)
+def test_a_value_of_an_override_is_read_by_the_type_of_its_field(assignment: str, expected: object) -> None:
+    fields = tiny_fields(model={"variant": "vae", "network": {"name": "mlp"}})
+    value = parse_recipe(fields, "here", [FOLDER, assignment]).to_dict()
+    for part in assignment.partition("=")[0].split("."):
+        value = value[part]
+    if assignment.startswith("model="):
+        assert value["hidden"] == [7]
+    else:
+        assert (value, type(value)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("training.epochs=True", "training.epochs: input should be a valid integer (found True)"),
+        ("training.epochs=1.5", "training.epochs: input should be a valid integer"),
+        ("training.epochs=0.0", "training.epochs: input should be greater than 0 (found 0)"),
+        ("training.epochs=many", "(found 'many')"),
+        ("name=2024", "(found '2024')"),
+        ("training.nothing=1e1", "training.nothing: unknown field"),
+        ("training.epochs=1e400", "training.epochs: "),
+        ("model.hidden=" + "[" * 200 + "]" * 200, "nested too deeply"),
+    ],
+)
+def test_a_value_that_its_field_does_not_take_is_shown(assignment: str, words: str) -> None:
+    with pytest.raises(ZooError) as error:
+        parse_recipe(tiny_fields(), "here", [assignment])
+    assert words in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("assignment", ["training.epochs", "=3", "training..epochs=3", "name.first=3"])
 def test_overrides_that_make_no_sense(assignment: str) -> None:
     with pytest.raises(ZooError, match="--set"):

@@ -6,9 +6,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from zoo.errors import MAX_LINES, ZooError, suggest
 
@@ -95,8 +95,16 @@ def whole_numbers(text: str, most: int = 10_000) -> list[int]:
     return numbers
 
 
-def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Apply ``section.field=value`` assignments in place; a value is JSON, or else the text itself.
+def override(
+    fields: dict[str, Any], assignments: Iterable[str], schema: type[BaseModel] | None = None
+) -> dict[str, Any]:
+    """Apply ``section.field=value`` assignments in place.
+
+    Args:
+        fields: the fields as JSON.
+        assignments: the fields to set; a value is JSON, or else the text itself.
+        schema: the class of the fields, by whose types values are read that could be several things: ``2024`` is a
+            text in a field for texts, ``1e1`` is 10 in a field for whole numbers.
 
     Raises:
         ZooError: an assignment has no ``=`` or leads through something that is not a section.
@@ -106,19 +114,55 @@ def override(fields: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
         if not equals or not all(path.split(".")):
             raise ZooError(f"--set {assignment}: expected section.field=value, as in --set training.epochs=3")
         try:
-            value = json.loads(text)
+            values = _readings(text)
         except RecursionError as error:
             raise ZooError(f"--set {path}: nested too deeply") from error
-        except ValueError:
-            value = text
+        check_value(values, f"--set {path}")
         *sections, field = path.split(".")
         target = fields
         for section in sections:
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise ZooError(f"--set {assignment}: {section!r} is a value, not a section")
-        target[field] = value
+        target[field] = _fitting(values, schema, path) if schema else values[0]
     return fields
+
+
+PYTHON_WORDS = {"None": None, "True": True, "False": False}
+"""Values as Python writes them, and Python's users."""
+
+
+def _readings(text: str) -> list[Any]:
+    """Return what a value on the command line may stand for, the likeliest first."""
+    try:
+        values = [json.loads(text)]
+    except ValueError:
+        values = []
+    if values and isinstance(values[0], float) and values[0].is_integer():
+        values.append(int(values[0]))  # 1e1, 10.0
+    if text in PYTHON_WORDS:
+        values.append(PYTHON_WORDS[text])
+    return [*values, text]
+
+
+def _fitting(values: list[Any], schema: type[BaseModel], path: str) -> Any:
+    """Return the first of the values that a field takes, or else the first of its type, or else the first."""
+    *sections, field = path.split(".")
+    _, parents = _follow(schema, tuple(sections))
+    infos = [parent.model_fields[field] for parent in parents if field in parent.model_fields]
+    if len(infos) != 1:
+        return values[0]  # validation will say that there is no such field
+    kind: Any = Annotated[infos[0].annotation, infos[0]]
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def misfit(value: Any) -> int:
+        try:
+            adapter.validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            return 2 if any(mistake["type"].endswith("_type") for mistake in error.errors()) else 1
+        return 0
+
+    return min(values, key=misfit)
 
 
 def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any:

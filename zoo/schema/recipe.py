@@ -8,6 +8,7 @@ the close match.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,22 +79,27 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         fields["summary"] = f"The recipe {fields.get('name')} with {', '.join(changed)} changed"
         if isinstance(fields.get("source"), dict):
             fields["source"].pop("published", None)
-    return parse_recipe(override(fields, overrides), f"{path} with --set" if overrides else str(path))
+    return parse_recipe(fields, f"{path} with --set" if overrides else str(path), overrides)
 
 
-def parse_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
+def parse_recipe(fields: dict[str, Any], where: str = "recipe", overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe with these fields, checked.
 
     Args:
         fields: the fields as JSON.
         where: the source of the fields, for messages.
+        overrides: fields to set, such as ``training.epochs=3``; values are read by the types of the fields.
 
     Raises:
         ZooError: a field is wrong; the message lists every wrong field with its path and the close match.
     """
     if "weights_sha256" in fields:
         raise ZooError(f"{where}: this is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
-    recipe: Recipe = validate(narrowed(Recipe, fields, where), fields, where)
+    changed = override(deepcopy(fields), overrides) if overrides else fields
+    schema = narrowed(Recipe, changed, where)
+    if overrides:
+        changed = override(deepcopy(fields), overrides, schema)
+    recipe: Recipe = validate(schema, changed, where)
     return recipe
 
 
