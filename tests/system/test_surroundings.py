@@ -20,11 +20,12 @@ from zoo.metrics import EvalContext, evaluate
 from zoo.registry import FIGURES
 from zoo.tasks import encode, score
 from zoo.training import train
+from zoo.training.dry_run import dry_run
 
 GLYPHS = {"name": "glyphs", "train_images": 200, "test_images": 50, "binarization": "dynamic"}
 
 
-@pytest.fixture(params=["float64", "bfloat16", "no_grad", "inference", "autocast"])
+@pytest.fixture(params=["float64", "bfloat16", "no_grad", "inference", "autocast", "device"])
 def surroundings(request: pytest.FixtureRequest) -> Iterator[str]:
     """Something that the program around the zoo has set."""
     with ExitStack() as stack:
@@ -36,6 +37,8 @@ def surroundings(request: pytest.FixtureRequest) -> Iterator[str]:
             stack.enter_context(torch.no_grad())
         elif request.param == "inference":
             stack.enter_context(torch.inference_mode())
+        elif request.param == "device":
+            stack.enter_context(torch.device("meta"))  # where nothing can be computed by mistake
         else:
             stack.enter_context(torch.autocast("cpu", torch.bfloat16))
         yield request.param
@@ -85,6 +88,16 @@ def test_a_model_gives_the_images_that_it_gives_elsewhere(name: str, surrounding
     posterior = model.encode(x, labels)
     assert posterior.rsample(2).shape[:2] == (2, 3)
     model.decode(posterior.mean, labels).log_prob(x)
+
+
+@pytest.fixture(scope="module")
+def usual_report() -> str:
+    """What a dry run says in a program that has set nothing."""
+    return dry_run(tiny_recipe_of("vae", data=GLYPHS), CPU)
+
+
+def test_a_dry_run_says_what_it_says_elsewhere(usual_report: str, surroundings: str) -> None:
+    assert dry_run(tiny_recipe_of("vae", data=GLYPHS), CPU) == usual_report
 
 
 @pytest.mark.slow

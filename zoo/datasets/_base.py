@@ -19,6 +19,7 @@ from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split
 from zoo.system.files import user_path
+from zoo.system.process import cpu_by_default
 from zoo.system.randomness import bernoulli, own_randomness
 
 DISPLAY_SEED = 0
@@ -97,6 +98,7 @@ SET_ZOO_DATA = "set ZOO_DATA to a folder that can be written and has room"
 """The remedy where something cannot be written in the data folder."""
 
 
+@cpu_by_default()
 def load_images(config: DatasetConfig, split: Split) -> ImageSet:
     """Return the images of one split as the recipe's data section describes them.
 

@@ -11,11 +11,13 @@ from zoo import plotting
 from zoo.errors import ZooError
 from zoo.figures._context import FigureContext
 from zoo.registry import FIGURES
+from zoo.system.process import cpu_by_default
 
 COLUMNS = 10
 """The number of images in a row, unless the options say otherwise."""
 
 
+@cpu_by_default()
 def draw(kind: str, context: FigureContext) -> Figure:
     """Draw a kind of figure of a trained model.
 

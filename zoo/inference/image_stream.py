@@ -126,12 +126,13 @@ def as_stream(images: ImageStream | Tensor | str | os.PathLike[str], model: Auto
         return images
     if not isinstance(images, Tensor | np.ndarray):
         return open_images(images, model)
-    pixels = torch.as_tensor(images)
+    float32 = torch.empty(0, dtype=torch.float32, device="cpu")
+    pixels = images if isinstance(images, Tensor) else torch.as_tensor(images, device="cpu")
     if pixels.dtype is not torch.uint8:
-        checked = checked_images(images, model.image_shape, torch.empty(0, dtype=torch.float32), training=False)
+        checked = checked_images(images, model.image_shape, float32, training=False)
         pixels = (checked.detach() * 255).round().to(torch.uint8)
     elif pixels.shape[1:] != model.image_shape:
-        checked_images(images, model.image_shape, torch.empty(0, dtype=torch.float32), training=False)
+        checked_images(images, model.image_shape, float32, training=False)
 
     def batches(size: int) -> Iterator[ImageBatch]:
         for start in range(0, len(pixels), size):
@@ -267,7 +268,8 @@ def of_folder(folder: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> I
                         pixels.append(result)
                         given += [labels[path]] if labels else []
                 if pixels:
-                    yield ImageBatch(names, torch.from_numpy(np.stack(pixels)), torch.tensor(given) if labels else None)
+                    known = torch.tensor(given, device="cpu") if labels else None
+                    yield ImageBatch(names, torch.from_numpy(np.stack(pixels)), known)
         finally:
             pool.shutdown(cancel_futures=True)  # the next batch is not needed when this one has failed
         if len(unreadable) == len(pages):

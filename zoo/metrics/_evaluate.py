@@ -14,6 +14,7 @@ from zoo.registry import DATASETS, MetricFamily
 from zoo.schema.base import DatasetConfig
 from zoo.schema.metric import all_metrics, families, family_of, metric_of, summary_metrics
 from zoo.system.devices import without_tf32
+from zoo.system.process import cpu_by_default
 
 GLYPH_IMAGES = 500
 """The number of embedded images that show whether a machine computes the same figures."""
@@ -34,6 +35,7 @@ class Evaluation:
         return Evaluation(metrics, self.lacking | other.lacking, self.families + other.families)
 
 
+@cpu_by_default()
 def evaluate(
     context: EvalContext,
     names: Iterable[str] = (),

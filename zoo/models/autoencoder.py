@@ -165,7 +165,7 @@ class Autoencoder(nn.Module):
         if not isinstance(generator, torch.Generator | None):
             raise ZooError(f"generator must be a torch.Generator or None; got {type(generator).__name__}")
         if self.classes:
-            each = torch.arange(n) % self.classes if labels is None else labels
+            each = torch.arange(n, device="cpu") % self.classes if labels is None else labels
             labels = checked_labels(each, self.classes, n)
         with PROCESS_LOCK if draws_by_default(self) else nullcontext():
             z = self.prior.sample(n, generator)

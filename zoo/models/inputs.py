@@ -87,7 +87,7 @@ def checked_labels(labels: Any, classes: int, count: int | None = None, *, train
         raise ZooError("the model is conditional: give it the images' labels as well")
     wanted = f"labels must be whole numbers {'' if count is None else f'({count},) '}from 0 to {classes - 1}"
     try:
-        values = labels if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels))
+        values = labels if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels), device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise ZooError(f"{wanted}; got {described(labels)}") from None
     fitting = values.dtype is torch.int64 and values.dim() == 1 and len(values) == count

@@ -36,6 +36,7 @@ from zoo.schema.run_config import EpochRow, RunConfig
 from zoo.schema.text import decode_text
 from zoo.system.devices import choose_device
 from zoo.system.files import MAX_RECORD_BYTES, read_file, sha256
+from zoo.system.process import cpu_by_default
 from zoo.system.randomness import CPU, default_generators_kept
 from zoo.system.sealed import unseal
 
@@ -154,7 +155,8 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
     config = read_config(folder)
     section = config.model_section()
     path = folder / WEIGHTS_FILE
-    with default_generators_kept(CPU):  # fresh weights are overwritten: leave the caller's random numbers alone
+    # Fresh weights are overwritten: leave the caller's random numbers alone.
+    with cpu_by_default(), default_generators_kept(CPU):
         outline = _outline(section, config.image_shape, trusted)
         expected = outline.state_dict()
         content = read_file(path, sum(tensor.nbytes for tensor in expected.values()) + MAX_HEADER_BYTES)

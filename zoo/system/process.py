@@ -30,9 +30,24 @@ def initial_weights() -> Iterator[None]:
 
 
 @contextmanager
+def cpu_by_default() -> Iterator[None]:
+    """Make tensors on the CPU where nothing else is said, whatever default device the program around has set."""
+    if torch.get_default_device().type == "cpu":  # entered needlessly, it would slow every call of torch
+        yield
+        return
+    with torch.device("cpu"):
+        yield
+
+
+@contextmanager
 def training_modes(device: torch.device) -> Iterator[None]:
-    """Let gradients flow and precision be the recipe's, whatever the program around has set for this thread."""
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+    """Let gradients flow and precision and devices be the recipe's, whatever the program around has set."""
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        cpu_by_default(),
+    ):
         yield
 
 

@@ -44,7 +44,7 @@ def impute(model: Model, x: Tensor, observed: Tensor, steps: int = MAX_STEPS) ->
     filled = torch.where(known, x, means[:, None, None, None])
     for _ in range(steps):
         better = torch.where(known, x, model.decode(model.encode(filled).mean).mean.to(x.device))
-        change = (better - filled).abs().max() if filled.numel() else torch.zeros(())
+        change = (better - filled).abs().max() if filled.numel() else filled.new_zeros(())
         filled = better
         if float(change) < MIN_CHANGE:
             break
@@ -59,7 +59,8 @@ def dropped(shape: tuple[int, ...], share: float, generator: torch.Generator) ->
         share: the probability that a pixel is missing.
         generator: a generator on the CPU; the same seed gives the same mask on every device.
     """
-    return torch.rand(shape[0], 1, *shape[2:], generator=generator, dtype=torch.float32) >= share
+    size = (shape[0], 1, *shape[2:])
+    return torch.rand(size, generator=generator, dtype=torch.float32, device=generator.device) >= share
 
 
 def boxed(shape: tuple[int, ...], top: int, left: int, height: int, width: int) -> Tensor:
@@ -78,6 +79,6 @@ def boxed(shape: tuple[int, ...], top: int, left: int, height: int, width: int) 
         raise ZooError(
             f"a box of {height}x{width} at ({top}, {left}) is not inside an image of {h}x{w} (height, width)"
         )
-    observed = torch.ones(h, w, dtype=torch.bool)
+    observed = torch.ones(h, w, dtype=torch.bool, device="cpu")
     observed[top : top + height, left : left + width] = False
     return observed

@@ -15,6 +15,7 @@ from zoo.objectives import build_objective
 from zoo.schema.base import DatasetConfig
 from zoo.schema.recipe import Recipe
 from zoo.system.memory import machine_memory, written_bytes
+from zoo.system.process import training_modes
 from zoo.system.randomness import isolated_randomness
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
@@ -31,10 +32,11 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
             more than the device has memory.
     """
     limit = device_memory(device)
-    try:
-        return _report(recipe, device, torch.device("meta"), limit)
-    except (NotImplementedError, RuntimeError, TypeError):  # a user's own part that needs values
-        return _report(recipe, device, device, limit)
+    with training_modes(device):
+        try:
+            return _report(recipe, device, torch.device("meta"), limit)
+        except (NotImplementedError, RuntimeError, TypeError):  # a user's own part that needs values
+            return _report(recipe, device, device, limit)
 
 
 def check_step(recipe: Recipe) -> None:
