@@ -186,5 +186,25 @@ def test_an_entry_with_other_images_or_another_model_does_not_keep_its_name(over
     assert find_recipe(str(ROOT / "recipes" / "vae_conv.json"), overrides).name == name
 
 
+@pytest.mark.parametrize(("more", "said"), [([], True), (["name=mine"], False)])
+def test_the_other_name_of_a_changed_entry_is_said(more: list[str], said: bool, tmp_path: Path) -> None:
+    small = ["data.name=tiny", "model.hidden=[8]", "training.epochs=1", *more]
+    sets = [word for override in small for word in ("--set", override)]
+    done = command("train", "linear_vae_mnist", "--import", PLUGIN, "--device", "cpu", *sets, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = "linear_vae_mnist with these --set is another model, called linear_vae_mnist_changed; --set name=mine"
+    assert done.stdout.startswith(line) == said
+    assert ("another model" in done.stdout) == said
+
+
+def test_an_imported_file_finds_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "ext").mkdir()
+    (tmp_path / "ext" / "my_neighbour.py").write_text("WORD = 'found'\n")
+    (tmp_path / "ext" / "mine.py").write_text("from my_neighbour import WORD\n\nprint(WORD)\n")
+    done = process("train", "conv_vae_mnist", "--import", "ext/mine.py", "--print-recipe", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("found\n{")
+
+
 def test_a_recipe_of_ones_own_keeps_its_name(recipe_file: Callable[..., Path]) -> None:
     assert find_recipe(str(recipe_file()), ["model.latent_dim=3"]).name == "tiny_vae"

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.helpers import PLUGIN, command, tiny_fields
+from tests.helpers import PLUGIN, ROOT, command, tiny_fields
+from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.runs.folder import read_config, read_history
-from zoo.schema.recipe import read_recipe
-from zoo.schema.text import MAX_TEXT_BYTES, decode_text, read_text
+from zoo.schema.recipe import parse_recipe, read_recipe
+from zoo.schema.text import MAX_TEXT_BYTES, backslash_hint, decode_text, read_text
 
 TEXT = "Größe − ✓ 🦓\nline two\n"
 
@@ -74,12 +78,71 @@ def test_a_device_that_never_ends_is_refused() -> None:
         read_text(Path("/dev/zero"), "the recipe")
 
 
-def test_a_recipe_may_come_through_a_pipe(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [(), ("--seeds", "3,5")])
+def test_a_recipe_may_come_through_a_pipe_which_is_read_once(seeds: tuple[str, ...], tmp_path: Path) -> None:
     pipe = tmp_path / "recipe.pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(json.dumps(tiny_fields()),))
+    writer = threading.Thread(target=pipe.write_text, args=(json.dumps(tiny_fields()),), daemon=True)
     writer.start()
-    done = command("train", pipe, "--print-recipe", "--import", PLUGIN)
-    writer.join()
+    done = printed(str(pipe), *seeds)
+    writer.join(5)
+    assert done.returncode == 0, done.stderr
+    text, found = done.stdout, []
+    while text.strip():
+        recipe, end = json.JSONDecoder().raw_decode(text.lstrip())
+        found.append((recipe["name"], recipe["training"]["seed"]))
+        text = text.lstrip()[end:]
+    assert found == ([("tiny_vae", 3), ("tiny_vae", 5)] if seeds else [("tiny_vae", 0)])
+
+
+def test_a_recipe_is_read_from_standard_input() -> None:
+    done = printed("/dev/stdin", given=json.dumps(tiny_fields()))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["name"] == "tiny_vae"
+
+
+def printed(recipe: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Print a recipe in a process of its own, which is ended if it waits for more than there is."""
+    return subprocess.run(
+        [sys.executable, "-m", "zoo", "train", recipe, "--print-recipe", "--import", str(PLUGIN), *arguments],
+        input=given, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+
+BACKSLASHES = [
+    (r"pics\train", r"\t is a tab", "pics/train", r"pics\\train"),
+    (r"pics\new\best", r"\n is a line break and \b is a backspace", "pics/new/best", r"pics\\new\\best"),
+    (r"C:\\data\faces", r"\f is a form feed", "C:/data/faces", r"C:\\data\\faces"),
+    (r"x\red", r"\r is a carriage return", "x/red", r"x\\red"),
+]
+
+
+@pytest.mark.parametrize(("typed", "made", "slashes", "doubled"), BACKSLASHES)
+def test_what_json_makes_of_single_backslashes_is_said(
+    typed: str, made: str, slashes: str, doubled: str, tmp_path: Path
+) -> None:
+    recipe = json.dumps(tiny_fields(data={"name": "image_folder", "path": "PATH", "size": 16}))
+    (tmp_path / "r.json").write_text(recipe.replace("PATH", typed))
+    done = command("train", tmp_path / "r.json", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f'in JSON, {made}: write "{slashes}" or "{doubled}"' in done.stderr
+
+
+def test_a_list_of_test_images_with_single_backslashes_is_explained(tmp_path: Path) -> None:
+    Image.new("L", (16, 16)).save(tmp_path / "a.png")
+    data = {"name": "image_folder", "path": str(tmp_path), "size": 16, "test_list": "lists\test.txt"}
+    with pytest.raises(ZooError, match=r"cannot read .*; in JSON, \\t is a tab: write .lists/test.txt."):
+        load_images(parse_recipe(tiny_fields(data=data)).data, "test")
+
+
+def test_other_missing_folders_are_not_explained_so(tmp_path: Path) -> None:
+    assert backslash_hint(tmp_path / "a\\b c") == ""
+
+
+def test_a_backslash_that_json_cannot_read_is_explained(tmp_path: Path) -> None:
+    recipe = json.dumps(tiny_fields(data={"name": "image_folder", "path": "PATH", "size": 16}))
+    (tmp_path / "r.json").write_text(recipe.replace("PATH", r"C:\Me\pics"))
+    done = command("train", tmp_path / "r.json")
+    assert done.returncode == 2
+    assert r"in JSON, write a backslash as \\, or a path with /" in done.stderr

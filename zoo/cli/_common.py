@@ -211,7 +211,7 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         ZooError: there is none, or it is wrong.
     """
-    from zoo.schema.recipe import changes_of_model, read_recipe
+    from zoo.schema.recipe import read_recipe
 
     path = user_path(source)
     if path.name == source and path.suffix != ".json":
@@ -219,10 +219,17 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     elif not path.exists() or path.is_dir():  # a pipe is read, too: <(jq ... r.json), /dev/stdin
         raise ZooError(f"there is no recipe {source}{_recipes_like(path)}")
     recipe = read_recipe(path, overrides)
-    named = any(override.startswith("name=") for override in overrides)
-    if changes_of_model(overrides) and recipe.name in recipe_paths() and not named:
+    if becomes_another(recipe.name, overrides):
         return recipe.model_copy(update={"name": f"{recipe.name}{CHANGED}"})
     return recipe
+
+
+def becomes_another(name: str, overrides: Sequence[str]) -> bool:
+    """Return whether overrides make another model of an entry, and do not say what it is called."""
+    from zoo.schema.recipe import changes_of_model
+
+    named = any(override.startswith("name=") for override in overrides)
+    return name in recipe_paths() and bool(changes_of_model(overrides)) and not named
 
 
 def _recipes_like(path: Path) -> str:

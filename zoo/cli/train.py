@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli._common import add_common, expand_recipes, find_recipe, loadable
+from zoo.cli._common import CHANGED, add_common, becomes_another, expand_recipes, find_recipe, loadable
 from zoo.cli._output import print_table, say, say_lines
 from zoo.cli._places import prepare
 from zoo.errors import ZooError
@@ -62,10 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, and say where the results are."""
+    overrides = [*switches(options), *options.overrides, *(f"training.seed={seed}" for seed in options.seeds[:1])]
     recipes = [
-        find_recipe(source, [*switches(options), *options.overrides, *seed])
+        recipe
         for source in expand_recipes(options.recipes, everything=options.all)
-        for seed in [[f"training.seed={seed}"] for seed in options.seeds] or [[]]
+        for recipe in with_seeds(find_recipe(source, overrides), options.seeds)  # found once: a pipe is read once
     ]
     if options.print_recipe:
         import json
@@ -87,6 +88,10 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         several = len(recipes) > 1 or options.seeds
         prepare("--out", options.out if several else options.out.parent, files=False)
+    for name in dict.fromkeys(recipe.name for recipe in recipes):
+        entry = name.removesuffix(CHANGED)
+        if entry != name and becomes_another(entry, options.overrides):
+            say(f"{entry} with these --set is another model, called {name}; --set name=mine calls it otherwise")
     if len(recipes) == 1:
         train_one(recipes[0], options, device)
     else:
@@ -122,6 +127,12 @@ def seeds(text: str) -> list[int]:
         found = text if len(text) <= 40 else f"{text[:40]}..."
         expected = f"expected at most {MAX_SEEDS:,} seeds as in 0-9 or 0,2,5"
         raise argparse.ArgumentTypeError(f"{expected}, got {found!r}") from error
+
+
+def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> list[Recipe]:
+    """Return the recipe with each of the seeds, or as it is where there are none."""
+    trainings = [recipe.training.model_copy(update={"seed": seed}) for seed in seeds] or [recipe.training]
+    return [recipe.model_copy(update={"training": training}) for training in trainings]
 
 
 def positive(text: str) -> int:

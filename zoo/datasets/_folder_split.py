@@ -13,9 +13,9 @@ from typing import Literal
 
 from zoo.errors import ZooError, closest
 from zoo.schema.base import Split
-from zoo.schema.text import decode_text
+from zoo.schema.text import backslash_hint, decode_text
 from zoo.system.files import user_path
-from zoo.system.image_files import SKIPPED_SHOWN, listed
+from zoo.system.image_files import SKIPPED_SHOWN, listed, printable
 
 Side = Literal["train", "test", "val"]
 
@@ -126,7 +126,9 @@ def _from_list(file: Path, root: Path, paths: Sequence[Path]) -> set[Path]:
             raise ZooError(f"data.test_list: {file} is not a list of paths")
         text = decode_text(file.read_bytes(), f"data.test_list: {file}", "surrogateescape")
     except OSError as error:
-        raise ZooError(f"data.test_list: cannot read {file}: {error.strerror}") from error
+        raise ZooError(
+            f"data.test_list: cannot read {printable(file)}: {error.strerror}{backslash_hint(file)}"
+        ) from error
     lines = [_normal(line.strip()) for line in text.splitlines()]
     wanted = {line.replace("\\", "/").removeprefix("./").rstrip("/") for line in lines if line}
     held_out: set[Path] = set()

@@ -1,4 +1,4 @@
-"""Text in files, as any system writes it: UTF-8, with a byte order mark or without, and UTF-16 with one."""
+"""Text in files, as any system writes it: UTF-8 with a byte order mark or without, UTF-16 with one; paths in JSON."""
 
 from __future__ import annotations
 
@@ -51,3 +51,29 @@ def decode_text(content: bytes, where: str, errors: str = "strict") -> str:
     if "\0" in text:  # UTF-16 without a mark, or no text at all
         raise ZooError(f"{where} is not UTF-8 text (there are zero bytes); save it as UTF-8")
     return text
+
+
+JSON_ESCAPES = {
+    "\t": (r"\t", "a tab"),
+    "\n": (r"\n", "a line break"),
+    "\r": (r"\r", "a carriage return"),
+    "\b": (r"\b", "a backspace"),
+    "\f": (r"\f", "a form feed"),
+}
+"""Characters that hardly any path has, each as JSON spells it and in words."""
+
+
+def backslash_hint(path: Path) -> str:
+    r"""Return the end of a message about a path that is not there, where JSON has made it of ``"pics\train"``.
+
+    That is a path with a tab, which nobody meant. The hint begins with a semicolon; for other paths it is empty.
+    """
+    text = str(path)
+    found = [spelling for character, spelling in JSON_ESCAPES.items() if character in text]
+    if not found:
+        return ""
+    for character, (spelling, _) in JSON_ESCAPES.items():
+        text = text.replace(character, spelling)
+    made = " and ".join(f"{spelling} is {words}" for spelling, words in found)
+    slashes, doubled = text.replace("\\", "/"), text.replace("\\", r"\\")
+    return f'; in JSON, {made}: write "{slashes}" or "{doubled}"'

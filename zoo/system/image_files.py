@@ -19,6 +19,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError, escaped, first_line
 from zoo.schema.base import ImageShape
+from zoo.schema.text import backslash_hint
 from zoo.system.folder_walk import HIDDEN, walk
 from zoo.system.memory import out_of_memory
 from zoo.system.memory_budget import MemoryBudget
@@ -115,7 +116,7 @@ def images_under(root: Path) -> ImageFiles:
     """
     if not root.is_dir():
         hint = "; name the folder that it is in" if root.exists() else ""
-        raise ZooError(f"there is no folder {root}{hint}")
+        raise ZooError(f"there is no folder {printable(root)}{hint}{backslash_hint(root)}")
     known = endings()
 
     def looks_like_an_image(path: Path) -> bool:
