@@ -37,6 +37,8 @@ COMMANDS: dict[str, list[str]] = {
     "classifier": ["tiny", "--import", str(PLUGIN), "--out", f"{HOSTILE}.safetensors"],
     "anomaly": ["RUN", "./images", "--out", f"{HOSTILE}.csv", "--import", str(PLUGIN)],
     "impute": ["RUN", "./images", "--drop", "0.5", "--out", HOSTILE, "--import", str(PLUGIN)],
+    "reconstruct": ["RUN", "./images", "--out", HOSTILE, "--import", str(PLUGIN)],
+    "sample": ["RUN", "--count", "3", "--out", HOSTILE, "--import", str(PLUGIN)],
     "encode": ["RUN", "./images", "--out", f"{HOSTILE}.npz", "--import", str(PLUGIN)],
     "compress": ["RUN", "./images", "--out", "x.aez", "--names", f"{HOSTILE}.csv", "--import", str(PLUGIN)],
     "decompress": ["made.aez", "--model", "RUN", "--out", HOSTILE, "--import", str(PLUGIN)],

@@ -61,6 +61,8 @@ def test_a_home_folder_of_nobody_is_one_line(trained: Path, tmp_path: Path) -> N
         ("impute", ("IMAGES", "--drop", "0.5", "--strip", "a/b/x.png")),
         ("impute", ("IMAGES", "--drop", "0.5", "--strip", "x.png", "--out", "a/b/x")),
         ("encode", ("IMAGES", "--out", "a/b/x.npz")),
+        ("reconstruct", ("IMAGES", "--out", "a/b/x")),
+        ("sample", ("--count", "2", "--out", "a/b/x")),
         ("compress", ("IMAGES", "--out", "a/b/x.aez")),
         ("export", ("--format", "torch", "--out", "a/b/x")),
     ],

@@ -45,6 +45,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Use a model": {
         "anomaly": "score images by how badly a model explains them",
+        "reconstruct": "write what a model makes of images as image files",
+        "sample": "write images that a model draws as image files",
         "impute": "fill in missing pixels",
         "encode": "write the codes of images to a file",
         "compress": "compress images to the bytes of their codes",

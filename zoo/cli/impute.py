@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.cli._common import (
@@ -58,11 +57,11 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from zoo import plotting
+    from zoo.cli._image_files import write_images
     from zoo.entries.loading import load
     from zoo.inference.image_stream import PreparedBatch, map_images, open_images
     from zoo.system.devices import choose_device
     from zoo.system.files import new_folder, write_atomically
-    from zoo.system.image_files import encode_png
     from zoo.tasks import impute
 
     model = load(options.model, choose_device(options.device))
@@ -82,9 +81,8 @@ def run(options: argparse.Namespace) -> None:
             if not count:
                 masked = torch.where(lost, torch.full_like(x, 0.5), x)
                 rows = [("original", x), ("masked", masked), ("filled", filled)]
-            for number, (name, image) in enumerate(zip(batch.names, filled, strict=True), count):
-                if folder:
-                    (folder / f"{number:06}-{part_of(Path(name).stem)}.png").write_bytes(encode_png(image))
+            if folder:
+                write_images(folder, batch.names, filled, count)
             count += len(batch.names)
         if not missing:
             raise ZooError("no pixel was missing")
@@ -97,11 +95,6 @@ def run(options: argparse.Namespace) -> None:
         return
     written = f"; the filled images: {options.out}" if options.out else ""
     say(f"{count:,} images, MSE {mse:.5f} per missing value; the first: {strip}{written}")
-
-
-def part_of(name: str) -> str:
-    """Return as much of a name as fits into that of another file, whose length the system counts in bytes."""
-    return name.encode()[:100].decode(errors="ignore")
 
 
 def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[[tuple[int, ...]], Tensor]:
