@@ -17,7 +17,7 @@ from zoo.schema.recipe import parse_data
 
 def pixels(path: Path) -> torch.Tensor:
     """The pixels of a grey PNG file, in [0, 1]."""
-    return torch.from_numpy(np.asarray(Image.open(path).convert("L"))).float() / 255
+    return torch.tensor(np.asarray(Image.open(path).convert("L"))).float() / 255
 
 
 def test_reconstructions_are_those_of_the_model(tmp_path: Path) -> None:
