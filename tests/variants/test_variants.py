@@ -198,10 +198,8 @@ def test_an_entry_has_as_many_parameters_as_its_source(entry: str, parameters: i
         assert build(zoo.recipe(entry)).parameter_count == parameters
 
 
-def test_the_recipe_of_15_000_units_takes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # the fused optimizers take no meta tensors
-    with torch.device("meta"):  # elsewhere it takes 5 GB
-        report = dry_run(zoo.recipe("conv_vae_2d_wide_mnist"), torch.device("meta"))
+def test_the_recipe_of_15_000_units_fits_together() -> None:
+    report = dry_run(zoo.recipe("conv_vae_2d_wide_mnist"), torch.device("cpu"))  # whose models take no memory
     assert "272,186,141 parameters" in report
 
 

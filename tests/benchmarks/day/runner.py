@@ -45,6 +45,11 @@ class Stage:
         return self.name.replace(" ", "_") + ".log"
 
 
+def heed_interrupts() -> None:
+    """Take SIGINT again in a new process: what ``nohup`` or ``&`` has started ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A stage that has been started, in a process group of its own."""
 
@@ -59,7 +64,7 @@ class Running:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 stage.command, cwd=root, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=heed_interrupts,
             )  # fmt: skip
 
     def over(self) -> bool:
