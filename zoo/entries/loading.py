@@ -118,7 +118,7 @@ def load(
             fit the recipe.
     """
     location = find(source, endpoint=endpoint)
-    if location.folder.is_file():
+    if os.path.isfile(location.folder):  # unlike Path.is_file, also of names that are too long
         raise ZooError(
             f"{source} is a file; zoo.load takes a run folder, which `zoo train` writes: it holds the weights "
             f"(model.safetensors) and the recipe that says which model they belong to (config.json). Weights from "
