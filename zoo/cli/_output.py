@@ -1,4 +1,4 @@
-"""What verbs print: lines that no value can forge, whatever the encoding of the output is and whoever reads it."""
+"""Printing for verbs: lines that no value can forge, in every encoding of the output and for every reader."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SUBSTITUTES = {
     "\N{SUPERSCRIPT TWO}": "^2",
     "\N{GREEK SMALL LETTER BETA}": "beta",
 }
-"""What is printed instead where the encoding of the output lacks a character; any other is escaped."""
+"""The substitutes for characters that the encoding of the output lacks; any other is escaped."""
 
 
 INDENT = "    "
-"""What the lines of a message begin with, except for its first."""
+"""The indentation of the lines of a message after its first."""
 
 
 def write(text: str, file: TextIO | None = None) -> None:

@@ -40,7 +40,7 @@ def decoded_folder() -> Path:
 
 @dataclass(frozen=True)
 class DecodedSet:
-    """What is kept of the images of a split."""
+    """The decoded images of a split that are kept on the disk."""
 
     source: str
     """The folder and split, or the dataset; the file's name where it is not known."""

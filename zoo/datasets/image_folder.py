@@ -65,7 +65,7 @@ class ImageFolderConfig(DatasetConfig):
     )
     fit: Fit = Field(
         "crop",
-        description="What is done to an image of other proportions: its central part is cut out (`crop`), black is "
+        description="The way to fit an image of other proportions: its central part is cut out (`crop`), black is "
         "put around it (`pad`), or it is stretched (`stretch`).",
     )
     channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for RGB.")
@@ -168,7 +168,7 @@ def folder_for(path: str, shape: ImageShape, trained: DatasetConfig, classes: li
 
 
 class Contents:
-    """What is in a folder: its image files, their headers, and their sides."""
+    """The content of a folder of images: its files, their headers, and the split that each belongs to."""
 
     def __init__(self, config: ImageFolderConfig) -> None:
         self.files: ImageFiles = images_under(config.root)
