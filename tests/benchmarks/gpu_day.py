@@ -45,7 +45,7 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
     limits = {"linear_vae_mnist": 90, "conv_vae_mnist": 110}
     counts = (2,) if tiny else (8, 32)
     compiled = ("--set", "execution.compile=on") if device != "cpu" else ()
-    last = (*small, "--entries", "conv_vae_2d_wide_mnist", "--set", "training.epochs=1000") if tiny else ()
+    last = (*small, "--entries", "iwae_1_mnist", "--set", "training.epochs=100000") if tiny else ()
     return [
         unpack,
         [Stage("facts", 40, stage("facts"), lines=4)],
