@@ -90,7 +90,7 @@ def test_labels_beyond_the_classes_are_not_measured() -> None:
 
 def test_an_objective_is_measured_at_its_epoch() -> None:
     fresh = trainer(tiny_recipe(objective={"name": "elbo", "annealing": {"name": "linear", "epochs": 10}}))
-    early, late = (fresh.test_pass.run(epoch).read().means() for epoch in (0, 10))
+    early, late = (fresh.evaluation.run(epoch).read().means() for epoch in (0, 10))
     assert early["loss"] == pytest.approx(early["reconstruction"])
     assert late["loss"] == pytest.approx(late["reconstruction"] + late["kl"])
 

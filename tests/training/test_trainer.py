@@ -67,7 +67,7 @@ def test_measuring_the_test_images_does_not_change_the_training(monkeypatch: pyt
     plain.run_epoch()
     plain.run_epoch()
     unmeasured = trainer(recipe)
-    monkeypatch.setattr(unmeasured.test_pass, "run", lambda epoch: RunningMeans(CPU))
+    monkeypatch.setattr(unmeasured.evaluation, "run", lambda epoch: RunningMeans(CPU))
     unmeasured.run_epoch()
     unmeasured.run_epoch()
     for first, second in zip(plain.model.parameters(), unmeasured.model.parameters(), strict=True):
@@ -282,11 +282,11 @@ def test_weights_that_break_in_the_last_step_are_noticed() -> None:
         found.run_epoch()
 
 
-def test_a_test_pass_takes_smaller_batches_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_takes_smaller_batches_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     found = trainer(tiny_recipe())
-    test_pass, sizes = found.test_pass, list[int]()
-    expected = test_pass.run(0.0).read().means()
-    objective = test_pass.objective
+    evaluation, sizes = found.evaluation, list[int]()
+    expected = evaluation.run(0.0).read().means()
+    objective = evaluation.objective
 
     def hungry(model: Any, x: torch.Tensor, epoch: torch.Tensor) -> Any:
         sizes.append(len(x))
@@ -294,12 +294,12 @@ def test_a_test_pass_takes_smaller_batches_where_memory_does_not_suffice(monkeyp
             raise torch.OutOfMemoryError("no room")
         return objective(model, x, epoch)
 
-    monkeypatch.setattr(test_pass, "objective", hungry)
-    test_pass.usual_batch, test_pass.batch = 10, 4 * 10
-    assert test_pass.run(0.0).read().means() == pytest.approx(expected, rel=0.05)  # other noise
-    assert test_pass.batch == 10 and sizes[:3] == [40, 20, 10]
+    monkeypatch.setattr(evaluation, "objective", hungry)
+    evaluation.usual_batch, evaluation.batch = 10, 4 * 10
+    assert evaluation.run(0.0).read().means() == pytest.approx(expected, rel=0.05)  # other noise
+    assert evaluation.batch == 10 and sizes[:3] == [40, 20, 10]
     assert found.state()["test_batch"] == 10
-    monkeypatch.setattr(test_pass, "usual_batch", 20)
-    test_pass.batch = 20
+    monkeypatch.setattr(evaluation, "usual_batch", 20)
+    evaluation.batch = 20
     with pytest.raises(torch.OutOfMemoryError):
-        test_pass.run(0.0)
+        evaluation.run(0.0)

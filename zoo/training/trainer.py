@@ -28,13 +28,13 @@ from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, equ
 from zoo.training.conv_backend import with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.divergence import Divergence, all_finite, check_finite
+from zoo.training.epoch_evaluation import EpochEvaluation
 from zoo.training.execution import EagerRunner, choose_runner
 from zoo.training.optimizer import Optimizer
 from zoo.training.run_context import RunContext
 from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.state import check_same_run, copied
 from zoo.training.step import Step
-from zoo.training.test_pass import TestPass
 
 EpochRecord = dict[str, Any]
 """The record of one epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over
@@ -79,7 +79,7 @@ class Trainer:
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
             self.train_set = to_device_if_it_fits(train, device)
             self.test_set = to_device_if_it_fits(test, device)
-            self.test_pass = TestPass(self.test_set, recipe.data, self.model, self.objective)
+            self.evaluation = EpochEvaluation(self.test_set, recipe.data, self.model, self.objective)
             self.check_batches()
             size = recipe.training.batch_size
             images = self.train_set if self.model.classes else replace(self.train_set, labels=None)
@@ -221,7 +221,7 @@ class Trainer:
             (sums,) = self.group.summed([self.means.sums])
             self.means.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
-            tested = self.test_pass.run(now)
+            tested = self.evaluation.run(now)
             weights_finite = all_finite(self.optimizer.parameters).to(self.means.sums.dtype)
             packed = [self.means.packed(), tested.packed(), weights_finite[None]]
             *numbers, finite = torch.cat(packed).tolist()
@@ -304,7 +304,7 @@ class Trainer:
             "device": self.device.type,
             "threads": torch.get_num_threads(),
             "compiled": self.was_compiled,
-            "test_batch": self.test_pass.batch,
+            "test_batch": self.evaluation.batch,
             "step": self.step,
             "seconds": self.seconds,
             "wall_seconds": self.wall_seconds,
@@ -328,7 +328,7 @@ class Trainer:
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
         self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
         self.was_compiled = state["compiled"]
-        self.test_pass.batch = state.get("test_batch", self.test_pass.usual_batch)
+        self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
         with self.context.active():
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
