@@ -72,5 +72,5 @@ def test_the_installed_package_lists_loads_trains_and_compares(python: Path, tmp
     assert use(python, tmp_path, "-c", code) == "torch.Size([16, 1, 28, 28])\n"
     small = ("--set", "data.train_images=500", "--set", "data.test_images=100", "--set", "training.epochs=1")
     use(python.with_name("zoo"), tmp_path, "train", "quickstart", *small)
-    use(python, tmp_path, "-m", "zoo.compare", "./runs/quickstart", "linear_vae_mnist")
+    use(python, tmp_path, "-m", "zoo.compare", "./runs/quickstart_changed", "linear_vae_mnist")
     assert (tmp_path / "compare.png").stat().st_size > 10_000

@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def lineup(entry: str, shared: Sequence[str], options: argparse.Namespace) -> tuple[Recipe, list[Entrant]]:
     """A recipe, and who trains it in the order of their turns."""
+    shared = [f"name={find_recipe(entry, []).name}", *shared]  # with fewer images, too
     recipe = comparable(find_recipe(entry, shared))
 
     def mine(label: str = "ours", overrides: Sequence[str] = options.overrides, models: int = 1) -> Entrant:

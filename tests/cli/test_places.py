@@ -164,3 +164,8 @@ def test_no_temporary_file_stays_after_sigterm(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(30) == 143
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_with_a_zero_byte_is_refused(tmp_path: Path) -> None:
+    done = command("export", "tiny", "--out", "a\0b", cwd=tmp_path)
+    assert (done.returncode, "no path holds a zero byte" in done.stderr) == (2, True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from zoo.errors import ZooError, escape
+from zoo.errors import ZooError, escape, escaped
 
 MAX_RECORD_BYTES = 256 * 2**20
 """The most bytes of a file that is read at once, unless its reader says otherwise."""
@@ -36,8 +36,10 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     """Return a path as its user means it: ``~/x`` and ``~name/x`` are in a home folder.
 
     Raises:
-        ZooError: nobody is known whose home folder that could be.
+        ZooError: nobody is known whose home folder that could be, or no path can be called so.
     """
+    if "\0" in os.fspath(path):
+        raise ZooError(f"{escaped(os.fspath(path))}: no path holds a zero byte")
     expanded = os.path.expanduser(path)
     if os.fspath(path).startswith("~") and expanded.startswith("~"):
         raise ZooError(f"{path}: there is no such home folder; write ./{path} for a folder of this name")
