@@ -13,7 +13,8 @@ from rich.progress import Progress as Bars
 from zoo.errors import escaped
 from zoo.schema.recipe import Recipe
 from zoo.system.terminal import PlainConsole
-from zoo.training.trainer import EpochRecord, Trainer
+from zoo.training.run_state import EpochRecord
+from zoo.training.trainer import Trainer
 
 
 class Progress:

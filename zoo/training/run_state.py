@@ -1,0 +1,192 @@
+"""What a run trains and its whole state, which can be read at any step and restored later, to the same bits."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from zoo.datasets import ImageSet
+from zoo.errors import ZooError
+from zoo.models.build import build
+from zoo.objectives import build_objective
+from zoo.schema.recipe import Recipe
+from zoo.system.allocator import keep_freed_memory
+from zoo.system.randomness import seed_default_generators
+from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, to_device_if_it_fits
+from zoo.training.conv_backend import with_conv_backend
+from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
+from zoo.training.epoch_evaluation import EpochEvaluation
+from zoo.training.execution import EagerRunner
+from zoo.training.optimizer import Optimizer
+from zoo.training.run_context import RunContext
+from zoo.training.snapshots import SnapshotRecorder
+from zoo.training.state import check_same_run
+from zoo.training.step import Step
+
+EpochRecord = dict[str, Any]
+"""The record of one epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over
+the epoch's batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""
+
+
+class RunState:
+    """The model, objective, optimizer and images of one recipe, the step that trains them, and how far it has come.
+
+    Args:
+        recipe: the recipe to train.
+        train: the training images.
+        test: the test images, which are only measured.
+        device: the device to train on.
+        group: the processes that train together.
+
+    Raises:
+        ZooError: the variant cannot take the images, or a batch is too small.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: ImageSet,
+        test: ImageSet,
+        device: torch.device,
+        group: ProcessGroup = SINGLE_PROCESS,
+    ) -> None:
+        self.started = time.perf_counter()
+        self.recipe = recipe
+        self.group = group
+        self.device = device = torch.empty(0, device=device).device  # with its index
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.data_digests = [train.digest, test.digest]
+        self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * group.size)
+        self.context = RunContext(device, recipe.execution.precision)
+        with self.context.active():
+            seed_default_generators(recipe.training.seed, device)
+            self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
+            self.objective = build_objective(recipe).to(device)
+            self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
+            self.train_set = to_device_if_it_fits(train, device)
+            self.test_set = to_device_if_it_fits(test, device)
+            self.evaluation = EpochEvaluation(self.test_set, recipe.data, self.model, self.objective)
+            self.check_batches()
+            size = recipe.training.batch_size
+            images = self.train_set if self.model.classes else replace(self.train_set, labels=None)
+            self.loader = (
+                DeviceLoader(images, size, group)
+                if images.images.device == device
+                else StreamingLoader(images, size, device, group)
+            )
+            self.take_step = Step(
+                self.model, self.objective, self.optimizer, self.loader, recipe.data, self.steps_per_epoch,
+                half=recipe.execution.precision == "bf16", group=group,
+            )  # fmt: skip
+            if group.rank:  # each share of a batch has noise of its own
+                seed_default_generators(noise_seed(recipe.training.seed, group.rank), device)
+        self.means = self.take_step.means
+        self.runner: EagerRunner | None = None
+        self.was_compiled: bool | None = None
+        self.step = 0
+        self.drawn_order: tuple[int, torch.Tensor] | None = None
+        self.history: list[EpochRecord] = []
+        with self.context.active():
+            every = recipe.execution.snapshot_epochs
+            self.snapshots = SnapshotRecorder(test, recipe.data, recipe.training.epochs, every)
+            self.snapshots.take(self.model, 0)
+        self.seconds = 0.0
+        self.clock = 0.0
+
+    def check_batches(self) -> None:
+        """Refuse images or batches that do not suit the model or the number of processes.
+
+        Raises:
+            ZooError: a conditional model gets images without labels or with labels beyond its classes, or a batch is
+                too small for BatchNorm or for the processes.
+        """
+        for images in (self.train_set, self.test_set):
+            if self.model.classes and images.labels is None:
+                names = self.recipe.data.name, self.recipe.model.variant
+                raise ZooError("the dataset {!r} has no labels; {} needs one that has".format(*names))
+            self.model.check_labels(images.labels)
+        share = self.group.share(min(self.sizes))
+        if share < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):
+            raise ZooError("BatchNorm needs at least two images in a batch; raise training.batch_size")
+        if share < 1:
+            raise ZooError(f"a batch of {min(self.sizes)} has no image for some of {self.group.size} processes")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch."""
+        return len(self.sizes)
+
+    @property
+    def epoch(self) -> int:
+        """The number of completed epochs."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def done(self) -> bool:
+        """True if the recipe's last epoch is over."""
+        return self.epoch >= self.recipe.training.epochs
+
+    @property
+    def wall_seconds(self) -> float:
+        """The seconds since the trainer was made, with compiling, checkpoints and the turns of other runs.
+
+        A resumed run goes on counting from its checkpoint: the time in which nothing ran does not count.
+        """
+        return time.perf_counter() - self.started
+
+    def log(self) -> str:
+        """Return the records of all epochs as JSON, one a line."""
+        return "".join(json.dumps(row) + "\n" for row in self.history)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that :meth:`restore` needs to continue to the same bits; the tensors are the live ones.
+
+        Every process of the run has to call this.
+        """
+        random = {name: self.group.gather(part.to(self.device)) for name, part in self.context.random_state().items()}
+        return {
+            "recipe": self.recipe.to_dict(),
+            "data": self.data_digests,
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),
+            "compiled": self.was_compiled,
+            "test_batch": self.evaluation.batch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "wall_seconds": self.wall_seconds,
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": random,
+            "totals": self.means.state(),
+            "snapshots": self.snapshots.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state that :meth:`state` has returned. Tensors keep their addresses; their content is copied.
+
+        Raises:
+            ZooError: the state is one of another recipe, other images, another kind of device or another number of
+                processes.
+        """
+        check_same_run(state, self.recipe, self.data_digests, self.device, self.group.size)
+        self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
+        self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
+        self.was_compiled = state["compiled"]
+        self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
+        with self.context.active():
+            self.model.load_state_dict(state["model"])
+            self.objective.load_state_dict(state["objective"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.means.restore(state["totals"])
+            self.snapshots.restore(state.get("snapshots"))
+            self.take_step.done.fill_(self.step)
+            mine = {name: parts[self.group.rank].cpu() for name, parts in state["random"].items()}
+            self.context.set_random_state(mine)
