@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import pytest
@@ -13,6 +13,7 @@ from tests.helpers import ROOT, SHIPPED_VARIANTS, tiny_fields, tiny_recipe, tiny
 from zoo.entries.catalog import recipe_paths
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
+from zoo.schema.base import ADDED_LATER, Section
 from zoo.schema.parsing import override, parse_json
 from zoo.schema.recipe import parse_recipe, read_recipe
 
@@ -239,6 +240,19 @@ def test_the_digest_follows_what_decides_the_weights_and_nothing_else() -> None:
     assert tiny_recipe(execution={"compile": "on", "checkpoint_epochs": 9}).digest() == recipe.digest()
     assert tiny_recipe(training={"epochs": 2, "batch_size": 50, "seed": 1}).digest() != recipe.digest()
     assert tiny_recipe(objective={"name": "elbo", "beta": 2.0}).digest() != recipe.digest()
+
+
+class Newer(Section):
+    """A section with a field that sections before it did not have."""
+
+    size: int = 1
+    extra: Annotated[tuple[int, ...], ADDED_LATER] = ()
+
+
+def test_a_field_that_was_added_later_is_written_only_where_it_is_used() -> None:
+    assert Newer().model_dump() == {"size": 1}
+    assert json.loads(Newer(extra=(2,)).model_dump_json()) == {"size": 1, "extra": [2]}
+    assert "extra" in Newer.model_json_schema()["properties"]
 
 
 SCHEMA = json.loads((ROOT / "docs" / "recipe.schema.json").read_text())

@@ -7,9 +7,9 @@ are the same in every recipe are in :mod:`zoo.schema.sections`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from zoo.registry import SCHEDULES
 
@@ -43,10 +43,25 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 NonNegative = Annotated[float, Field(ge=0, le=1e6)]
 
 
+ADDED_LATER = object()
+"""The mark of a field that is written only where it is not the default: ``beta: Annotated[float, ADDED_LATER] = 1.0``.
+
+A section that was written before the field was added keeps its text, and a recipe its digest."""
+
+
 class Section(BaseModel):
     """A part of a recipe: unknown fields are errors, values are frozen, numbers are finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_unused_additions(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        for name, info in type(self).model_fields.items():
+            default = info.get_default(call_default_factory=True)
+            if ADDED_LATER in info.metadata and getattr(self, name) == default:
+                fields.pop(info.serialization_alias or name, None)
+        return fields
 
 
 class DatasetConfig(Section):
