@@ -165,7 +165,8 @@ def test_the_trainer_takes_little_more_than_the_images_and_the_model(name: str) 
         torch._C._cuda_clearCublasWorkspaces()  # each stream has its own, in torch's own account
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        model, objective = build(made).to(CUDA), build_objective(made).to(CUDA)
+        model = build(made).to(CUDA)
+        objective = build_objective(made, model, len(train_set)).to(CUDA)
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
         for _ in range(3):
             optimizer.zero_grad()

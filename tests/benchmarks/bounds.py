@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
+from zoo.training.dry_run import declared_images
 
 PROBE = 2
 """Images in the batch that is counted; operations and activations grow in proportion to the batch."""
@@ -37,7 +38,8 @@ def step_cost(recipe: Recipe) -> tuple[int, int]:
     - activations that the backward pass needs 2 times: written forward, read backward
     - images once, as uint8
     """
-    model, objective = build(recipe), build_objective(recipe)
+    model = build(recipe)
+    objective = build_objective(recipe, model, declared_images(recipe))
     batch = recipe.training.batch_size
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     saved: dict[int, Tensor] = {}

@@ -42,6 +42,7 @@ from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.system.files import make_folder, replace_between, write_atomically
 from zoo.training.batches import DeviceLoader
 from zoo.training.conv_backend import chosen, lay_out
+from zoo.training.dry_run import declared_images
 from zoo.training.execution import compile_options, compiled
 from zoo.training.optimizer import Optimizer
 from zoo.training.step import Step
@@ -170,7 +171,8 @@ def lower(recipe: Recipe, **changes: Any) -> Lowering:
         with device_there():
             return original(*arguments, **settings)
 
-    model, objective = build(recipe), build_objective(recipe)
+    model = build(recipe)
+    objective = build_objective(recipe, model, declared_images(recipe))
     with (
         stand_in(),
         FakeTensorMode(allow_non_fake_inputs=True),

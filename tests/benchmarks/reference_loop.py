@@ -44,7 +44,7 @@ class ReferenceLoop(Contestant):
         self.device = device
         self.model = build(recipe).to(device)
         self.models = [self.model]
-        self.objective = build_objective(recipe).to(device)
+        self.objective = build_objective(recipe, self.model, len(train)).to(device)
         self.optimizer = optim.Adam(self.model.parameters(), lr=recipe.optimizer.learning_rate)
         self.epoch = torch.zeros((), device=device)  # the objectives that are compared do not change with it
         self.images = len(train)

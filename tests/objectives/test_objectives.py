@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.gaussians import LinearGaussian
-from tests.helpers import SHIPPED_VARIANTS, tiny_fields, tiny_model, tiny_recipe, tiny_recipe_of
+from tests.helpers import CPU, SHIPPED_VARIANTS, tiny_fields, tiny_model, tiny_recipe, tiny_recipe_of
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import importance_terms
@@ -20,13 +20,20 @@ from zoo.models.priors import StandardNormal
 from zoo.objectives import Objective, build_objective
 from zoo.registry import OBJECTIVES
 from zoo.schema.base import BernoulliConfig
-from zoo.schema.recipe import parse_recipe
+from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.system.randomness import isolated_randomness
 
 EPOCH = torch.tensor(0.0)
 
 
 def objective(**settings: object) -> Objective:
-    return build_objective(parse_recipe(tiny_fields(objective=settings)))
+    return of_recipe(parse_recipe(tiny_fields(objective=settings)))
+
+
+def of_recipe(recipe: Recipe) -> Objective:
+    """Set up for the recipe's model and as many images as the dataset "tiny" has."""
+    with isolated_randomness(0, CPU):
+        return build_objective(recipe, build(recipe), 230)
 
 
 class Toy(Autoencoder):
@@ -152,12 +159,12 @@ def test_beta_annealing(annealing: dict[str, object], expected: dict[float, floa
 def test_a_deterministic_variant_with_the_elbo_is_refused_with_the_remedy() -> None:
     recipe = tiny_recipe(model=tiny_model("ae"))
     with pytest.raises(ZooError, match="objective 'reconstruction'"):
-        build_objective(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
+        of_recipe(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
 
 
 def test_a_variational_variant_can_be_trained_for_reconstruction_alone() -> None:
     recipe = tiny_recipe(objective={"name": "reconstruction", "distance": "nll"})
-    terms = build_objective(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
+    terms = of_recipe(recipe)(build(recipe), torch.rand(2, 1, 28, 28), EPOCH)
     assert list(terms) == ["loss", "reconstruction"]
     assert terms["loss"].item() == pytest.approx(784 * math.log(2), rel=0.1)
 
@@ -166,7 +173,7 @@ def test_a_variational_variant_can_be_trained_for_reconstruction_alone() -> None
 def test_terms_stay_on_the_graph_and_on_the_device(variant: str) -> None:
     recipe = tiny_recipe_of(variant)
     model = build(recipe).given(torch.tensor([0, 1]))
-    terms = build_objective(recipe)(model, torch.rand(2, 1, 28, 28), EPOCH)
+    terms = of_recipe(recipe)(model, torch.rand(2, 1, 28, 28), EPOCH)
     assert all(isinstance(value, Tensor) and value.ndim == 0 for value in terms.values())
     assert terms["loss"].requires_grad
 
@@ -183,12 +190,12 @@ def test_every_objective_takes_a_variant_or_says_what_is_missing(variant: str, n
         "vq": bool(model.prior.num_codes),
     }
     if needed.get(name, True):
-        terms = build_objective(recipe)(model.given(labels), x, EPOCH)
+        terms = of_recipe(recipe)(model.given(labels), x, EPOCH)
         assert terms["loss"].requires_grad
         assert "loss" in terms and all(value.isfinite() for value in terms.values())
     else:
         with pytest.raises(ZooError, match="objective '(reconstruction|vq)'|no density"):
-            build_objective(recipe)(model.given(labels), x, EPOCH)
+            of_recipe(recipe)(model.given(labels), x, EPOCH)
 
 
 @pytest.mark.parametrize("k", [1, 2, 50])
@@ -260,5 +267,5 @@ def test_iwae_with_labels_gives_each_sample_its_images_label() -> None:
     x, labels = torch.rand(3, 1, 28, 28), torch.tensor([0, 1, 2])
     seen = []
     model.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
-    build_objective(recipe)(model.given(labels), x, EPOCH)
+    of_recipe(recipe)(model.given(labels), x, EPOCH)
     assert torch.equal(seen[0].argmax(dim=1), labels.repeat(4))

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from zoo import plotting
 from zoo.figures._context import FigureContext
-from zoo.objectives import build_objective
+from zoo.objectives import unit_of
 from zoo.registry import register_figure
 from zoo.runs.folder import read_history
 
@@ -14,6 +14,4 @@ from zoo.runs.folder import read_history
 @register_figure
 def loss_curves(context: FigureContext) -> Figure:
     """The loss and its terms over the epochs, training and test."""
-    return plotting.loss_curves(
-        read_history(context.trained.folder), build_objective(context.trained.config.checked_recipe).unit
-    )
+    return plotting.loss_curves(read_history(context.trained.folder), unit_of(context.trained.config.checked_recipe))

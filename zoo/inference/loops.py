@@ -8,7 +8,7 @@ from math import prod
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.datasets import ImageSet, display_images
 from zoo.inference.running_means import RunningMeans
@@ -103,20 +103,22 @@ def running_terms(
 
 @contextmanager
 def eval_mode(model: Autoencoder, seed: int = SEED, *parts: object) -> Iterator[None]:
-    """Put the model in eval mode, without gradients, with random numbers from ``seed`` in the context.
+    """Put the model and modules among ``parts`` in eval mode, without gradients, with random numbers from ``seed``.
 
     Args:
         model: the model.
         seed: the seed.
         parts: what else runs in the context, as for :func:`~zoo.system.randomness.own_randomness`.
     """
-    was_training = model.training
-    model.eval()
+    modes = [(module, module.training) for module in (model, *parts) if isinstance(module, nn.Module)]
+    for module, _ in modes:
+        module.eval()
     try:
         with torch.no_grad(), own_randomness(seed, model.device, model, *parts):
             yield
     finally:
-        model.train(was_training)
+        for module, was_training in modes:
+            module.train(was_training)
 
 
 def binarization_seed(seed: int, batch: int) -> int:

@@ -1,5 +1,5 @@
 """One file per objective, named like it: a loss and its named terms."""
 
-from zoo.objectives._base import DistanceConfig, Objective, Terms, build_objective
+from zoo.objectives._base import DistanceConfig, Objective, Terms, build_objective, unit_of
 
-__all__ = ["DistanceConfig", "Objective", "Terms", "build_objective"]
+__all__ = ["DistanceConfig", "Objective", "Terms", "build_objective", "unit_of"]

@@ -7,11 +7,12 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.models.autoencoder import Model
+from zoo.models.autoencoder import Autoencoder, Model
 from zoo.models.likelihoods import Likelihood
 from zoo.registry import OBJECTIVES
-from zoo.schema.base import ObjectiveConfig
+from zoo.schema.base import ImageShape, ObjectiveConfig
 from zoo.schema.recipe import Recipe
+from zoo.system.process import initial_weights
 
 Terms = dict[str, Tensor]
 """Named scalars on the device, each a mean over the batch; ``loss`` is the one that is minimised."""
@@ -22,6 +23,18 @@ class Objective(nn.Module):
 
     unit: str = "nats per image"
     """The unit of the terms."""
+
+    def setup(self, model: Model, shape: ImageShape, images: int) -> None:
+        """Prepare for a model and its images, once, before the first batch; most objectives have nothing to prepare.
+
+        Modules and buffers made here are trained, moved and kept in checkpoints with the model's; the model itself
+        must not become one of them.
+
+        Args:
+            model: the model that will be trained.
+            shape: the shape (C, H, W) of the images.
+            images: the number N of training images.
+        """
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return the loss terms of one batch.
@@ -54,7 +67,19 @@ class DistanceConfig(ObjectiveConfig):
         return (x - likelihood.mean).square().flatten(1).sum(dim=1).mean()
 
 
-def build_objective(recipe: Recipe) -> Objective:
-    """Build the objective that a recipe names."""
+def build_objective(recipe: Recipe, model: Autoencoder, images: int) -> Objective:
+    """Build the objective that a recipe names, set up for a model and its number of training images."""
+    with initial_weights():
+        objective = _built(recipe)
+        objective.setup(model, model.image_shape, images)
+    return objective
+
+
+def unit_of(recipe: Recipe) -> str:
+    """Return the unit of the terms of a recipe's objective."""
+    return _built(recipe).unit
+
+
+def _built(recipe: Recipe) -> Objective:
     objective: Objective = OBJECTIVES.get(recipe.objective.name).build(recipe.objective)
     return objective

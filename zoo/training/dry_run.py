@@ -50,7 +50,8 @@ def check_step(recipe: Recipe) -> None:
     """
     cpu = torch.device("cpu")
     with isolated_randomness(0, cpu), torch.no_grad():
-        model, objective = build(recipe).eval(), build_objective(recipe)
+        model = build(recipe).eval()
+        objective = build_objective(recipe, model, declared_images(recipe))
         blank = torch.zeros(PROBE_IMAGES, *model.image_shape, dtype=torch.float32)
         labels = torch.zeros(PROBE_IMAGES, dtype=torch.int64)
         with suppress(NotImplementedError, RuntimeError, TypeError):  # training will say what is wrong with it
@@ -59,7 +60,8 @@ def check_step(recipe: Recipe) -> None:
 
 def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: int | None) -> str:
     with place:
-        model, objective = build(recipe).to(place), build_objective(recipe).to(place)
+        model = build(recipe).to(place)
+        objective = build_objective(recipe, model, declared_images(recipe)).to(place)
     weights = sum(p.nbytes for p in model.parameters())
     if limit is not None and weights > limit:
         raise ZooError(
@@ -131,6 +133,13 @@ def device_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return machine_memory()
+
+
+def declared_images(recipe: Recipe) -> int:
+    """Return the number of training images that a recipe declares; where only the data tell, those of one batch."""
+    data = recipe.data
+    counts = [count for count in (data.released[0] if data.released else None, data.train_images) if count]
+    return min(counts, default=recipe.training.batch_size)
 
 
 def split_sizes(data: DatasetConfig) -> tuple[int, int, list[str]]:

@@ -67,7 +67,7 @@ class RunState:
         with self.context.active():
             seed_default_generators(recipe.training.seed, device)
             self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
-            self.objective = build_objective(recipe).to(device)
+            self.objective = build_objective(recipe, self.model, len(train)).to(device)
             self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
             self.train_set = to_device_if_it_fits(train, device)
             self.test_set = to_device_if_it_fits(test, device)

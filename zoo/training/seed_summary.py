@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from zoo.metrics import metric_of
-from zoo.objectives import build_objective
+from zoo.objectives import unit_of
 from zoo.plotting import seed_curves, to_png
 from zoo.runs.folder import read_config, read_history
 from zoo.schema.base import Split
@@ -106,7 +106,7 @@ class SeedSummary:
         """
         beside = self.folders[0].parent
         page, figure = beside / f"{self.name}-seeds.md", beside / f"{self.name}-seeds.png"
-        unit = build_objective(self.configs[0].checked_recipe).unit
+        unit = unit_of(self.configs[0].checked_recipe)
         write_atomically(figure, to_png(seed_curves([read_history(folder) for folder in self.folders], unit)))
         write_atomically(page, self.markdown(figure.name))
         return [page, figure]
