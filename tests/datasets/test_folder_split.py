@@ -15,7 +15,7 @@ from tests.helpers import dataset
 from zoo.datasets import ImageSet, load_images
 from zoo.datasets._folder_split import key_of, position, split_images
 from zoo.errors import ZooError
-from zoo.system.image_files import images_under
+from zoo.system.image_sources import images_at
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def sizes(folder: str, **settings: Any) -> tuple[int, int]:
 def sides(folder: str, **settings: Any) -> dict[Any, set[str]]:
     root = Path(folder)
     options: dict[str, Any] = {"holdout": 0.1, "group": None, "test_list": None, **settings}
-    split = split_images(root, images_under(root).paths, **options)
+    split = split_images(root, images_at(root).paths, **options)
     return {side: {path.relative_to(root).as_posix() for path in paths} for side, paths in split.sides.items()}
 
 
@@ -123,10 +123,10 @@ def test_heic_is_read_with_its_plugin_and_named_without(monkeypatch: pytest.Monk
     for number in range(6):
         put(f"a/p{number}.heic", number)
     assert sum(sizes("a")) == 6
-    from zoo.system import image_files
+    from zoo.system import image_sources
 
-    known = image_files.endings() - image_files.HEIF
-    monkeypatch.setattr(image_files, "endings", lambda: known)
+    known = image_sources.endings() - image_sources.HEIF
+    monkeypatch.setattr(image_sources, "endings", lambda: known)
     put("a/p.png", 8)
     put("a/q.png", 9)
     with pytest.warns(UserWarning, match=r"left out 6 .*\(.heic\); install the extra heif"):

@@ -60,7 +60,9 @@ def add_json(parser: argparse.ArgumentParser, instead_of: str = "") -> None:
 
 def add_data(parser: argparse.ArgumentParser, default: str = "what the model was trained on") -> None:
     """Declare the option for other images than those that a model was trained on, or the same ones elsewhere."""
-    parser.add_argument("--data", help=f"a dataset, or a folder of images such as ./images (default: {default})")
+    parser.add_argument(
+        "--data", help=f"a dataset, or images: a folder (./images), a zip, a quoted pattern (default: {default})"
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +74,9 @@ def add_model_and_images(parser: argparse.ArgumentParser) -> None:
     """Declare the model that a task is done with, and the images that it is done to."""
     add_model(parser)
     parser.add_argument(
-        "images", help="a folder (./images), or a dataset: mnist (its test images), mnist/train, mnist:9 (a class)"
+        "images",
+        help="a folder (./images), a zip, an image file or a quoted pattern ('./images/*.png'), or a dataset: mnist "
+        "(its test images), mnist/train, mnist:9 (a class)",
     )
 
 

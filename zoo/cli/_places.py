@@ -10,6 +10,7 @@ from pathlib import Path
 from zoo.cli._output import complain
 from zoo.errors import ZooError, escaped
 from zoo.system.files import check_empty, is_path, make_folder, user_path
+from zoo.system.wildcards import PathPattern, has_wildcards
 
 OWN_FILES = {".png": rb"tEXtSoftware\0matplotlib \d", ".csv": rb'\A"path",'}
 """Patterns in the first bytes of what the zoo writes under default names, by the ending."""
@@ -103,10 +104,15 @@ def check_apart(option: str, path: Path, images: str) -> None:
     """Refuse a file that would be written among the images that are read, and be one of them the next time.
 
     Raises:
-        ZooError: the images are those of a folder, and the path is in it.
+        ZooError: the images are those of a folder, a pattern or a file, and the path is in it, or matches it, or is it.
     """
-    folder = user_path(images)
-    if ":" in images and not folder.is_dir():
-        folder = user_path(images.rpartition(":")[0])
-    if is_path(images) and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+    source = user_path(images)
+    if ":" in images and not source.exists():
+        source = user_path(images.rpartition(":")[0])
+    if not is_path(images) and not has_wildcards(images) and not source.is_file():  # a dataset
+        return
+    source = source if source.exists() else source.absolute()
+    inside = source.is_dir() and path.resolve().is_relative_to(source.resolve())
+    same = source.is_file() and path.resolve() == source.resolve()
+    if inside or same or (has_wildcards(source) and PathPattern(source).matches(path.absolute())):
         raise ZooError(f"{option} {path} is among the images of {images}; choose another place")

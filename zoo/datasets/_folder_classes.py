@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from zoo.datasets._folder_split import SIDES
 from zoo.system.files import user_path
-from zoo.system.image_files import printable
+from zoo.system.image_sources import SIDES, printable
+from zoo.system.wildcards import has_wildcards
 
 MAX_CLASSES = 1000
 """Subfolders are taken for classes up to this number, if they hold two images each on average."""
@@ -57,9 +57,9 @@ def numbered_classes(images: Sequence[PurePath]) -> Labels:
     return [next((int(name) for name in folders_of(image) if name.isdecimal()), None) for image in images]
 
 
-def folder_and_classes(source: str) -> tuple[Path, list[str]]:
-    """Return the folder, and the classes that are asked for, of ``./images`` or ``./images:cat,dog``."""
-    folder, colon, classes = source.rpartition(":")
-    if not colon or user_path(source).is_dir() or not user_path(folder).is_dir():
+def path_and_classes(source: str) -> tuple[Path, list[str]]:
+    """Return the path or pattern, and the classes that are asked for, of ``./images`` or ``./images:cat,dog``."""
+    path, colon, classes = source.rpartition(":")
+    if not colon or user_path(source).exists() or not (user_path(path).exists() or has_wildcards(path)):
         return user_path(source), []
-    return user_path(folder), [name.strip() for name in classes.split(",") if name.strip()]
+    return user_path(path), [name.strip() for name in classes.split(",") if name.strip()]

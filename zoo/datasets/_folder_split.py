@@ -9,21 +9,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal
 
 from zoo.errors import ZooError, closest
 from zoo.schema.base import Split
 from zoo.schema.text import backslash_hint, decode_text
 from zoo.system.files import user_path
-from zoo.system.image_files import SKIPPED_SHOWN, listed, printable
-
-Side = Literal["train", "test", "val"]
-
-SIDES: dict[str, Side] = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "val": "val", "valid": "val", "validation": "val",
-}  # fmt: skip
-"""The names of folders, in any case, that say on which side the images in them are."""
+from zoo.system.image_sources import SIDES, SKIPPED_SHOWN, Side, listed, printable
 
 MAX_LIST_BYTES = 2**26
 
@@ -45,7 +36,7 @@ def split_images(
     """Divide the images under a folder: by a list, else by the folders' names, else by a digest of their paths.
 
     Args:
-        root: the folder.
+        root: the folder that paths count from.
         paths: the images under it.
         holdout: the share that is held out, where neither a list nor folders decide.
         group: the folders whose images stay together: a pattern of their names, or their level below ``root``.

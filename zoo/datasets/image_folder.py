@@ -28,18 +28,10 @@ from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 from zoo.schema.parsing import validate
 from zoo.system.files import user_path
-from zoo.system.image_files import (
-    Fit,
-    ImageFiles,
-    Pages,
-    Presentation,
-    images_under,
-    listed,
-    printable,
-    read_image,
-    warn_skipped,
-)
+from zoo.system.image_files import Fit, Pages, Presentation, read_image
 from zoo.system.image_scan import Scan, scan
+from zoo.system.image_sources import ImageFiles, images_at, listed, printable, warn_skipped
+from zoo.system.zip_files import version
 
 Side = Annotated[int, Field(ge=8, le=4096)]
 
@@ -48,6 +40,8 @@ CLASSES_SHOWN = 20
 
 LEAST_CONTRAST = 24
 """Images whose values differ by less, of 255, are reported: 12 bits taken for 16 become 15 shades."""
+
+SPLITS: tuple[Split, ...] = ("train", "test")
 
 SHADES_OF = 1000
 """The number of images, evenly spaced, that are looked at for it."""
@@ -59,7 +53,10 @@ class ImageFolderConfig(DatasetConfig):
     name: Literal["image_folder"] = "image_folder"
     PRIVATE: ClassVar[bool] = True
 
-    path: str = Field(description="The folder; its subfolders are searched as well, links are followed.")
+    path: str = Field(
+        description="The folder, a zip of it, a pattern of paths (`images/*.png`), or one image file. Subfolders of a "
+        "folder are searched as well, links are followed."
+    )
     size: Side | tuple[Side, Side] = Field(
         64, description="Pixels of a side of the square images, or `[height, width]`."
     )
@@ -133,8 +130,29 @@ class ImageFolderConfig(DatasetConfig):
 
     @property
     def root(self) -> Path:
-        """The folder."""
+        """The path or pattern."""
         return user_path(self.path)
+
+    def counted(self) -> tuple[int, int, list[str]]:
+        """Count the images of each side by the headers of their files, and say what was left out.
+
+        Raises:
+            ZooError: there are none on some side.
+        """
+        there, counts, lines = Contents(self), [], []
+        there.warn()
+        if self.only_classes is not None and not there.classes:
+            raise ZooError("its images have no labels to choose by")
+        for split in SPLITS:
+            pages = there.of(split)
+            readable = [path for path, _ in pages if path not in there.scan.damaged]
+            bad = skipped(len(pages) - len(readable))
+            if self.only_classes is not None:
+                readable = [path for path in readable if there.labels[path] in self.only_classes]
+            counts.append(len(readable))
+            lines.append(f"{split}: {len(readable):,} images{bad}")
+        how = "counted by the headers of the files; those that are cut off further on show when they are decoded"
+        return counts[0], counts[1], [*there.notes(), *lines, how]
 
     def resolved(self, *, labels: bool) -> Self:
         """Return these settings with the range that the images have, and their classes if ``labels`` decide anything.
@@ -171,24 +189,55 @@ class Contents:
     """The content of a folder of images: its files, their headers, and the split that each belongs to."""
 
     def __init__(self, config: ImageFolderConfig) -> None:
-        self.files: ImageFiles = images_under(config.root)
+        self.files: ImageFiles = images_at(config.root)
+        self.pages = config.pages
         self.signature = signature(self.files)
         self.scan: Scan = _scan(self.signature, tuple(self.files.paths), config.pages, config.range)
         self.split: FolderSplit = split_images(
-            config.root, self.files.paths, holdout=config.holdout, group=config.group, test_list=config.test_list
+            self.files.base, self.files.paths, holdout=config.holdout, group=config.group, test_list=config.test_list
         )
 
         self.classes, self.labels = self._classes(config)
         images = self.scan.images(self.files.paths, config.pages)
         sides: dict[Split, set[Path]] = {side: set(paths) for side, paths in self.split.sides.items()}
         self.images = {side: [(path, page) for path, page in images if path in paths] for side, paths in sides.items()}
-        """The images of each side: a file and a page of it."""
+
+    def of(self, split: Split) -> list[tuple[Path, int]]:
+        """Return the images of a side: a file and a page of it.
+
+        Raises:
+            ZooError: there are none.
+        """
+        if not self.images[split]:
+            raise ZooError(
+                f"data.path: {len(self.files.paths)} image(s) under {self.files.name}, but none for the {split} split; "
+                f"add images, or sort them into folders named train and test"
+            )
+        return self.images[split]
+
+    def warn(self) -> None:
+        """Warn of what is left out, and of pages and ranges that may not be what was meant."""
+        self.files.warn()
+        self.scan.warn(self.files.name, self.pages)
+        for reason, paths in self.split.left_out.items():
+            warnings.warn(f"{self.files.name}: left out {listed(paths, self.files.root)}: {reason}", stacklevel=3)
+
+    def notes(self) -> list[str]:
+        """Say how many image files there are, on what they were divided, and what was left out."""
+        root = self.files.root
+        left_out = [f"left out {listed(paths, root)}: {reason}" for reason, paths in self.files.left_out.items()]
+        found = f"{len(self.files.paths):,} image files"
+        classes = ", ".join(f"{name} ({label})" for label, name in enumerate(self.classes[:CLASSES_SHOWN]))
+        more = ", …" if len(self.classes) > CLASSES_SHOWN else ""
+        named = [f"{len(self.classes):,} classes, from the names of subfolders: {classes}{more}"] if classes else []
+        lines = [found, *describe(self.split, root), *left_out, *named, *self.scan.describe()]
+        return [f"{self.files.name}: {line}" for line in lines]
 
     def _classes(self, config: ImageFolderConfig) -> tuple[tuple[str, ...], dict[Path, int]]:
         """Return the names of the classes and the label of each image, and leave out those that are in no class."""
         sides = self.split.sides
         paths = sorted({*sides["train"], *sides["test"]})
-        relative = [path.relative_to(config.root) for path in paths]
+        relative = [path.relative_to(self.files.root) for path in paths]
         names: tuple[str, ...] = ()
         labels: Labels = []
         if config.classes:
@@ -209,9 +258,8 @@ def signature(files: ImageFiles) -> str:
     """Return a digest of the names, sizes and times of image files: another one when any of them changes."""
     digest = hashlib.sha256()
     for path in files.paths:
-        status = path.stat()
         name = path.relative_to(files.root).as_posix().encode("utf-8", "surrogateescape")
-        digest.update(b"%b\0%d\0%d\0" % (name, status.st_size, status.st_mtime_ns))
+        digest.update(b"%b\0%d\0%d\0" % (name, *version(path)))
     return digest.hexdigest()
 
 
@@ -228,17 +276,9 @@ def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
     Raises:
         ZooError: there is no such folder, no image file in it for this split, or none that can be read.
     """
-    there, root = Contents(config), config.root
-    there.files.warn()
-    there.scan.warn(str(root), config.pages)
-    for reason, paths in there.split.left_out.items():
-        warnings.warn(f"{root}: left out {listed(paths, root)}: {reason}", stacklevel=2)
-    pages = there.images[split]
-    if not pages:
-        raise ZooError(
-            f"data.path: {len(there.files.paths)} image(s) under {root}, but none for the {split} split; "
-            f"add images, or sort them into {root}/train and {root}/test"
-        )
+    there = Contents(config)
+    there.warn()
+    name, pages = there.files.name, there.of(split)
     presentation = replace(config.presentation, range=there.scan.range)
 
     def decode(index: int) -> Image.Image:
@@ -246,12 +286,12 @@ def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
         return read_image(path, presentation, page)
 
     settings = replace(presentation, range=None)  # which follows from the content
-    place = hashlib.sha256(f"{os.path.abspath(root)}\0{split} {settings}".encode("utf-8", "surrogateescape"))
+    place = hashlib.sha256(f"{os.path.abspath(config.root)}\0{split} {settings}".encode("utf-8", "surrogateescape"))
     content = hashlib.sha256(f"{there.signature} {presentation}".encode())
     for path, page in pages:
-        content.update(f"{path.relative_to(root).as_posix()}\0{page}\0".encode("utf-8", "surrogateescape"))
+        content.update(f"{path.relative_to(there.files.root).as_posix()}\0{page}\0".encode("utf-8", "surrogateescape"))
     key = f"folder-{place.hexdigest()[:32]}"
-    source = f"{printable(Path(os.path.abspath(root)))}, {split}"
+    source = f"{printable(Path(os.path.abspath(config.root)))}, {split}"
     images, unreadable = decode_all(
         key, len(pages), config.image_shape, decode, content=content.hexdigest(), source=source
     )
@@ -261,21 +301,10 @@ def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
         lines = [f"{printable(pages[index][0])}: {why}" for index, why in unreadable]
         warn_skipped(lines, len(pages), f"{split} images")
     if not len(images):
-        raise ZooError(f"none of the {len(pages)} {split} images under {root} can be read")
-    warn_if_one_shade(images, f"{split} images under {root}", there.scan)
-    told = (*notes(there, root), f"{split}: {len(images):,} images{skipped(len(unreadable))}")
+        raise ZooError(f"none of the {len(pages)} {split} images under {name} can be read")
+    warn_if_one_shade(images, f"{split} images under {name}", there.scan)
+    told = (*there.notes(), f"{split}: {len(images):,} images{skipped(len(unreadable))}")
     return ImageSet(images, torch.tensor(labels, dtype=torch.int64) if there.classes else None, notes=told)
-
-
-def notes(there: Contents, root: Path) -> list[str]:
-    """Say how many image files there are, on what they were divided, and what was left out."""
-    left_out = [f"left out {listed(paths, root)}: {reason}" for reason, paths in there.files.left_out.items()]
-    found = f"{len(there.files.paths):,} image files"
-    classes = ", ".join(f"{name} ({label})" for label, name in enumerate(there.classes[:CLASSES_SHOWN]))
-    more = ", …" if len(there.classes) > CLASSES_SHOWN else ""
-    named = [f"{len(there.classes):,} classes, from the names of subfolders: {classes}{more}"] if classes else []
-    lines = [found, *describe(there.split, root), *left_out, *named, *there.scan.describe()]
-    return [f"{root}: {line}" for line in lines]
 
 
 def skipped(count: int) -> str:

@@ -12,14 +12,14 @@ from zoo.errors import ZooError
 from zoo.schema.base import DatasetConfig, format_shape
 from zoo.schema.recipe import parse_data
 from zoo.schema.run_config import RunConfig
-from zoo.system.files import is_path
+from zoo.system.image_sources import names_images
 
 
 def chosen_dataset(data: str | None, config: RunConfig, location: RunLocation) -> DatasetConfig:
     """Return the settings of the dataset to measure a trained model on.
 
     Args:
-        data: a dataset's name or the path of a folder; None: what the model was trained on.
+        data: a dataset's name or the path of a folder, zip, pattern or image file; None: what the model was trained on.
         config: the content of the run's ``config.json``.
         location: the run folder, which may come from elsewhere.
 
@@ -31,7 +31,7 @@ def chosen_dataset(data: str | None, config: RunConfig, location: RunLocation) -
     if data is None:
         location.check_may_read(recipe.data)
         return recipe.data
-    if is_path(data):
+    if names_images(data):
         count = recipe.model.num_classes
         classes = list(class_names(config, location) or map(str, range(count))) if count else None
         return _moved(data, config, location) or folder_for(data, config.image_shape, recipe.data, classes)

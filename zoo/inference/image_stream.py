@@ -19,11 +19,11 @@ from torch import Tensor
 
 from zoo.datasets import load_images, where_labelled
 from zoo.datasets._folder_classes import (
-    folder_and_classes,
     folders_of,
     found_classes,
     known_classes,
     numbered_classes,
+    path_and_classes,
 )
 from zoo.errors import UnknownNameError, ZooError, escaped, suggest
 from zoo.inference.loops import SEED, eval_batch_size, eval_mode
@@ -34,16 +34,10 @@ from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
-from zoo.system.files import is_path, spelled, user_path
-from zoo.system.image_files import (
-    ImageFiles,
-    Presentation,
-    decode_or_reason,
-    images_under,
-    listed,
-    warn_skipped,
-)
+from zoo.system.files import spelled, user_path
+from zoo.system.image_files import Presentation, decode_or_reason
 from zoo.system.image_scan import scan
+from zoo.system.image_sources import ImageFiles, images_at, listed, names_images, warn_skipped
 from zoo.system.prefetch import prefetch
 
 
@@ -154,10 +148,11 @@ def trained_on(model: Autoencoder) -> DatasetConfig:
 
 
 def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStream:
-    """Open the images of a folder, resized to the model's shape, or those of a dataset.
+    """Open images in files, resized to the model's shape, or those of a dataset.
 
     Args:
-        source: a folder as a path (``./images``), perhaps only some of the subfolders that are its classes
+        source: a folder as a path (``./images``), a zip of one (``./images.zip``), a pattern of paths
+            (``./images/*.png``) or one image file, perhaps only some of the subfolders that are its classes
             (``./images:cat,dog``); or a dataset (``mnist``: its test split; ``mnist/train``), perhaps only some of its
             classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
             has the settings of its recipe, but all classes and images.
@@ -171,10 +166,10 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
         got = repr(source) if not isinstance(source, Tensor | np.ndarray) else type(source).__name__
         raise ZooError(f"images are a folder, such as './images', or a dataset, such as 'mnist'; got {got[:80]}")
     if isinstance(source, os.PathLike):
-        return of_folder(user_path(source), model)
-    if is_path(source):
-        folder, chosen = folder_and_classes(source)
-        return of_folder(folder, model, chosen)
+        return of_files(user_path(source), model)
+    if names_images(source):
+        path, chosen = path_and_classes(source)
+        return of_files(path, model, chosen)
     dataset, colon, numbers = source.partition(":")
     name, _, split = dataset.partition("/")
     if split not in ("", "train", "test"):
@@ -228,23 +223,23 @@ def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | N
     return ImageStream(f"{config.name}/{split}", len(images), batches, binarized=config.binarization == "fixed")
 
 
-def of_folder(folder: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> ImageStream:
-    """Open every image file under a folder, presented as the model's training images were.
+def of_files(source: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> ImageStream:
+    """Open every image file of a folder, a zip or a pattern, or one, presented as the model's training images were.
 
     Args:
-        folder: the folder.
+        source: the path or pattern.
         model: the model; a conditional one gets the labels that subfolders name.
         chosen: the classes to take, by the names of their subfolders or by their labels; empty: all images.
 
     Raises:
         ZooError: there are no images, none of a chosen class, or none with a label that a conditional model needs.
     """
-    files = images_under(folder)
+    files = images_at(source)
     files.warn()
     paths, labels = with_labels(files, model, chosen)
     presentation = presentation_of(model)
     scanned = scan(paths, presentation.pages, presentation.range)
-    scanned.warn(str(folder), presentation.pages)
+    scanned.warn(files.name, presentation.pages)
     presentation = replace(presentation, range=scanned.range)
     pages = scanned.images(paths, presentation.pages)
 
@@ -273,10 +268,10 @@ def of_folder(folder: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> I
         finally:
             pool.shutdown(cancel_futures=True)  # the next batch is not needed when this one has failed
         if len(unreadable) == len(pages):
-            raise ZooError(f"none of the {len(pages)} images under {folder} can be read ({unreadable[0]})")
+            raise ZooError(f"none of the {len(pages)} images under {files.name} can be read ({unreadable[0]})")
         warn_skipped(unreadable, len(pages), "images")
 
-    return ImageStream(str(folder), len(pages), batches)
+    return ImageStream(str(source), len(pages), batches)
 
 
 def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) -> tuple[list[Path], dict[Path, int]]:
@@ -302,7 +297,7 @@ def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) ->
         if not paths:
             there = sorted({name for inside in folders for name in inside})
             hint = suggest(chosen[0], there) or "; it has no subfolders"
-            raise ZooError(f"{files.root}: no image is in a folder named {' or '.join(map(repr, chosen))}{hint}")
+            raise ZooError(f"{files.name}: no image is in a folder named {' or '.join(map(repr, chosen))}{hint}")
     if not model.classes:
         return paths, {}
     known = {path: label for path, label in zip(files.paths, labels, strict=True) if label is not None}
@@ -310,7 +305,7 @@ def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) ->
     if len(missing) == len(paths):
         some = f" ({', '.join(names[:5])}, …)" if names else f" (0 to {model.classes - 1})"
         raise ZooError(
-            f"this model is conditional and needs labels: put the images under {files.root} into folders named like "
+            f"this model is conditional and needs labels: put the images under {files.name} into folders named like "
             f"its classes{some}, or name a dataset, such as {trained_on(model).name}"
         )
     if missing:

@@ -108,6 +108,10 @@ class DatasetConfig(Section):
         """The numbers of training and test images of all classes: ``SIZES``, or a function of the settings."""
         return self.SIZES
 
+    def counted(self) -> tuple[int, int, list[str]] | None:
+        """Count training and test images without loading them, with lines for people; None where that cannot be."""
+        return None
+
     @property
     def presented(self) -> str:
         """The words that a card adds to the dataset's name, if any: how pixels were made of the images."""

@@ -32,7 +32,12 @@ class Walk:
     """What was left out, by reason."""
 
 
-def walk(root: Path, count: Callable[[Path], bool]) -> Walk:
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden, or a tool's."""
+    return name.startswith(".") or name in TOOL_FOLDERS
+
+
+def walk(root: Path, count: Callable[[Path], bool], enter: Callable[[Path], bool] = lambda folder: True) -> Walk:
     """List the files under a folder, each once.
 
     Links are followed after everything else, so that of a file that can be reached in several ways the one without a
@@ -41,6 +46,7 @@ def walk(root: Path, count: Callable[[Path], bool]) -> Walk:
     Args:
         root: the folder.
         count: whether a file counts, by its name; others are neither listed nor reported.
+        enter: whether to look into a folder.
     """
     files: list[Path] = []
     left_out: dict[str, list[Path]] = defaultdict(list)
@@ -58,7 +64,7 @@ def walk(root: Path, count: Callable[[Path], bool]) -> Walk:
                 left_out[DANGLING].append(path)
             return
         is_folder = stat.S_ISDIR(status.st_mode)
-        if not is_folder and not count(path):
+        if not (enter(path) if is_folder else count(path)):
             return
         if not (is_folder or stat.S_ISREG(status.st_mode)):
             left_out[SPECIAL].append(path)
@@ -88,8 +94,8 @@ def walk(root: Path, count: Callable[[Path], bool]) -> Walk:
             continue
         for entry in entries:
             path = Path(folder) / entry.name
-            if entry.name.startswith(".") or entry.name in TOOL_FOLDERS:
-                if entry.is_dir() or count(path):
+            if is_hidden(entry.name):
+                if enter(path) if entry.is_dir() else count(path):
                     hidden.append((not entry.is_dir(), path))
             elif entry.is_symlink():
                 heapq.heappush(links, str(path))

@@ -1,11 +1,10 @@
-"""Image files: finding them under a folder, decoding and encoding one."""
+"""Image files: decoding and encoding one."""
 
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,29 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from zoo.errors import ZooError, escaped, first_line
+from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
-from zoo.schema.text import backslash_hint
-from zoo.system.folder_walk import HIDDEN, walk
 from zoo.system.memory import out_of_memory
 from zoo.system.memory_budget import MemoryBudget
 from zoo.system.pixel_range import ValueRange, to_8_bits
+from zoo.system.zip_files import contents, is_there
 
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """The formats that hold pixels and nothing else; HEIF needs a plugin. Pillow opens more formats, by their content, and
 starts another program for some: Ghostscript for EPS."""
-
-HEIF = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
-"""The endings of HEIF, which Pillow reads with the plugin pillow-heif."""
-
-NOT_READ = HEIF | frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcm .dng .emf .eps .erf .exr .fits .hdr .icns .ico .iiq .jxl .jxr .kdc .mos .mrw .nef "
-    ".nii .nrw .orf .pcx .pef .psb .psd .raf .raw .rw2 .sgi .sr2 .srf .srw .svg .svgz .tga .wdp .wmf .x3f .xcf".split()
-)
-"""The endings of images that are not read: raw files of cameras, medical and layered images, drawings."""
-
-SKIPPED_SHOWN = 5
-"""The number of unreadable files that a warning names."""
 
 MAX_PIXELS = 2**27
 """The most pixels of an image that is read: more than a camera has, and little enough for any memory."""
@@ -81,23 +67,6 @@ class Presentation:
     """The values of more than 8 bits that become black and white; None: 0 to 65,535, or 0 to 1 for floats."""
 
 
-@dataclass(frozen=True)
-class ImageFiles:
-    """The image files under a folder."""
-
-    root: Path
-    paths: list[Path]
-    """The image files, sorted by path."""
-    left_out: dict[str, list[Path]]
-    """What was left out, by reason."""
-
-    def warn(self) -> None:
-        """Warn of what was left out, besides hidden files and those of tools."""
-        for reason, paths in self.left_out.items():
-            if reason != HIDDEN:
-                warnings.warn(f"{self.root}: left out {listed(paths, self.root)}: {reason}", stacklevel=3)
-
-
 @cache
 def endings() -> frozenset[str]:
     """Return the endings of the image files that are read here."""
@@ -108,61 +77,19 @@ def endings() -> frozenset[str]:
     return frozenset(ending for ending, format in Image.registered_extensions().items() if format in FORMATS)
 
 
-def images_under(root: Path) -> ImageFiles:
-    """List every image file in a folder and its subfolders, each once; links are followed, hidden files are left out.
-
-    Raises:
-        ZooError: there is no such folder, or no image file in it.
-    """
-    if not root.is_dir():
-        hint = "; name the folder that it is in" if root.exists() else ""
-        raise ZooError(f"there is no folder {printable(root)}{hint}{backslash_hint(root)}")
-    known = endings()
-
-    def looks_like_an_image(path: Path) -> bool:
-        return path.suffix.lower() in known or path.suffix.lower() in NOT_READ or not path.suffix
-
-    found = walk(root, looks_like_an_image)
-    paths: list[Path] = []
-    left_out = dict(found.left_out)
-    for path in found.files:
-        ending = path.suffix.lower()
-        if ending in known:
-            paths.append(path)
-        elif ending:
-            hint = "; install the extra heif (pillow-heif) to read it" if ending in HEIF else ""
-            left_out.setdefault(f"images of a kind that is not read ({ending}){hint}", []).append(path)
-        elif is_image(path):
-            left_out.setdefault("images without an ending; give them one, such as .png", []).append(path)
-    if not paths:
-        what = "".join(f"; left out {listed(names, root)}: {reason}" for reason, names in left_out.items())
-        raise ZooError(f"there are no images under {root} (looked for {', '.join(sorted(known))}){what}")
-    return ImageFiles(root, paths, left_out)
-
-
-def listed(paths: Sequence[Path], root: Path) -> str:
-    """Write how many files there are, and the names of the first few."""
-    names = ", ".join(printable(path.relative_to(root)) for path in paths[:SKIPPED_SHOWN])
-    return f"{len(paths):,} ({names}{', …' if len(paths) > SKIPPED_SHOWN else ''})"
-
-
-def printable(path: Path) -> str:
-    """Return a file's name for a message; in a file it is :func:`zoo.system.files.spelled`."""
-    return escaped(str(path))
-
-
-def open_image(path: Path) -> Image.Image:
-    """Open an image file and read its header.
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file, which may be in a zip, and read its header.
 
     Raises:
         Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
     """
-    Image.init()  # so that it knows which of the formats it was built with
-    image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise ZooError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}; make it smaller")
-    return image
+    endings()  # so that Pillow knows the formats of its plugins
+    Image.init()  # and those that it was built with
+    with contents(path) as file, Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ZooError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}; make it smaller")
+        yield image
 
 
 def is_image(path: Path) -> bool:
@@ -220,7 +147,7 @@ def fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
 
 def decode_or_reason(path: Path, presentation: Presentation, page: int = 0) -> NDArray[np.uint8] | str:
     """Decode an image file to uint8 (C, H, W), or return the reason why it cannot be read."""
-    if not path.is_file():  # a pipe or a device would never end
+    if not is_there(path):
         return "is not a file" if path.exists() else "there is no such file"
     try:
         return to_array(read_image(path, presentation, page), presentation.shape)
@@ -234,22 +161,6 @@ def to_array(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:
     """Return the pixels, uint8 (C, H, W), of an image that has this shape already."""
     channels, height, width = shape
     return np.asarray(image, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1).copy()
-
-
-def warn_skipped(unreadable: Sequence[str], total: int, what: str) -> None:
-    """Warn of files that were skipped, if any, and name the first few.
-
-    Args:
-        unreadable: a line ``name: reason`` for each file.
-        total: the number of files that were tried.
-        what: the plural noun for them in the message.
-    """
-    if not unreadable:
-        return
-    listed = "".join(f"\n  {line}" for line in unreadable[:SKIPPED_SHOWN])
-    more = len(unreadable) - SKIPPED_SHOWN
-    rest = f"\n  and {more} more" if more > 0 else ""
-    warnings.warn(f"skipped {len(unreadable)} of {total} {what}:{listed}{rest}", stacklevel=3)
 
 
 def orientation_of(image: Image.Image) -> int:

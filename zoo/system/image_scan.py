@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageSequence
 
+from zoo.errors import first_line
 from zoo.system.image_files import DECODING, Pages, is_deep, open_image, pages_in
 from zoo.system.pixel_range import ValueHistogram, ValueRange, usual_range
 
@@ -24,6 +25,8 @@ class Scan:
 
     pages: list[int] = field(default_factory=list)
     """The number of pages of each file; 1 where its header cannot be read."""
+    damaged: dict[Path, str] = field(default_factory=dict)
+    """The files whose header cannot be read, and why."""
     deep: int = 0
     """The number of files whose values have more than 8 bits."""
     found: ValueRange | None = None
@@ -86,7 +89,10 @@ def scan(paths: Sequence[Path], pages: Pages, value_range: ValueRange | None = N
     """
     result, values = Scan(), ValueHistogram()
     with ThreadPoolExecutor() as pool:
-        for count, histogram in pool.map(lambda path: _scan_one(path, pages), paths):
+        for path, (count, histogram) in zip(paths, pool.map(lambda path: _scan_one(path, pages), paths), strict=True):
+            if isinstance(count, str):
+                result.damaged[path] = count
+                count = 1
             result.pages.append(count)
             if histogram is not None:
                 result.deep += 1
@@ -98,7 +104,8 @@ def scan(paths: Sequence[Path], pages: Pages, value_range: ValueRange | None = N
     return result
 
 
-def _scan_one(path: Path, pages: Pages) -> tuple[int, ValueHistogram | None]:
+def _scan_one(path: Path, pages: Pages) -> tuple[int | str, ValueHistogram | None]:
+    """Return the number of pages of a file, or why it cannot be read, and the values of more than 8 bits."""
     try:
         with open_image(path) as image:
             count = pages_in(image)
@@ -112,5 +119,5 @@ def _scan_one(path: Path, pages: Pages) -> tuple[int, ValueHistogram | None]:
                 if pages == "first":
                     break
             return count, histogram
-    except Exception:  # Pillow raises a dozen kinds; decoding will say which files cannot be read
-        return 1, None
+    except Exception as error:  # Pillow raises a dozen kinds
+        return first_line(error), None

@@ -145,10 +145,12 @@ def declared_images(recipe: Recipe) -> int:
 def split_sizes(data: DatasetConfig) -> tuple[int, int, list[str]]:
     """Return the numbers of training and test images, and what there is to say about them.
 
-    A dataset is loaded only if it does not know its numbers beforehand.
+    A dataset is loaded only if it does not know its numbers beforehand and cannot count its images without that.
     """
     if data.released:
         released, notes = data.released, []
+    elif counted := data.counted():
+        released, notes = counted[:2], counted[2]
     else:
         train_set, test_set = load_images(data, "train"), load_images(data, "test")
         released, notes = (len(train_set), len(test_set)), list(dict.fromkeys((*train_set.notes, *test_set.notes)))
