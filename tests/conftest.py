@@ -13,8 +13,11 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
+import zoo.training.finish
 from tests.helpers import CPU, tiny_fields, tiny_recipe, tiny_recipe_of
 from tests.hub.server import StandInHub, stand_in_hub
+from tests.sketches import Sketches
+from zoo import plotting
 from zoo.cli._common import import_files
 from zoo.datasets import load_images
 from zoo.hub.cache import warn_unpinned
@@ -47,10 +50,26 @@ def recipe_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sketches() -> Iterator[None]:
+    """Runs in this process end with sketches in place of figures; ``real_figures`` gives a test the figures back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo.training.finish, "plotting", Sketches)
+        yield
+
+
+@pytest.fixture
+def real_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end with the figures that users get."""
+    monkeypatch.setattr(zoo.training.finish, "plotting", plotting)
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run folder; copy it before changing it."""
-    return train(tiny_recipe(), tmp_path_factory.mktemp("runs") / "tiny_vae", CPU)
+    """A finished run folder, with its real figures; copy it before changing it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo.training.finish, "plotting", plotting)
+        return train(tiny_recipe(), tmp_path_factory.mktemp("runs") / "tiny_vae", CPU)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,9 +19,11 @@ import torch
 from tests import plugin  # registers the dataset "tiny"  # noqa: F401
 from zoo.cli.app import main
 from zoo.datasets import data_folder, load_images
+from zoo.models.build import build
 from zoo.registry import DATASETS, VARIANTS, list_variants
 from zoo.schema.base import DatasetConfig
 from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.training.gemm_convolutions import Convolution
 from zoo.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +71,54 @@ def usual_objective(variant: str) -> dict[str, Any]:
 def tiny_recipe_of(variant: str, **sections: Any) -> Recipe:
     """Return a recipe that trains a variant, in its tiny size and with its usual objective, in a second."""
     return tiny_recipe(**{"model": tiny_model(variant), "objective": usual_objective(variant)} | sections)
+
+
+def traits(variant: str) -> set[str]:
+    """Return what trainer, tasks and figures can see of a variant's structure, in its tiny size."""
+    model = build(tiny_recipe_of(variant)).eval()
+    with torch.random.fork_rng(), torch.no_grad():
+        posterior = model.given(torch.zeros(1, dtype=torch.int64)).encode(torch.zeros(1, *model.image_shape))
+    layers = [*model.encoder.modules(), *model.decoder.modules()]
+    found = {
+        "conditional": bool(model.classes),
+        "stochastic": posterior.stochastic,
+        "deterministic": not posterior.stochastic,
+        "fitted prior": model.prior.fitted,
+        "discrete codes": bool(model.prior.num_codes),
+        "weights of the prior": any(True for _ in model.prior.parameters()),
+        "convolutions": any(isinstance(layer, Convolution) for layer in layers),
+        "no convolutions": not any(isinstance(layer, Convolution) for layer in layers),
+        "running statistics": any(True for layer in layers for _ in layer.buffers()),
+    }
+    return {trait for trait, has in found.items() if has}
+
+
+def representatives(lacking: dict[str, set[str]]) -> set[str]:
+    """Return a few of the variants, whose traits are given, that have every trait between them."""
+    chosen: set[str] = set()
+    while any(lacking.values()):
+        best = max(lacking, key=lambda variant: len(lacking[variant]))  # the first of those with most
+        seen = lacking[best]
+        chosen.add(best)
+        lacking = {variant: rest - seen for variant, rest in lacking.items()}
+    return chosen
+
+
+SLOW_VARIANTS = set(SHIPPED_VARIANTS) - representatives({variant: traits(variant) for variant in SHIPPED_VARIANTS})
+"""The variants whose costly tests are ``slow``, since others with the same traits are tested in every run."""
+
+
+def slow_but_for(quick: bool, *values: Any) -> Any:
+    """Return a test's parameters, which are ``slow`` unless they are ``quick``."""
+    return pytest.param(*values, marks=() if quick else pytest.mark.slow)
+
+
+def costly_variants(variants: Iterable[str] = SHIPPED_VARIANTS) -> list[Any]:
+    """Return the variants as parameters of a test that takes more than some 0.05 s for each of them.
+
+    Of the shipped ones all but the representatives are ``slow``; what a user registers is always tested.
+    """
+    return [slow_but_for(variant not in SLOW_VARIANTS, variant) for variant in variants]
 
 
 def trainer(recipe: Recipe) -> Trainer:

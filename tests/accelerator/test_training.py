@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.accelerator.device import DEVICE, Accelerator, MixedDevices, Waited, accelerator
-from tests.helpers import tiny_recipe_of, trainer
+from tests.helpers import SLOW_VARIANTS, costly_variants, slow_but_for, tiny_recipe_of, trainer
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.objectives.elbo import ELBO
 from zoo.registry import NETWORKS, OBJECTIVES, OPTIMIZERS, VARIANTS
 from zoo.runs.folder import load_folder
 from zoo.schema.recipe import Recipe
-from zoo.training import trainer as trainer_module
+from zoo.training import run_state
 from zoo.training.optimizer import Optimizer
 from zoo.training.progress import Progress
 from zoo.training.run import run
@@ -94,8 +94,14 @@ def check(recipe: Recipe, relative: float = 1e-5) -> None:
         torch.testing.assert_close(trained[name], weight)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES.names())
-@pytest.mark.parametrize("variant", VARIANTS.names())
+@pytest.mark.parametrize(
+    ("variant", "objective"),
+    [
+        slow_but_for(variant not in SLOW_VARIANTS or objective == VARIANTS.get(variant).objective, variant, objective)
+        for variant in VARIANTS.names()
+        for objective in OBJECTIVES.names()
+    ],
+)
 def test_no_step_of_any_variant_waits_with_any_objective_that_fits(variant: str, objective: str) -> None:
     try:
         check(recipe_of(variant, objective={"name": objective}))
@@ -148,7 +154,7 @@ def test_no_step_waits_with_other_settings(sections: dict[str, Any]) -> None:
 
 
 def test_images_that_do_not_fit_on_the_device_are_copied_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "to_device_if_it_fits", lambda images, device: images)
+    monkeypatch.setattr(run_state, "to_device_if_it_fits", lambda images, device: images)
     with accelerator() as device:
         found, waits = train_on(device, recipe_of("conditional_vae"))
     test_batch = 2  # images and labels
@@ -156,7 +162,7 @@ def test_images_that_do_not_fit_on_the_device_are_copied_without_a_wait(monkeypa
     assert [len(epoch) for epoch in waits] == [usual, usual + SNAPSHOT_WAITS + 2], waits
 
 
-@pytest.mark.parametrize("variant", VARIANTS.names())
+@pytest.mark.parametrize("variant", costly_variants(VARIANTS.names()))
 def test_a_whole_run_can_be_stopped_and_resumed_on_the_device(variant: str, tmp_path: Path) -> None:
     """Checkpoints, the fit of the prior, metrics, figures and files at the end mix nothing, either."""
     recipe = recipe_of(variant, data={"name": "tiny", "train_images": 40, "test_images": 20, "binarization": "dynamic"})

@@ -19,7 +19,7 @@ from unittest import mock
 import pytest
 from PIL import Image
 
-from tests.helpers import PLUGIN, ROOT, tiny_fields
+from tests.helpers import PLUGIN, ROOT, slow_but_for, tiny_fields
 from tests.hub.server import StandInHub
 from zoo.cli.app import VERBS, main
 from zoo.system.files import path_of, spelled
@@ -205,8 +205,14 @@ STREAMS = {
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("words", ["list --metrics mse", "train --help", "evaluate --list --json"])
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize(
+    ("words", "stream"),
+    [
+        slow_but_for(words.startswith("list") or words.startswith("train") and stream == ">/dev/full", words, stream)
+        for words in ("list --metrics mse", "train --help", "evaluate --list --json")
+        for stream in STREAMS
+    ],
+)
 def test_streams_as_a_shell_sets_them(words: str, stream: str) -> None:
     line = f"{sys.executable} -m zoo {words} {stream.replace('| true', '| (exec <&-; sleep 0.1)')}"
     done = subprocess.run(

@@ -308,8 +308,9 @@ def test_every_field_in_the_schema_is_described(axis: Registry[WithConfig], name
 
 @pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
 def test_what_is_a_recipe_fits_the_schema(variant: str, schema: dict[str, Any]) -> None:
-    jsonschema.validate(tiny_recipe_of(variant).to_dict(), schema)
-    jsonschema.validate(tiny_fields(model=tiny_model(variant)), schema)
+    recipes = jsonschema.Draft202012Validator(schema)
+    recipes.validate(tiny_recipe_of(variant).to_dict())
+    recipes.validate(tiny_fields(model=tiny_model(variant)))
 
 
 @pytest.mark.parametrize(
@@ -324,13 +325,14 @@ def test_what_is_a_recipe_fits_the_schema(variant: str, schema: dict[str, Any]) 
 )
 def test_what_is_no_recipe_does_not_fit_the_schema(model: dict[str, Any], schema: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(tiny_fields(model=model), schema)
+        jsonschema.Draft202012Validator(schema).validate(tiny_fields(model=model))
     with pytest.raises(ZooError):
         parse_recipe(tiny_fields(model=model))
 
 
 def test_the_schema_is_json(schema: dict[str, Any]) -> None:
     assert json.loads(json.dumps(schema)) == schema
+    jsonschema.Draft202012Validator.check_schema(schema)
 
 
 def test_a_section_of_ones_own_may_have_axes() -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from tests.helpers import SHIPPED_VARIANTS, dataset, tiny_recipe_of, trainer, weights
+from tests.helpers import costly_variants, dataset, tiny_recipe_of, trainer, weights
 from zoo.datasets import as_float, load_images
 from zoo.inference.loops import mean_terms
 from zoo.models import Autoencoder, Model
@@ -103,11 +103,10 @@ def all_weights(recipe: zoo.schema.Recipe, out: Path) -> bytes:
     return weights(train(recipe, out, CPU))
 
 
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("variant", costly_variants())
 def test_trainings_in_several_threads_give_the_weights_of_trainings_alone(
     variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Autoencoder
 ) -> None:
-    monkeypatch.setattr("zoo.training.finish.figures_of", lambda trainer: {})
     recipe = tiny_recipe_of(variant, data=GLYPHS | {"binarization": "dynamic"})
     alone = all_weights(recipe, tmp_path / "alone")
     for own in (True, False):  # with a generator of its own; with torch's, as users' modules need it

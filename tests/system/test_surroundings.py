@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import torch
 
 import zoo
-from tests.helpers import CPU, SHIPPED_VARIANTS, tiny_recipe_of, weights
+from tests.helpers import CPU, costly_variants, tiny_recipe_of, weights
 from zoo.datasets import load_images
 from zoo.entries.trained_model import TrainedModel
 from zoo.figures import FigureContext, draw
@@ -44,24 +44,27 @@ def surroundings(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
-def test_a_training_gives_the_weights_that_it_gives_elsewhere(
-    variant: str, surroundings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: dict[str, bytes]
-) -> None:
-    monkeypatch.setattr("zoo.training.finish.figures_of", lambda trainer: {})
-    recipe = tiny_recipe_of(variant, data=GLYPHS)
-    assert weights(train(recipe, tmp_path / "run", CPU)) == usual[variant]
+@cache
+def weights_elsewhere(variant: str, folder: Path) -> bytes:
+    return weights(train(tiny_recipe_of(variant, data=GLYPHS), folder / variant, CPU))
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The weights of each variant that was trained in a program that has set nothing."""
-    folder = tmp_path_factory.mktemp("usual")
-    with mock.patch("zoo.training.finish.figures_of", lambda trainer: {}):
-        return {
-            variant: weights(train(tiny_recipe_of(variant, data=GLYPHS), folder / variant, CPU))
-            for variant in SHIPPED_VARIANTS
-        }
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture
+def usual(variant: str, elsewhere: Path) -> bytes:
+    """The weights of a variant that was trained in a program that has set nothing; before ``surroundings``."""
+    return weights_elsewhere(variant, elsewhere)
+
+
+@pytest.mark.parametrize("variant", costly_variants())
+def test_a_training_gives_the_weights_that_it_gives_elsewhere(
+    variant: str, usual: bytes, surroundings: str, tmp_path: Path
+) -> None:
+    assert weights(train(tiny_recipe_of(variant, data=GLYPHS), tmp_path / "run", CPU)) == usual
 
 
 @pytest.mark.parametrize(

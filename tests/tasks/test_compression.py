@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 import zoo
-from tests.helpers import SHIPPED_VARIANTS, command
+from tests.helpers import command, costly_variants
 from zoo.errors import ZooError
 from zoo.inference.image_stream import open_images
 from zoo.models.autoencoder import Autoencoder
@@ -41,7 +41,7 @@ def check_codes_come_back(model: Autoencoder, source: str) -> None:
     assert len(file.header.labels) == model.classes
 
 
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("variant", costly_variants())
 def test_codes_of_every_variant_come_back_and_decode_to_the_same_images(
     variant: str, tiny_run: Callable[[str], Path]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import zoo
-from tests.helpers import SHIPPED_VARIANTS, command, process
+from tests.helpers import SHIPPED_VARIANTS, command, costly_variants, process
 from zoo.entries.catalog import list_models
 from zoo.models import Autoencoder
 from zoo.tasks.exporting import PARTS, example, export, metadata
@@ -55,7 +55,7 @@ def test_onnxruntime_computes_the_same_as_every_variant(
     check_onnx(model, export(model, tmp_path, "onnx"))
 
 
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("variant", costly_variants())
 def test_torch_export_computes_the_same_as_every_variant(
     variant: str, tiny_run: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -100,7 +100,6 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_is_taken(
 
 
 @pytest.mark.parametrize("number", [3, 17, 25, 39])
-@pytest.mark.usefixtures("no_figures")
 def test_a_run_that_falls_back_ends_with_the_weights_of_one_without_a_break(
     number: int, interrupted: Path, tmp_path: Path
 ) -> None:
@@ -114,7 +113,6 @@ def test_a_run_that_falls_back_ends_with_the_weights_of_one_without_a_break(
     assert not list(tmp_path.rglob("checkpoint*"))
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_a_run_killed_between_the_two_renames_goes_on(interrupted: Path, tmp_path: Path) -> None:
     shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "run.partial" / "checkpoint.safetensors"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, tiny_recipe_of, trainer
+from tests.helpers import SHIPPED_VARIANTS, costly_variants, tiny_recipe, tiny_recipe_of, trainer
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
 from zoo.schema.sections import Execution
@@ -19,6 +19,9 @@ from zoo.training.execution import EagerRunner, GraphRunner, choose_runner
 from zoo.training.run_context import RunContext
 from zoo.training.step import Step
 from zoo.training.trainer import Trainer
+
+ONE_SIZE = {"data": {"name": "tiny", "train_images": 100, "test_images": 50}}
+"""Images in batches of one size, for which a step is compiled once."""
 
 MANY = {"epochs": 2, "batch_size": 8}
 """29 steps an epoch, the last on 6 images: more than fit into one graph, and a graph of another size."""
@@ -82,7 +85,7 @@ def losses(found: Trainer) -> list[float]:
 
 
 @pytest.mark.usefixtures("graphs")
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("variant", costly_variants())
 def test_replayed_steps_give_the_same_bits_as_steps_one_by_one(variant: str) -> None:
     replayed = trained(recipe_of(variant, training=MANY, execution={"compile": "off"}))
     assert isinstance(replayed.runner, GraphRunner)
@@ -182,7 +185,7 @@ def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("variant", costly_variants())
 def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: str) -> None:
     found = trained(recipe_of(variant, execution={"compile": "on"}))
     assert found.runner and found.runner.compiled
@@ -201,15 +204,15 @@ def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: s
     ids=str,
 )
 def test_every_optimizer_can_be_compiled_and_learns_the_same(optimizer: dict[str, Any]) -> None:
-    found = trained(tiny_recipe(optimizer=optimizer, execution={"compile": "on"}))
+    found = trained(tiny_recipe(optimizer=optimizer, execution={"compile": "on"}, **ONE_SIZE))
     assert found.runner and found.runner.compiled
-    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(optimizer=optimizer))), rel=1e-4)
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(optimizer=optimizer, **ONE_SIZE))), rel=1e-4)
 
 
 @pytest.mark.parametrize("annealing", [{"name": "linear", "epochs": 2}, {"name": "cyclical", "period": 1}])
 @pytest.mark.usefixtures("traced")
 def test_annealing_goes_on_in_a_compiled_step(annealing: dict[str, Any]) -> None:
-    sections = {"objective": {"name": "elbo", "annealing": annealing}}
+    sections = {"objective": {"name": "elbo", "annealing": annealing}, **ONE_SIZE}
     found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
 
@@ -230,9 +233,9 @@ def test_bfloat16_stays_near_the_loss_curve(variant: str) -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_bfloat16_can_be_compiled() -> None:
-    found = trained(tiny_recipe(execution={"precision": "bf16", "compile": "on"}))
+    found = trained(tiny_recipe(execution={"precision": "bf16", "compile": "on"}, **ONE_SIZE))
     assert found.runner and found.runner.compiled
-    assert losses(found) == pytest.approx(losses(trained(tiny_recipe())), rel=0.03)
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**ONE_SIZE))), rel=0.03)
 
 
 def test_in_bfloat16_the_noise_and_the_kl_keep_32_bits() -> None:
@@ -257,7 +260,7 @@ def test_compiling_is_chosen_where_it_pays(
     epochs: int, seconds: tuple[float, float], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "seconds_per_step", lambda runner: seconds[runner.compiled])
-    found = trainer(tiny_recipe(training={"epochs": epochs, "batch_size": 8}))
+    found = trainer(tiny_recipe(training={"epochs": epochs, "batch_size": 50}, **ONE_SIZE))
     said = found.prepare()
     assert said.endswith(words)
     assert found.was_compiled == (found.runner and found.runner.compiled) == words.startswith("compiled")
@@ -285,9 +288,9 @@ def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monke
 @pytest.mark.parametrize("before", [True, False])
 def test_a_resumed_run_compiles_if_it_did_so_before(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "seconds_per_step", lambda runner: 1.0)
-    first = trainer(tiny_recipe(training=MANY))
+    first = trainer(tiny_recipe(**ONE_SIZE))
     state = first.state() | {"compiled": before}
-    second = trainer(tiny_recipe(training=MANY))
+    second = trainer(tiny_recipe(**ONE_SIZE))
     second.restore(state)
     second.prepare()
     assert second.runner and second.runner.compiled == before
@@ -300,7 +303,7 @@ def test_on_a_cpu_nothing_is_measured_so_that_the_choice_is_always_the_same() ->
 
 @pytest.mark.usefixtures("traced")
 def test_preparing_changes_no_state() -> None:
-    found = trainer(tiny_recipe(execution={"compile": "on"}))
+    found = trainer(tiny_recipe(execution={"compile": "on"}, **ONE_SIZE))
     before = {name: value.clone() for name, value in found.model.state_dict().items()}
     found.prepare()
     assert all(torch.equal(value, before[name]) for name, value in found.model.state_dict().items())

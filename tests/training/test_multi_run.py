@@ -21,14 +21,11 @@ from zoo.training.multi_run import DeviceMemory, Run, train_many
 from zoo.training.run import Interrupted, OutOfMemory, train
 from zoo.training.trainer import Trainer
 
-without_figures = pytest.mark.usefixtures("no_figures")
-
 
 def seeded(seed: int, **sections: Any) -> Any:
     return tiny_recipe(training={"epochs": 2, "batch_size": 50, "seed": seed}, **sections)
 
 
-@pytest.mark.usefixtures("only_samples")
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_runs_that_take_turns_end_with_the_bits_of_runs_alone(at_once: int, tmp_path: Path) -> None:
     recipes = [seeded(seed, model=tiny_model(name)) for seed, name in enumerate(("linear_vae", "bn_vae", "conv_vae"))]
@@ -40,7 +37,6 @@ def test_runs_that_take_turns_end_with_the_bits_of_runs_alone(at_once: int, tmp_
         assert (job.out / "samples.png").read_bytes() == (alone / "samples.png").read_bytes()
 
 
-@without_figures
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = seeded(1, optimizer={"name": "sgd", "learning_rate": 1e6})
     crashing = seeded(2)
@@ -61,7 +57,6 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "0" / "config.json").exists() and (tmp_path / "3" / "config.json").exists()
 
 
-@without_figures
 def test_a_run_for_which_there_is_no_room_waits_for_another_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,7 +102,6 @@ def test_another_run_begins_only_where_it_fits(monkeypatch: pytest.MonkeyPatch) 
     assert not memory.fits_another()
 
 
-@without_figures
 def test_ctrl_c_stops_all_and_all_go_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = [seeded(seed) for seed in (0, 1, 2)]
     jobs = [Run(recipe, tmp_path / str(number)) for number, recipe in enumerate(recipes)]
@@ -150,7 +144,6 @@ def test_wildcards_stand_for_entries_and_files(tmp_path: Path) -> None:
         expand_recipes([])
 
 
-@without_figures
 def test_several_recipes_and_seeds_from_the_command_line(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text(json.dumps(tiny_fields()))
@@ -202,7 +195,6 @@ def test_the_switches_reach_the_recipe_and_leave_its_claims() -> None:
     assert recipe["claims"]
 
 
-@without_figures
 def test_at_most_so_many_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     active: list[int] = []
     most: list[int] = []

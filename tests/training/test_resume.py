@@ -122,6 +122,7 @@ def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(
     assert [{k: v for k, v in row.items() if k != "seconds"} for row in second.history] == without_time
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(trained, out)
@@ -174,7 +175,6 @@ def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     training = {"epochs": 60, "batch_size": 10}
     recipe = tmp_path / "r.json"

@@ -15,7 +15,6 @@ from zoo.training.run import train
 from zoo.training.seed_summary import SeedSummary, spans
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_the_summary_has_mean_and_standard_deviation_of_each_metric(tmp_path: Path) -> None:
     recipes = [tiny_recipe(training={"epochs": 1, "batch_size": 50, "seed": seed}) for seed in (0, 1, 4)]
     folders = [train(recipe, tmp_path / f"tiny_vae-seed{recipe.training.seed}", CPU) for recipe in recipes]

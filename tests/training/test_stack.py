@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from tests.helpers import CPU, SHIPPED_VARIANTS, command, tiny_fields, tiny_recipe, tiny_recipe_of, trainer
+from tests.helpers import CPU, command, costly_variants, tiny_fields, tiny_recipe, tiny_recipe_of, trainer
 from zoo.runs.folder import read_history
 from zoo.schema.recipe import Recipe
 from zoo.system.randomness import bernoulli
@@ -26,7 +26,6 @@ from zoo.training.stack import CannotStack, stacked_runner
 from zoo.training.stacked_step import StackedStep
 from zoo.training.trainer import Trainer
 
-without_figures = pytest.mark.usefixtures("no_figures")
 SEEDS = (0, 1, 5)
 SGD = {"name": "sgd", "learning_rate": 1e-5}  # Adam would make whole steps of gradients that are 0 but for rounding
 
@@ -54,8 +53,7 @@ def check_as_alone(job: Run, alone: Path) -> None:
         torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
 
 
-@without_figures
-@pytest.mark.parametrize("variant", SHIPPED_VARIANTS)
+@pytest.mark.parametrize("variant", costly_variants())
 def test_each_seed_is_the_run_alone(variant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = jobs(seeded(variant, optimizer=SGD), tmp_path)
     assert train_many(runs, CPU) == {}
@@ -96,7 +94,6 @@ def test_an_epoch_is_that_of_each_model_alone(sections: dict[str, Any]) -> None:
             assert torch.equal(mine, alone.context.random_state()[name])
 
 
-@without_figures
 def test_seeds_stopped_together_go_on_together_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +120,6 @@ def test_seeds_stopped_together_go_on_together_to_the_same_bytes(
         assert (one.out / "model.safetensors").read_bytes() == (other.out / "model.safetensors").read_bytes()
 
 
-@without_figures
 def test_a_checkpoint_of_one_of_them_is_that_of_a_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = seeded(optimizer=SGD)
     runs = jobs(recipes, tmp_path)
@@ -135,15 +131,12 @@ def test_a_checkpoint_of_one_of_them_is_that_of_a_run_alone(tmp_path: Path, monk
         return original(self)
 
     monkeypatch.setattr(Trainer, "end_epoch", end_epoch)
-    monkeypatch.setattr("zoo.training.finish.figures_of", lambda trainer: {})
     with pytest.raises(Interrupted):
         train_many(runs, CPU)
-    monkeypatch.setattr("zoo.training.finish.figures_of", lambda trainer: {})
     train(recipes[0], runs[0].out, CPU, resume=True)
     check_as_alone(runs[0], train(recipes[0], tmp_path / "alone", CPU))
 
 
-@without_figures
 def test_a_seed_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = jobs(seeded(optimizer=SGD), tmp_path)
     (tmp_path / "seed1").mkdir()
@@ -152,7 +145,6 @@ def test_a_seed_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch:
     check_as_alone(runs[2], train(runs[2].recipe, tmp_path / "alone", CPU))
 
 
-@without_figures
 def test_a_seed_that_diverges_leaves_the_others_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = jobs(seeded(optimizer=SGD), tmp_path)
     original = Trainer.end_epoch
@@ -167,7 +159,6 @@ def test_a_seed_that_diverges_leaves_the_others_alone(tmp_path: Path, monkeypatc
     (reason,) = train_many(runs, CPU).values()
     assert "training diverged: the weights were no longer finite" in reason
     monkeypatch.undo()
-    monkeypatch.setattr("zoo.training.finish.figures_of", lambda trainer: {})
     check_as_alone(runs[1], train(runs[1].recipe, tmp_path / "alone", CPU))
 
 
@@ -178,7 +169,6 @@ class DrawsFromValues(nn.Module):
         return h * bernoulli(h.detach().sigmoid())
 
 
-@without_figures
 def test_what_cannot_be_stacked_says_why_and_trains_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,7 +246,6 @@ def test_noise_is_handed_out_in_place_of_drawing() -> None:
     assert all(map(torch.equal, found, expected))
 
 
-@without_figures
 def test_stacking_from_the_command_line(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(tiny_fields()))

@@ -54,7 +54,6 @@ def test_the_same_recipe_gives_the_same_bits_twice(variant: str) -> None:
     assert bits(trained(other)) != bits(first)
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_the_same_recipe_gives_the_same_file_twice(tmp_path: Path) -> None:
     recipe = tiny_recipe_of("bn_vae")
     first, second = (train(recipe, tmp_path / name, CPU) for name in ("a", "b"))
