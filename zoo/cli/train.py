@@ -11,6 +11,7 @@ from zoo.cli._common import CHANGED, add_common, becomes_another, expand_recipes
 from zoo.cli._output import print_table, say, say_lines
 from zoo.cli._places import prepare
 from zoo.errors import ZooError
+from zoo.system.cores import wait_passively_if_busy
 from zoo.system.files import user_path
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def run(options: argparse.Namespace) -> None:
         for recipe in recipes:
             say_lines(json.dumps(recipe.to_dict(), indent=2))
         return
+
+    if options.resume:  # with as many threads as before
+        wait_passively_if_busy()
 
     from zoo.system.devices import choose_device
     from zoo.training.distributed import local_device

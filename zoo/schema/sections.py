@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from zoo.errors import UnknownNameError, ZooError
-from zoo.schema.base import SHA256, NonNegative, Positive, Section, Size, Split
+from zoo.schema.base import ADDED_LATER, SHA256, NonNegative, Positive, Section, Size, Split
 from zoo.schema.hub_address import COMMIT, Address
 from zoo.schema.metric import all_metrics, metric_of
 
@@ -48,6 +48,11 @@ class Execution(Section):
         "auto",
         description="Train several seeds of the recipe as one model with stacked parameters. `auto`: where it was "
         "measured to be faster; see `performance.md`.",
+    )
+    threads: Annotated[Literal["auto"] | Annotated[int, Field(gt=0, le=1024)], ADDED_LATER] = Field(
+        "auto",
+        description="The number of threads on a CPU. `auto`: as many as there are free cores at the start; a resumed "
+        "run keeps its number.",
     )
     checkpoint_minutes: Positive | None = Field(
         1.0, description="Minutes between two checkpoints; `null`: not by the clock."

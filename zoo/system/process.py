@@ -40,9 +40,21 @@ def cpu_by_default() -> Iterator[None]:
 
 
 @contextmanager
+def threads_put_back() -> Iterator[None]:
+    """Put torch's number of threads back at the end of the context."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+@contextmanager
 def training_modes(device: torch.device) -> Iterator[None]:
-    """Let gradients flow and precision and devices be the recipe's, whatever the program around has set."""
+    """Let gradients flow and precision, threads and devices be the recipe's, whatever the program around has set."""
     with (
+        threads_put_back(),
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),

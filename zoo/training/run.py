@@ -20,7 +20,7 @@ from zoo.system.devices import choose_device
 from zoo.system.files import append_line, user_path, write_atomically
 from zoo.system.memory import OutOfMemory as OutOfMemory
 from zoo.system.memory import explaining_memory
-from zoo.system.process import training_modes
+from zoo.system.process import threads_put_back, training_modes
 from zoo.training.checkpoint import Checkpoints, keep_last_whole, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
@@ -113,7 +113,7 @@ def run(
         progress.say(f"{out} is finished already")
         return
     check_step(recipe)
-    with reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
+    with threads_put_back(), reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
         if resume and group.rank == 0 and has_checkpoint(partial):
             keep_last_whole(checkpoint)
         train_set, test_set = load_images(recipe.data, "train"), load_images(recipe.data, "test")
@@ -128,7 +128,8 @@ def run(
             execution = "all epochs are done"
             if not trainer.done:
                 how = (yield from stack.join(out, trainer)) if stack else trainer.prepare()
-                execution = f"on {device}, {how}"
+                threads = f" with {trainer.context.threads}" if device.type == "cpu" else ""
+                execution = f"on {device}{threads}, {how}"
             elif stack:
                 stack.leave(out)  # the others do not wait
             with (

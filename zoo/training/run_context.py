@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from zoo.system.cores import Threads
 from zoo.system.process import PROCESS_LOCK
 from zoo.system.randomness import CPU, Generators, State, drawing_from, random_state, set_random_state
 
@@ -19,16 +20,22 @@ class RunContext:
     Every run has its own random numbers. They come from torch's default generators, set to the run's state for a
     while, under the lock of the process; or, after :meth:`draw_from_own`, from a generator that nothing else has.
 
+    On a CPU it also has its own number of threads, which stays set until another run takes its turn.
+
     On CUDA a run also has its own stream and its own choice of TF32, and cuDNN repeats its bits; captured graphs keep
     the state of the generator that they were captured with.
 
     Args:
         device: the device, with its index.
         precision: the precision of the recipe; ``"fp32"`` turns TF32 off.
+        threads: the number of threads on a CPU.
     """
 
-    def __init__(self, device: torch.device, precision: Literal["fp32", "tf32", "bf16"]) -> None:
+    def __init__(
+        self, device: torch.device, precision: Literal["fp32", "tf32", "bf16"], threads: Threads | None = None
+    ) -> None:
         self.device = device
+        self.threads = threads or Threads(torch.get_num_threads())
         self.on_cuda = device.type == "cuda"
         self.tf32 = precision != "fp32"
         self.inside = False
@@ -59,6 +66,8 @@ class RunContext:
         if self.inside:
             yield
             return
+        if self.device.type == "cpu" and torch.get_num_threads() != self.threads.number:
+            torch.set_num_threads(self.threads.number)  # not put back each time: it makes a pool of threads anew
         with drawing_from(self.own) if self.own else self._default_generators():
             self.inside = True
             try:

@@ -16,6 +16,7 @@ from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 from zoo.system.allocator import keep_freed_memory
+from zoo.system.cores import Threads, choose_threads
 from zoo.system.randomness import seed_default_generators
 from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, to_device_if_it_fits
 from zoo.training.conv_backend import with_conv_backend
@@ -63,7 +64,8 @@ class RunState:
             keep_freed_memory()
         self.data_digests = [train.digest, test.digest]
         self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * group.size)
-        self.context = RunContext(device, recipe.execution.precision)
+        threads = choose_threads(recipe.execution.threads, torch.get_num_threads()) if device.type == "cpu" else None
+        self.context = RunContext(device, recipe.execution.precision, threads)
         with self.context.active():
             seed_default_generators(recipe.training.seed, device)
             self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
@@ -154,7 +156,7 @@ class RunState:
             "recipe": self.recipe.to_dict(),
             "data": self.data_digests,
             "device": self.device.type,
-            "threads": torch.get_num_threads(),
+            "threads": self.context.threads.number,
             "compiled": self.was_compiled,
             "test_batch": self.evaluation.batch,
             "step": self.step,
@@ -181,6 +183,8 @@ class RunState:
         self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
         self.was_compiled = state["compiled"]
         self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
+        if self.recipe.execution.threads == "auto" and self.context.threads.number != state["threads"]:
+            self.context.threads = Threads(state["threads"], "as before")
         with self.context.active():
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])

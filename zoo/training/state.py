@@ -68,13 +68,13 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
         raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
     if state["device"] != device.type:
         raise ZooError(f"the run was started on another kind of device; resume with --device {state['device']}")
-    processes_before, threads = len(state["random"]["cpu"]), torch.get_num_threads()
+    processes_before, threads = len(state["random"]["cpu"]), recipe.execution.threads
     if processes_before != processes:
         raise ZooError(f"the run was started with {processes_before} processes, not {processes}; resume with as many")
-    if device.type == "cpu" and state["threads"] != threads:
+    if device.type == "cpu" and threads not in ("auto", state["threads"]):
         warnings.warn(
             f"the run was started on {state['threads']} threads and continues with {threads}: its sums will round "
-            f"differently (OMP_NUM_THREADS={state['threads']} keeps every bit)",
+            f"differently (execution.threads=auto keeps every bit)",
             stacklevel=3,
         )
 
