@@ -1,8 +1,8 @@
 """What the choice of threads is worth beside other work: ``python -m tests.benchmarks.busy_cpu``.
 
-Trains with torch's own threads, with threads that wait passively, with one thread, and with what ``execution.threads`` and
-the command choose, in turns; first on the machine as it is, which must be quiet, then beside a process that keeps one core
-busy. Writes the table in ``docs/performance.md``.
+Trains with torch's own threads, with threads that wait passively, with one thread, and with ``execution.threads`` left
+to itself, in turns; first on the machine as it is, which must be quiet, then beside a process that keeps one core busy.
+Writes the table in ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from zoo.cli._common import find_recipe
 from zoo.system.cores import allowed_cores
@@ -134,7 +135,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if options.out:
-        write_atomically(options.out, table + "\n")
+        write_atomically(Path(options.out), table + "\n")
     elif not options.entry:
         from tests.helpers import ROOT
 

@@ -24,6 +24,8 @@ class Ours(Contestant):
     """
 
     def __init__(self, recipe: Recipe, train: ImageSet, test: ImageSet, device: torch.device, models: int) -> None:
+        threads = {"threads": torch.get_num_threads()}  # the same as the others', whatever else the machine does
+        recipe = recipe.model_copy(update={"execution": recipe.execution.model_copy(update=threads)})
         seeds = range(recipe.training.seed, recipe.training.seed + models)
         self.trainers = [Trainer(with_seed(recipe, seed), train, test, device) for seed in seeds]
         self.models = [trainer.model for trainer in self.trainers]

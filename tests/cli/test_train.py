@@ -21,7 +21,7 @@ def test_training_from_a_file_with_overrides(recipe_file: Callable[..., Path], t
         *("--set", "training.epochs=1", "--set", "optimizer.name=rmsprop"),
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("on cpu, step by step\nepoch 1/1  train loss ")
+    assert done.stdout.startswith("on cpu with 1 thread, step by step\nepoch 1/1  train loss ")
     assert "images/s" in done.stdout
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
     recipe = json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]

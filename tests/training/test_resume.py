@@ -32,7 +32,9 @@ from tests.helpers import (
 )
 from zoo.errors import ZooError
 from zoo.registry import OBJECTIVES
+from zoo.runs.folder import read_config
 from zoo.schema.recipe import Recipe
+from zoo.system.process import threads_put_back
 from zoo.training import run
 from zoo.training import trainer as trainer_module
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
@@ -252,3 +254,33 @@ def test_a_checkpoint_of_other_data_or_another_device_is_refused(change: dict[st
     found = trainer(tiny_recipe())
     with pytest.raises(ZooError, match=expected):
         found.restore(found.state() | change)
+
+
+def with_threads(threads: int | str) -> Recipe:
+    return tiny_recipe(execution={"threads": threads})
+
+
+def test_a_resumed_run_keeps_its_number_of_threads() -> None:
+    with threads_put_back():
+        state = trainer(with_threads(2)).state()
+        torch.set_num_threads(1)
+        again = trainer(with_threads("auto"))
+        assert again.context.threads.number == torch.get_num_threads() == 1
+        again.restore(state)
+        assert str(again.context.threads) == "2 threads (as before)"
+        assert torch.get_num_threads() == 2
+        assert again.state()["threads"] == 2
+        other = trainer(with_threads(1))
+        with pytest.warns(UserWarning, match="on 2 threads and continues with 1: its sums will round differently"):
+            other.restore(state)
+        assert other.context.threads.number == 1
+
+
+def test_the_first_line_tells_the_threads_and_the_number_is_put_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = torch.get_num_threads()
+    train(with_threads(2), tmp_path / "run", CPU)
+    assert "on cpu with 2 threads, step by step" in capsys.readouterr().out
+    assert torch.get_num_threads() == before
+    assert read_config(tmp_path / "run").hardware.endswith(", 2 threads")

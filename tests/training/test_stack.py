@@ -57,7 +57,7 @@ def check_as_alone(job: Run, alone: Path) -> None:
 def test_each_seed_is_the_run_alone(variant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = jobs(seeded(variant, optimizer=SGD), tmp_path)
     assert train_many(runs, CPU) == {}
-    assert "seed5: on cpu, 3 seeds as one model, step by step" in capsys.readouterr().out
+    assert "seed5: on cpu with 1 thread, 3 seeds as one model, step by step" in capsys.readouterr().out
     for job in runs:
         check_as_alone(job, train(job.recipe, job.out.with_suffix(".alone"), CPU))
 

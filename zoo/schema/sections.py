@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from zoo.errors import UnknownNameError, ZooError
 from zoo.schema.base import ADDED_LATER, SHA256, NonNegative, Positive, Section, Size, Split
@@ -20,6 +20,20 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="The seed of the initial weights, the order of the images and the noise."
     )
+
+
+MAX_THREADS = 1024
+
+
+def _known_threads(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 1 <= value <= MAX_THREADS):
+        return value
+    raise ValueError(f"expected 'auto' or a whole number from 1 to {MAX_THREADS}")
+
+
+Threads = Annotated[
+    Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_THREADS)], BeforeValidator(_known_threads), ADDED_LATER
+]
 
 
 class Execution(Section):
@@ -49,7 +63,7 @@ class Execution(Section):
         description="Train several seeds of the recipe as one model with stacked parameters. `auto`: where it was "
         "measured to be faster; see `performance.md`.",
     )
-    threads: Annotated[Literal["auto"] | Annotated[int, Field(gt=0, le=1024)], ADDED_LATER] = Field(
+    threads: Threads = Field(
         "auto",
         description="The number of threads on a CPU. `auto`: as many as there are free cores at the start; a resumed "
         "run keeps its number.",
