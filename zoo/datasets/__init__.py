@@ -14,9 +14,11 @@ from zoo.datasets._base import (
     unavailable,
     where_labelled,
 )
+from zoo.datasets._validation import split_off, validation_size
 from zoo.schema.base import Split
 
 __all__ = [
     "BINARIZATION_SEEDS", "SET_ZOO_DATA", "ImageSet", "Split", "as_float", "binarized", "damaged", "data_folder",
-    "display_images", "from_torchvision", "load_images", "unavailable", "where_labelled",
+    "display_images", "from_torchvision", "load_images", "split_off", "unavailable", "validation_size",
+    "where_labelled",
 ]  # fmt: skip

@@ -39,6 +39,8 @@ class ImageSet:
     """The labels, int64 (N,), or None where there are none."""
     factors: dict[str, Tensor] = field(default_factory=dict)
     """The generating factors (N,) by name, where they are known."""
+    groups: Tensor | None = None
+    """The group (N,) of each image, int64, where images belong together, as those of a patient or of a file do."""
     notes: tuple[str, ...] = ()
     """Lines for people about what the images were made of, and what was left out."""
 
@@ -47,13 +49,14 @@ class ImageSet:
 
     def first(self, n: int | None) -> ImageSet:
         """Return the first ``n`` images with labels and factors; None for all."""
-        labels = None if self.labels is None else self.labels[:n]
-        return replace(self, images=self.images[:n], labels=labels, factors={k: v[:n] for k, v in self.factors.items()})
+        labels, groups = (None if part is None else part[:n] for part in (self.labels, self.groups))
+        factors = {name: factor[:n] for name, factor in self.factors.items()}
+        return replace(self, images=self.images[:n], labels=labels, groups=groups, factors=factors)
 
     def chosen(self, indices: Tensor) -> ImageSet:
-        """Return the images at these indices, int64 (M,), with labels, without factors."""
-        labels = None if self.labels is None else self.labels[indices]
-        return ImageSet(self.images[indices], labels, notes=self.notes)
+        """Return the images at these indices, int64 (M,), with labels and groups, without factors."""
+        labels, groups = (None if part is None else part[indices] for part in (self.labels, self.groups))
+        return ImageSet(self.images[indices], labels, groups=groups, notes=self.notes)
 
     def to(self, device: torch.device) -> ImageSet:
         """Return the set with images and labels on a device."""

@@ -46,6 +46,9 @@ def checked(images: Any, config: DatasetConfig, split: Split, kind: type[Any]) -
     for name, factor in images.factors.items():
         if not isinstance(factor, Tensor) or factor.shape != (n,):
             raise refuse(f"the factor {name!r} must be a tensor ({n},)", _described(factor))
+    groups = images.groups
+    if groups is not None and (not isinstance(groups, Tensor) or groups.shape != (n,)):
+        raise refuse(f"groups must be numbers ({n},), in a tensor", _described(groups))
     labels = images.labels
     if labels is None:
         return images

@@ -22,7 +22,7 @@ from torch import Tensor
 from zoo.datasets import ImageSet, Split
 from zoo.datasets._decode import decode_all
 from zoo.datasets._folder_classes import Labels, found_classes, known_classes
-from zoo.datasets._folder_split import FolderSplit, describe, split_images
+from zoo.datasets._folder_split import FolderSplit, describe, key_of, split_images
 from zoo.errors import ZooError
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
@@ -303,8 +303,13 @@ def image_folder(config: ImageFolderConfig, split: Split) -> ImageSet:
     if not len(images):
         raise ZooError(f"none of the {len(pages)} {split} images under {name} can be read")
     warn_if_one_shade(images, f"{split} images under {name}", there.scan)
+    relative = [path.relative_to(there.files.root) for index, (path, _) in enumerate(pages) if index not in bad]
+    keys = [key_of(path, config.group) for path in relative]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    groups = torch.tensor([numbers[key] for key in keys]) if len(numbers) < len(keys) else None
     told = (*there.notes(), f"{split}: {len(images):,} images{skipped(len(unreadable))}")
-    return ImageSet(images, torch.tensor(labels, dtype=torch.int64) if there.classes else None, notes=told)
+    classes = torch.tensor(labels, dtype=torch.int64) if there.classes else None
+    return ImageSet(images, classes, groups=groups, notes=told)
 
 
 def skipped(count: int) -> str:

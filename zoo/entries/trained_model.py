@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from zoo.datasets import ImageSet, load_images
+from zoo.datasets import ImageSet, load_images, split_off
 from zoo.entries.chosen_dataset import chosen_dataset, class_names
 from zoo.entries.loading import RunLocation, find
 from zoo.errors import NotApplicable, ZooError
@@ -77,7 +77,7 @@ class TrainedModel:
 
     @property
     def train(self) -> ImageSet:
-        """The training images."""
+        """The training images, without those that were cut off for validation."""
         return self.images("train")
 
     @property
@@ -95,7 +95,8 @@ class TrainedModel:
         if split not in self._images:
             recipe = self.config.checked_recipe  # outside the try: a damaged run folder is no lack of images
             try:
-                self._images[split] = load_images(self.dataset, split)
+                loaded = load_images(self.dataset, split)
+                self._images[split] = split_off(loaded, recipe.training.validation)[0] if split == "train" else loaded
             except NotApplicable as error:
                 self._images[split] = error
             except ZooError as error:

@@ -24,6 +24,10 @@ class Objective(nn.Module):
     unit: str = "nats per image"
     """The unit of the terms."""
 
+    annealed: float = 0.0
+    """The number of epochs after which every term has its whole weight; validation images are measured with that, so
+    that the epochs of a training can be compared."""
+
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare for a model and its images, once, before the first batch; most objectives have nothing to prepare.
 

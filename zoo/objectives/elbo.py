@@ -24,6 +24,11 @@ class Constant(Section):
 
     name: Literal["constant"] = "constant"
 
+    @property
+    def whole(self) -> float:
+        """The number of epochs after which the factor is 1: none."""
+        return 0.0
+
     def factor(self, epoch: Tensor) -> Tensor:
         """Return the factor of beta: 1."""
         return torch.ones_like(epoch)
@@ -34,6 +39,11 @@ class Linear(Section):
 
     name: Literal["linear"] = "linear"
     epochs: Positive = Field(description="The number of epochs that the rise takes.")
+
+    @property
+    def whole(self) -> float:
+        """The number of epochs after which the factor is 1."""
+        return self.epochs
 
     def factor(self, epoch: Tensor) -> Tensor:
         """Return the factor of beta: min(1, epoch / epochs)."""
@@ -48,6 +58,11 @@ class Cyclical(Section):
     rise: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5, description="The part of a period in which beta rises; it stays at its value for the rest."
     )
+
+    @property
+    def whole(self) -> float:
+        """The number of epochs after which the factor is 1 for the first time."""
+        return self.period * (self.rise if self.rise < 1 else 1 - 1e-6)
 
     def factor(self, epoch: Tensor) -> Tensor:
         """Return the factor of beta: min(1, position in the period / rise)."""
@@ -74,6 +89,7 @@ class ELBO(Objective):
     def __init__(self, config: ELBOConfig) -> None:
         super().__init__()
         self.beta, self.annealing = config.beta, config.annealing
+        self.annealed = config.annealing.whole
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` (-log p(x|z)) and the unweighted ``kl``."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from zoo.errors import escaped
 from zoo.system.process import PROCESS_LOCK, warnings_ignored
 
-TRAIN, TEST = "#0072B2", "#D55E00"
+TRAIN, TEST, VALIDATION = "#0072B2", "#D55E00", "#009E73"
 """The colours of the two splits, Okabe & Ito's blue and vermillion, which differ in every kind of colour vision and in
 grey."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.plotting.canvas import TEST, TRAIN, NotebookFigure, literal, with_own_settings
+from zoo.plotting.canvas import TEST, TRAIN, VALIDATION, NotebookFigure, literal, with_own_settings
 
 LOG_AXIS_EPOCHS = 20
 """The number of epochs above which loss curves have a logarithmic axis of epochs."""
@@ -16,10 +16,11 @@ LOG_AXIS_EPOCHS = 20
 
 @with_own_settings
 def loss_curves(history: Sequence[Mapping[str, Any]], unit: str) -> Figure:
-    """Draw one panel per loss term: training and test, over epochs.
+    """Draw one panel per loss term: training, test and, if it is there, validation, over epochs.
 
     Args:
-        history: a record per epoch, each with ``epoch`` and the terms by name in ``train`` and ``test``.
+        history: a record per epoch, each with ``epoch`` and the terms by name in ``train``, ``test`` and perhaps
+            ``validation``.
         unit: the unit of the terms.
     """
     return seed_curves([history], unit)
@@ -30,22 +31,24 @@ def seed_curves(histories: Sequence[Sequence[Mapping[str, Any]]], unit: str) -> 
     """Draw like :func:`loss_curves`, of runs that differ in their seeds: their mean, and in pale each run.
 
     Args:
-        histories: the records of each run, for the same epochs.
+        histories: the records of each run, from the first epoch on; the mean is drawn as far as all of them go.
         unit: the unit of the terms.
     """
     terms = {"loss": "total", **{name: name for name in histories[0][-1]["train"] if name != "loss"}}
     if len(terms) == 2:  # one term is the total
         del terms["loss"]
-    epochs = [row["epoch"] for row in histories[0]]
+    epochs = [row["epoch"] for row in max(histories, key=len)]
     mark = "o" if len(epochs) < 3 else None
     figure = NotebookFigure(figsize=(4 * len(terms), 3.2), layout="constrained")
     for axes, (term, title) in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms.items(), strict=True):
-        for split, colour, style in (("train", TRAIN, "-"), ("test", TEST, "--")):
+        for split, colour, style in (("train", TRAIN, "-"), ("validation", VALIDATION, "-."), ("test", TEST, "--")):
+            if split not in histories[0][0]:
+                continue
             runs = [[row[split][term] for row in history] for history in histories]
             for values in runs if len(runs) > 1 else ():
-                axes.plot(epochs, values, "-", color=colour, linewidth=0.6, alpha=0.35)
-            means = [fmean(values) for values in zip(*runs, strict=True)]
-            axes.plot(epochs, means, style, color=colour, label=split, marker=mark)
+                axes.plot(epochs[: len(values)], values, "-", color=colour, linewidth=0.6, alpha=0.35)
+            means = [fmean(values) for values in zip(*runs, strict=False)]
+            axes.plot(epochs[: len(means)], means, style, color=colour, label=split, marker=mark)
         axes.set_title(literal(title.replace("kl", "KL")))
         axes.set_xlabel("epoch")
         axes.set_ylabel(literal(unit))

@@ -100,7 +100,7 @@ reconstructions = model.reconstruct(images{labels})
 ## Metrics
 
 Measured after training in eval mode: test on {config.dataset["test"].images:,} images that training never saw, train on
-the {config.dataset["train"].images:,} that it did. {seeds_sentence(config, recipe)}
+the {config.dataset["train"].images:,} that it did. {selection_sentence(config)}{seeds_sentence(config, recipe)}
 
 {metrics_table(config)}
 
@@ -146,6 +146,20 @@ def seeds_sentence(config: RunConfig, recipe: Recipe) -> str:
     if len(seeds) == 1:
         return f"One seed ({seeds[0]})."
     return f"The weights are those of seed {seeds[0]}; {len(seeds)} seeds were trained ({', '.join(map(str, seeds))})."
+
+
+def selection_sentence(config: RunConfig) -> str:
+    """Write which epoch was kept and by which images, if any were cut off for it."""
+    if config.validation is None:
+        return ""
+    cut_off = f"{config.validation.images:,} more images of the training split were only validated on"
+    kept = config.selected
+    if kept is None:
+        return f"{cut_off}; they chose nothing. "
+    return (
+        f"{cut_off}: the weights are those of epoch {kept.epoch} of the {kept.epochs} trained, whose "
+        f"{kept.metric.replace('_', ' ')} on them was the smallest ({kept.value:.6g}). "
+    )
 
 
 def machine(hardware: str, versions: Mapping[str, str]) -> str:

@@ -132,9 +132,10 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         except ValidationError as error:
             raise ZooError("\n".join(f"{where}: {mistake}" for mistake in explain(error, EpochRow))) from error
         terms = terms or frozenset(row.train)
-        if not row.train.keys() == row.test.keys() == terms:
+        measured = (row.train, row.test, row.train if row.validation is None else row.validation)
+        if any(part.keys() != terms for part in measured):
             raise ZooError(f"{path} does not hold the epochs of one training: its lines differ in their terms")
-        rows.append(row.model_dump())
+        rows.append(row.model_dump(exclude_none=True))
     if "loss" not in terms:
         raise ZooError(f"{path} does not hold the epochs of a training: it has no loss")
     return rows

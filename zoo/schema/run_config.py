@@ -63,6 +63,18 @@ class EpochRow(BaseModel):
     epoch: Size
     train: dict[Annotated[str, Field(pattern=NAME)], float]
     test: dict[Annotated[str, Field(pattern=NAME)], float]
+    validation: dict[Annotated[str, Field(pattern=NAME)], float] | None = None
+
+
+class Selected(Strict):
+    """The epoch whose weights were kept, and why."""
+
+    epoch: Size
+    epochs: Size
+    """The number of epochs that were trained."""
+    metric: str
+    value: float
+    """The mean of the metric over the validation images, in the unit of the objective."""
 
 
 class RunConfig(Strict):
@@ -79,6 +91,10 @@ class RunConfig(Strict):
     metrics: PerSplit[MetricValues]
     """The metrics of both splits, measured in eval mode after training."""
     dataset: PerSplit[DatasetRecord]
+    validation: DatasetRecord | None = None
+    """The images that were cut off the training split for validation; they are none of those in ``dataset``."""
+    selected: Selected | None = None
+    """The choice of an epoch by the validation images; None: the weights are those of the last epoch."""
     training_seconds: float
     """The seconds that the epochs took, with the test images measured after each."""
     wall_seconds: float | None = None
@@ -96,7 +112,8 @@ class RunConfig(Strict):
 
     def to_json(self) -> str:
         """Return the content of the file."""
-        unknown = {"wall_seconds"} if self.wall_seconds is None else None  # an older file stays as it is
+        added_later = ("wall_seconds", "validation", "selected")
+        unknown = {name for name in added_later if getattr(self, name) is None}  # an older file stays as it is
         return self.model_dump_json(indent=2, exclude=unknown) + "\n"
 
     @property

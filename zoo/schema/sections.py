@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from zoo.errors import UnknownNameError, ZooError
-from zoo.schema.base import ADDED_LATER, SHA256, NonNegative, Positive, Section, Size, Split
+from zoo.schema.base import ADDED_LATER, NAME, SHA256, Count, NonNegative, Positive, Section, Size, Split
 from zoo.schema.hub_address import COMMIT, Address
 from zoo.schema.metric import all_metrics, metric_of
+
+
+def _share_or_number(value: Any) -> Any:
+    """Return the value if it is a share or a number of images.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and (0 < value < 1 or (isinstance(value, int) and 1 <= value <= 2**31))):
+        raise ValueError("expected a share of the training images between 0 and 1, or their number: 0.1 or 5000")
+    return value
+
+
+class Select(Section):
+    """The choice of the epoch whose weights are kept, by the validation images."""
+
+    metric: str = Field(
+        "loss", pattern=NAME, description="The term of the objective that is smallest in the best epoch, as in `loss`."
+    )
+    patience: Size | None = Field(
+        None,
+        description="Epochs without a better one after which training stops; `null`: it goes on to the last epoch.",
+    )
 
 
 class Training(Section):
@@ -20,6 +44,24 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="The seed of the initial weights, the order of the images and the noise."
     )
+    validation: Annotated[
+        Annotated[float, Field(gt=0, lt=1)] | Count | None, BeforeValidator(_share_or_number), ADDED_LATER
+    ] = Field(
+        None,
+        description="The share or the number of the training images that are cut off for validation, the same ones "
+        "for every seed; images that the data say belong together stay together. `null`: none.",
+    )
+    select: Annotated[Select | None, ADDED_LATER] = Field(
+        None,
+        description="The choice of the epoch whose weights are kept, by the validation images: `metric`, a term of the "
+        "objective (`loss`), and `patience`, the epochs without a better one that end the training; `null`: the last.",
+    )
+
+    @model_validator(mode="after")
+    def _selects_by_validation(self) -> Self:
+        if self.select is not None and self.validation is None:
+            raise ValueError("select needs validation images: set training.validation, as in 0.1")
+        return self
 
 
 MAX_THREADS = 1024

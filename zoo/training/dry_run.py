@@ -8,7 +8,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
-from zoo.datasets import load_images
+from zoo.datasets import load_images, validation_size
 from zoo.errors import ZooError
 from zoo.models.build import build
 from zoo.objectives import build_objective
@@ -19,6 +19,7 @@ from zoo.system.process import training_modes
 from zoo.system.randomness import isolated_randomness
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
+from zoo.training.selection import check_metric
 
 PROBE_IMAGES = 2
 """The number of images in the batch from which sizes are read."""
@@ -55,7 +56,9 @@ def check_step(recipe: Recipe) -> None:
         blank = torch.zeros(PROBE_IMAGES, *model.image_shape, dtype=torch.float32)
         labels = torch.zeros(PROBE_IMAGES, dtype=torch.int64)
         with suppress(NotImplementedError, RuntimeError, TypeError):  # training will say what is wrong with it
-            objective(model.given(labels), blank, torch.zeros((), dtype=torch.float32))
+            terms = objective(model.given(labels), blank, torch.zeros((), dtype=torch.float32))
+            if recipe.training.select:
+                check_metric(recipe.training.select, terms)
 
 
 def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: int | None) -> str:
@@ -109,13 +112,18 @@ def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: in
 
     train, test, notes = split_sizes(recipe.data)
     lines += notes
+    share = recipe.training.validation
+    held_out = 0 if share is None else validation_size(train, share)
+    train -= held_out
+    if held_out:
+        lines.append(f"{held_out:,} validation images")
     steps = len(batch_sizes(train, recipe.training.batch_size))
     lines.append(
         f"{train:,} training images, {steps:,} steps an epoch, "
         f"{steps * recipe.training.epochs:,} steps in {recipe.training.epochs} epochs"
     )
     parts = {
-        "images": (train + test) * math.prod(model.image_shape),
+        "images": (train + held_out + test) * math.prod(model.image_shape),
         "weights and gradients": 2 * weights,
         "optimizer": state,
         "activations": activations,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from zoo import plotting
-from zoo.datasets import ImageSet, display_images
+from zoo.datasets import display_images
 from zoo.inference.loops import codes
 from zoo.metrics import measure
 from zoo.runs.card import load_name_of, write_card
@@ -36,13 +36,11 @@ RECONSTRUCTIONS_SHOWN = 50
 """The number of images in the grid of reconstructions; the grid of samples has twice as many."""
 
 
-def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path, out: Path) -> None:
+def finish(trainer: Trainer, folder: Path, out: Path) -> None:
     """Write every file of the run folder, ``config.json`` last.
 
     Args:
         trainer: the trainer after the last epoch.
-        train: the training images as loaded.
-        test: the test images as loaded.
         folder: the folder to write into.
         out: the folder that it will be.
 
@@ -50,6 +48,7 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path, out:
         ZooError: a file cannot be written.
     """
     wall_seconds = trainer.wall_seconds  # before anything is measured
+    trainer.take_selected()
     recipe, model = trainer.recipe, trainer.model.eval()
     if model.prior.fitted:
         model.prior.fit(codes(model, trainer.train_set, recipe.data))
@@ -67,9 +66,12 @@ def finish(trainer: Trainer, train: ImageSet, test: ImageSet, folder: Path, out:
             "test": measure(model, trainer.test_set, recipe.data),
         },
         dataset={
-            "train": DatasetRecord(images=len(train), sha256=train.digest),
-            "test": DatasetRecord(images=len(test), sha256=test.digest),
+            "train": DatasetRecord(images=len(trainer.train_set), sha256=trainer.data_digests[0]),
+            "test": DatasetRecord(images=len(trainer.test_set), sha256=trainer.data_digests[1]),
         },
+        validation=trainer.validation
+        and DatasetRecord(images=len(trainer.validation.images), sha256=trainer.data_digests[2]),
+        selected=trainer.selection and trainer.selection.record(trainer.epoch),
         training_seconds=round(trainer.seconds, 1),
         wall_seconds=round(wall_seconds, 1),
         hardware=describe(trainer.device),

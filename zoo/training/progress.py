@@ -89,14 +89,15 @@ class RunProgress:
         self.progress.bars.advance(self.task, images)
 
     def epoch_done(self, row: EpochRecord) -> None:
-        """Print the epoch's line: loss terms on both splits, speed, time left."""
+        """Print the epoch's line: loss terms on every split, speed, time left."""
         now = time.perf_counter()
         speed = (self.seen - self.epoch_start[1]) / (now - self.epoch_start[0])
         self.epoch_start = (now, self.seen)
         left = (self.epochs - row["epoch"]) * self.images_per_epoch / speed
         terms = "  ".join(
             f"{split} " + " ".join(f"{name} {value:.2f}" for name, value in row[split].items())
-            for split in ("train", "test")
+            for split in ("train", "validation", "test")
+            if split in row
         )
         pace = f"{speed:,.0f} images/s  {left:.0f} s left"
         self.progress.say(f"{self._epoch(row['epoch'])}  {terms}  {pace}")

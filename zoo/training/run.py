@@ -121,6 +121,7 @@ def run(
             progress.say(note)
         with explaining_memory():
             trainer = Trainer(recipe, train_set, test_set, device, group)
+            del train_set, test_set  # the trainer has what it needs of them
             if group.largest(int(group.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
                 trainer.restore(read_checkpoint(checkpoint))
             elif resume:
@@ -138,11 +139,15 @@ def run(
             ):
                 run_progress.say(execution)
                 yield from train_epochs(trainer, checkpoints, run_progress, signals)
+            if stack:
+                stack.leave(out)  # the others may go on
             if group.rank == 0:
+                if trainer.selection:
+                    progress.say(f"{out.name}: {trainer.selection.describe(trainer.epoch)}")
                 progress.say("measuring both splits, drawing the figures")
                 trainer.context.disable_tf32()
                 with trainer.context.active():
-                    finish(trainer, train_set, test_set, partial, folder)
+                    finish(trainer, partial, folder)
         if group.rank == 0:
             publish(partial, folder, overwrite=overwrite)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from zoo.datasets import ImageSet
+from zoo.datasets import ImageSet, split_off
 from zoo.errors import ZooError
 from zoo.models.build import build
 from zoo.objectives import build_objective
@@ -25,13 +25,15 @@ from zoo.training.epoch_evaluation import EpochEvaluation
 from zoo.training.execution import EagerRunner
 from zoo.training.optimizer import Optimizer
 from zoo.training.run_context import RunContext
+from zoo.training.selection import Selection
 from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.state import check_same_run
 from zoo.training.step import Step
 
 EpochRecord = dict[str, Any]
 """The record of one epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over
-the epoch's batches, in training mode; test: after the epoch, in eval mode) and the seconds of training so far."""
+the epoch's batches, in training mode; test and, where there are such images, validation: after the epoch, in eval mode)
+and the seconds of training so far."""
 
 
 class RunState:
@@ -39,7 +41,7 @@ class RunState:
 
     Args:
         recipe: the recipe to train.
-        train: the training images.
+        train: the training images; those for validation are cut off here.
         test: the test images, which are only measured.
         device: the device to train on.
         group: the processes that train together.
@@ -62,7 +64,8 @@ class RunState:
         self.device = device = torch.empty(0, device=device).device  # with its index
         if device.type == "cpu":
             keep_freed_memory()
-        self.data_digests = [train.digest, test.digest]
+        train, validation = split_off(train, recipe.training.validation)
+        self.data_digests = [images.digest for images in (train, test, validation) if images]
         self.sizes = batch_sizes(len(train), recipe.training.batch_size, least=2 * group.size)
         threads = choose_threads(recipe.execution.threads, torch.get_num_threads()) if device.type == "cpu" else None
         self.context = RunContext(device, recipe.execution.precision, threads)
@@ -74,6 +77,10 @@ class RunState:
             self.train_set = to_device_if_it_fits(train, device)
             self.test_set = to_device_if_it_fits(test, device)
             self.evaluation = EpochEvaluation(self.test_set, recipe.data, self.model, self.objective)
+            self.validation: EpochEvaluation | None = None
+            if validation:
+                held_out = to_device_if_it_fits(validation, device)
+                self.validation = EpochEvaluation(held_out, recipe.data, self.model, self.objective)
             self.check_batches()
             size = recipe.training.batch_size
             images = self.train_set if self.model.classes else replace(self.train_set, labels=None)
@@ -94,6 +101,8 @@ class RunState:
         self.step = 0
         self.drawn_order: tuple[int, torch.Tensor] | None = None
         self.history: list[EpochRecord] = []
+        select = recipe.training.select
+        self.selection = Selection(select, group, device) if select else None
         with self.context.active():
             every = recipe.execution.snapshot_epochs
             self.snapshots = SnapshotRecorder(test, recipe.data, recipe.training.epochs, every)
@@ -108,7 +117,7 @@ class RunState:
             ZooError: a conditional model gets images without labels or with labels beyond its classes, or a batch is
                 too small for BatchNorm or for the processes.
         """
-        for images in (self.train_set, self.test_set):
+        for images in (self.train_set, self.test_set, *([self.validation.images] if self.validation else [])):
             if self.model.classes and images.labels is None:
                 names = self.recipe.data.name, self.recipe.model.variant
                 raise ZooError("the dataset {!r} has no labels; {} needs one that has".format(*names))
@@ -131,8 +140,14 @@ class RunState:
 
     @property
     def done(self) -> bool:
-        """True if the recipe's last epoch is over."""
-        return self.epoch >= self.recipe.training.epochs
+        """True if the recipe's last epoch is over, or its patience."""
+        over = bool(self.selection and self.selection.exhausted(self.epoch))
+        return over or self.epoch >= self.recipe.training.epochs
+
+    def take_selected(self) -> None:
+        """Give the model the weights of the epoch that the validation images have chosen, if they choose."""
+        if self.selection and self.selection.epoch:
+            self.model.load_state_dict(self.selection.weights)
 
     @property
     def wall_seconds(self) -> float:
@@ -159,6 +174,7 @@ class RunState:
             "threads": self.context.threads.number,
             "compiled": self.was_compiled,
             "test_batch": self.evaluation.batch,
+            "validation_batch": self.validation and self.validation.batch,
             "step": self.step,
             "seconds": self.seconds,
             "wall_seconds": self.wall_seconds,
@@ -169,6 +185,7 @@ class RunState:
             "random": random,
             "totals": self.means.state(),
             "snapshots": self.snapshots.state(),
+            "selection": self.selection and self.selection.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -185,7 +202,11 @@ class RunState:
         self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
         if self.recipe.execution.threads == "auto" and self.context.threads.number != state["threads"]:
             self.context.threads = Threads(state["threads"], "as before")
+        if self.validation:
+            self.validation.batch = state["validation_batch"]
         with self.context.active():
+            if self.selection:
+                self.selection.restore(state["selection"])
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])

@@ -33,13 +33,12 @@ class SnapshotRecorder:
         first = test.first(IMAGES_PER_SNAPSHOT)
         self.x, self.labels = display_images(first.images, data), first.labels
         self.every = every or -(-epochs // SNAPSHOTS_PER_RUN)
-        self.last = epochs
         self.epochs: list[int] = []
         self.reconstructions = as_bytes(self.x)[None][:0]  # (S, N, C, H, W)
 
-    def take(self, model: Autoencoder, epoch: int) -> None:
-        """Reconstruct the images if a snapshot is due after ``epoch`` epochs."""
-        if epoch % self.every and epoch != self.last:
+    def take(self, model: Autoencoder, epoch: int, *, last: bool = False) -> None:
+        """Reconstruct the images if a snapshot is due after ``epoch`` epochs, as it is after the last."""
+        if epoch % self.every and not last:
             return
         was_training = model.training
         model.eval()

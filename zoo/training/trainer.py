@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from zoo.inference.loops import epoch_permutation
+from zoo.inference.running_means import ReadMeans
 from zoo.system.randomness import draws_by_default
 from zoo.training.batches import equal_batches
 from zoo.training.divergence import Divergence, all_finite, check_finite
@@ -94,39 +95,41 @@ class Trainer(RunState):
             self.order()  # of the next epoch, while the device is busy with this one
 
     def end_epoch(self) -> EpochRecord:
-        """Measure the test images and wait for the device, once, with everything that is read of the epoch.
+        """Measure test and validation images and wait for the device, once, with everything that is read of the epoch.
 
         Raises:
             Divergence: a term was NaN or infinite; the message names the step and the term.
         """
         epoch = self.epoch - 1
-        # Annealing is as in the last step, so that both curves show the same loss.
+        # Annealing is as in the last step, so that the curves of training and test show the same loss. Validation
+        # images are measured with the whole weight of every term, so that epochs can be compared.
         now = (self.step - 1) / self.steps_per_epoch
         with self.context.active():
             (sums,) = self.group.summed([self.means.sums])
             self.means.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
-            tested = self.evaluation.run(now)
+            sets = {"train": self.means, "test": self.evaluation.run(now)}
+            if self.validation:
+                sets["validation"] = self.validation.run(self.objective.annealed)
             weights_finite = all_finite(self.optimizer.parameters).to(self.means.sums.dtype)
-            packed = [self.means.packed(), tested.packed(), weights_finite[None]]
-            *numbers, finite = torch.cat(packed).tolist()
-            trained = self.means.unpacked(numbers[: len(packed[0])])
-            test = tested.unpacked(numbers[len(packed[0]) :]).means()
-            row: EpochRecord = {
-                "epoch": epoch + 1,
-                "step": self.step,
-                "learning_rate": rate,
-                "train": trained.means(),
-                "test": test,
-            }
-            check_finite(trained, bool(finite), self.group, self.device, self.step, self.steps_per_epoch)
-        broken = [name for name, value in test.items() if not math.isfinite(value)]
-        if self.group.largest(len(broken), self.device):  # BatchNorm's averages, say, which only the test images use
-            what = f"the term {(broken or ['loss'])[-1]!r} of the test images was"
-            raise Divergence.at(what, self.step, self.steps_per_epoch)
+            numbers = torch.cat([*(means.packed() for means in sets.values()), weights_finite[None]]).tolist()
+            read: dict[str, ReadMeans] = {}
+            for name, means in sets.items():
+                size = 2 * len(means.sums)
+                read[name], numbers = means.unpacked(numbers[:size]), numbers[size:]
+            row: EpochRecord = {"epoch": epoch + 1, "step": self.step, "learning_rate": rate}
+            row |= {name: found.means() for name, found in read.items()}
+            check_finite(read["train"], bool(numbers[0]), self.group, self.device, self.step, self.steps_per_epoch)
+        for name in [name for name in read if name != "train"]:
+            broken = [term for term, value in row[name].items() if not math.isfinite(value)]
+            if self.group.largest(len(broken), self.device):  # BatchNorm's averages, say, which training does not use
+                what = f"the term {(broken or ['loss'])[-1]!r} of the {name} images was"
+                raise Divergence.at(what, self.step, self.steps_per_epoch)
         with self.context.active():
             self.means.clear()
-            self.snapshots.take(self.model, self.epoch)
+            if self.selection:
+                self.selection.consider(self.epoch, row["validation"], self.model.state_dict())
+            self.snapshots.take(self.model, self.epoch, last=self.done)
         self._count_time()
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
