@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.datasets import SET_ZOO_DATA, data_folder
-from zoo.errors import ZooError, first_line
+from zoo.errors import ZooError
 from zoo.schema.base import ImageShape
 from zoo.system.files import make_folder, sha256_of_file, write_atomically, writing
-from zoo.system.image_files import to_array
+from zoo.system.image_files import reason_of, to_array
 from zoo.system.memory import out_of_memory
 
 NOT_OPENED = "not opened: "
@@ -161,7 +161,7 @@ def write_pixels(
             if out_of_memory(error):  # which is no fault of the file
                 raise
             refused = isinstance(error, OSError) and error.errno is not None
-            return f"{NOT_OPENED if refused else ''}{first_line(error)}"
+            return f"{NOT_OPENED if refused else ''}{reason_of(error)}"
 
     unreadable: Unreadable = []
     digest = hashlib.sha256()

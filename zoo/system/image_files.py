@@ -18,9 +18,11 @@ from torch import Tensor
 
 from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
+from zoo.system.deep_pixels import is_deep_colour, is_deep_grey, with_8_bits
+from zoo.system.libtiff import silence
 from zoo.system.memory import out_of_memory
 from zoo.system.memory_budget import MemoryBudget
-from zoo.system.pixel_range import ValueRange, to_8_bits
+from zoo.system.pixel_range import ValueRange
 from zoo.system.zip_files import contents, is_there
 
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -87,6 +89,8 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     endings()  # so that Pillow knows the formats of its plugins
     Image.init()  # and those that it was built with
     with contents(path) as file, Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        if image.format == "TIFF":
+            silence()
         if image.width * image.height > MAX_PIXELS:
             raise ZooError(f"{image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}; make it smaller")
         yield image
@@ -106,11 +110,6 @@ def pages_in(image: Image.Image) -> int:
     return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Return whether pixels have one value of more than 8 bits."""
-    return image.mode.startswith(("I", "F"))
-
-
 def read_image(path: Path, presentation: Presentation, page: int = 0) -> Image.Image:
     """Read an image file: upright, in the proportions of the shape, resized, grey or RGB.
 
@@ -126,13 +125,15 @@ def read_image(path: Path, presentation: Presentation, page: int = 0) -> Image.I
             if image.format == "JPEG":
                 image.draft(None, (4 * max(height, width),) * 2)  # decodes a half, a quarter or an eighth of each side
             factor = max(1, min(image.size) // (2 * max(height, width)))
-        bytes_per_pixel = 12 if factor == 1 else 4
+        deep = is_deep_colour(image)
+        bytes_per_pixel = 12 if factor == 1 else 8 if deep else 4
         with DECODING.reserved(image.width * image.height * bytes_per_pixel):
+            shallow = with_8_bits(image, presentation.range) if deep else image
+            orientation = orientation_of(image)
             if factor > 1:
-                orientation = orientation_of(image)
-                flat = turned(reduced(image, factor, channels, presentation.range), orientation)
+                flat = turned(reduced(shallow, factor, channels, presentation.range), orientation)
             else:
-                flat = flatten(turned(image, orientation_of(image)), channels, presentation.range)
+                flat = flatten(turned(shallow, orientation), channels, presentation.range)
             return fitted(flat, (width, height), presentation.fit)
 
 
@@ -154,7 +155,14 @@ def decode_or_reason(path: Path, presentation: Presentation, page: int = 0) -> N
     except Exception as error:  # Pillow raises a dozen kinds for damaged files
         if out_of_memory(error):  # which is no fault of the file
             raise
-        return first_line(error)
+        return reason_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Say why an image cannot be read."""
+    reason = first_line(error)
+    damaged = reason.startswith("decoder error")  # the words of Pillow for whatever a library finds in a file
+    return f"its content is damaged or cut off ({reason})" if damaged else reason
 
 
 def to_array(image: Image.Image, shape: ImageShape) -> NDArray[np.uint8]:
@@ -194,9 +202,8 @@ def flatten(image: Image.Image, channels: int, value_range: ValueRange | None = 
         channels: 1 or 3.
         value_range: the values of more than 8 bits that become black and white; None: 0 and 65,535, or 0 and 1.
     """
-    if is_deep(image):  # Pillow would clip it to white
-        usual = (0.0, 1.0 if image.mode == "F" else 65535.0)
-        image = Image.fromarray(to_8_bits(np.asarray(image), value_range or usual))
+    if is_deep_grey(image):  # Pillow would clip it to white
+        image = with_8_bits(image, value_range)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("L" if channels == 1 else "RGB")

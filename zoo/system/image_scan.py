@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import ImageSequence
 
 from zoo.errors import first_line
-from zoo.system.image_files import DECODING, Pages, is_deep, open_image, pages_in
+from zoo.system.deep_pixels import count_values, is_deep_colour, is_deep_grey
+from zoo.system.image_files import DECODING, Pages, open_image, pages_in
+from zoo.system.memory import out_of_memory
 from zoo.system.pixel_range import ValueHistogram, ValueRange, usual_range
 
 POOR = 8
@@ -29,6 +30,8 @@ class Scan:
     """The files whose header cannot be read, and why."""
     deep: int = 0
     """The number of files whose values have more than 8 bits."""
+    colours: int = 0
+    """The number of files with colours of 16 bits, of which the upper 8 bits are read."""
     found: ValueRange | None = None
     """The range of these values, all but a few; None where there are none."""
     range: ValueRange | None = None
@@ -53,9 +56,10 @@ class Scan:
         if self.found is None or self.range is None:
             return []
         undefined = f"; {self.undefined:,} pixels without a value count as the lowest" if self.undefined else ""
+        cut = f"; of {self.colours:,} in colour, only the upper 8 of 16 bits are read" if self.colours else ""
         return [
             f"{self.deep:,} files have values of more than 8 bits, from {self.found[0]:g} to {self.found[1]:g}: "
-            f"{self.range[0]:g} becomes black, {self.range[1]:g} white{undefined}"
+            f"{self.range[0]:g} becomes black, {self.range[1]:g} white{undefined}{cut}"
         ]
 
     def warn(self, name: str, pages: Pages) -> None:
@@ -89,14 +93,14 @@ def scan(paths: Sequence[Path], pages: Pages, value_range: ValueRange | None = N
     """
     result, values = Scan(), ValueHistogram()
     with ThreadPoolExecutor() as pool:
-        for path, (count, histogram) in zip(paths, pool.map(lambda path: _scan_one(path, pages), paths), strict=True):
-            if isinstance(count, str):
-                result.damaged[path] = count
-                count = 1
-            result.pages.append(count)
-            if histogram is not None:
+        for path, header in zip(paths, pool.map(lambda path: _scan_one(path, pages), paths), strict=True):
+            result.pages.append(header.pages)
+            if header.damage is not None:
+                result.damaged[path] = header.damage
+            if header.values is not None:
                 result.deep += 1
-                values.merge(histogram)
+                result.colours += header.deep_colour
+                values.merge(header.values)
     result.found, result.undefined = values.found, values.undefined
     if result.found is not None:
         result.range = value_range or usual_range(*result.found, whole=values.whole)
@@ -104,20 +108,33 @@ def scan(paths: Sequence[Path], pages: Pages, value_range: ValueRange | None = N
     return result
 
 
-def _scan_one(path: Path, pages: Pages) -> tuple[int | str, ValueHistogram | None]:
-    """Return the number of pages of a file, or why it cannot be read, and the values of more than 8 bits."""
+@dataclass
+class _Header:
+    """What one file says of itself."""
+
+    pages: int = 1
+    damage: str | None = None
+    values: ValueHistogram | None = None
+    deep_colour: bool = False
+
+
+def _scan_one(path: Path, pages: Pages) -> _Header:
+    header = _Header()
     try:
         with open_image(path) as image:
-            count = pages_in(image)
-            if not is_deep(image):
-                return count, None
-            histogram = ValueHistogram()
-            for page in ImageSequence.Iterator(image):
-                if is_deep(page):
-                    with DECODING.reserved(page.width * page.height * 24):
-                        histogram.add(np.asarray(page))
-                if pages == "first":
-                    break
-            return count, histogram
+            header.pages = pages_in(image)
+            if is_deep_grey(image) or is_deep_colour(image):
+                header.values = ValueHistogram()
+                for page in ImageSequence.Iterator(image):
+                    grey, colour = is_deep_grey(page), is_deep_colour(page)
+                    if grey or colour:
+                        header.deep_colour |= colour
+                        with DECODING.reserved(page.width * page.height * 8):
+                            count_values(page, header.values)
+                    if pages == "first":
+                        break
     except Exception as error:  # Pillow raises a dozen kinds
-        return first_line(error), None
+        if out_of_memory(error):  # which is no fault of the file
+            raise
+        return _Header(damage=first_line(error))
+    return header

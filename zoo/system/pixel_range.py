@@ -26,6 +26,9 @@ WHOLE = [(0.0, float(2**bits - 1)) for bits in range(1, 33)]
 
 BINS = 2**16
 
+PART = 2**20
+"""About the number of values that are looked at together."""
+
 
 class ValueHistogram:
     """Counts of pixel values as float32, in bins of three significant digits, with the extremes of each bin."""
@@ -42,13 +45,25 @@ class ValueHistogram:
     def add(self, values: NDArray[Any]) -> None:
         """Count the values of an image."""
         self.whole &= not np.issubdtype(values.dtype, np.floating)
-        flat = values.astype(np.float32).ravel() + np.float32(0)  # -0 becomes 0
-        finite = flat[np.isfinite(flat)]
-        self.undefined += flat.size - finite.size
+        for part in np.array_split(values, parts_of(values)):
+            if values.dtype == np.uint16:  # the usual kind, and much faster so
+                counts = np.bincount(part.ravel(), minlength=2**16)
+                self.add_counted(np.flatnonzero(counts), counts[counts > 0])
+            else:
+                self.add_counted(part.ravel(), None)
+
+    def add_counted(self, values: NDArray[Any], counts: NDArray[np.int64] | None) -> None:
+        """Count values (N,) as often as ``counts`` (N,) says; None: once each."""
+        numbers = values.astype(np.float32) + np.float32(0)  # -0 becomes 0
+        finite = numbers[np.isfinite(numbers)]
+        self.undefined += numbers.size - finite.size
         bits = finite.view(np.uint32)
         # An order of the bits that is the order of the floats: the sign turned, and all bits of negative numbers.
         bins = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)) >> np.uint32(16)
-        self.counts += np.bincount(bins, minlength=BINS)
+        if counts is None:
+            self.counts += np.bincount(bins, minlength=BINS)
+        else:
+            np.add.at(self.counts, bins, counts)
         order = np.argsort(bins, kind="stable")
         present, starts = np.unique(bins[order], return_index=True)
         if len(present):
@@ -89,8 +104,17 @@ def usual_range(low: float, high: float, *, whole: bool) -> ValueRange:
     return (low, high) if high > low else (low, low + 1)
 
 
+def parts_of(values: NDArray[Any]) -> int:
+    """Return the number of parts in which many values are gone through, so that copies take little memory."""
+    return max(1, min(len(values), values.size // PART))
+
+
 def to_8_bits(values: NDArray[Any], value_range: ValueRange) -> NDArray[np.uint8]:
     """Scale pixel values to 0–255, clipped to the range; NaN counts as its lower end."""
     low, high = value_range
-    wide = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    return (np.clip((wide - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
+    count = parts_of(values)
+    for part, out in zip(np.array_split(values, count), np.array_split(scaled, count), strict=True):
+        wide = np.nan_to_num(part.astype(np.float64), nan=low, posinf=high, neginf=low)
+        out[...] = (np.clip((wide - low) / (high - low), 0, 1) * 255).round()
+    return scaled
