@@ -73,6 +73,7 @@ def fields_tables(schema: dict[str, Any]) -> str:
 def _sections(field: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
     """What the settings inside a field can be, each with fields of its own; nothing for numbers and words."""
     field = field.get("items", field)
+    field = next((choice for choice in field.get("anyOf", []) if "oneOf" in choice), field)
     return [_definition(choice, schema) for choice in field.get("oneOf", [field]) if "$ref" in choice]
 
 
@@ -119,6 +120,8 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
     if "oneOf" in field:  # settings of one kind or another, which have a table of their own
         kinds = [_tag(kind) for kind in _sections(field, schema)]
         return f"{{`{kinds[0][0]}`: {' or '.join(f'`{json.dumps(value)}`' for _, value in kinds)}, …}}"
+    if "anyOf" in field and _sections(field, schema):  # settings, or their name as a plain word
+        return f"a name, or {_type(field['anyOf'][1], schema)}"
     if "anyOf" in field:
         return " or ".join(_type(choice, schema) for choice in field["anyOf"])
     if "$ref" in field:

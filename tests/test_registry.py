@@ -17,6 +17,7 @@ from zoo import registry
 from zoo.errors import UnknownNameError, ZooError
 from zoo.registry import (
     DATASETS,
+    DISTANCES,
     FIGURES,
     METRICS,
     NETWORKS,
@@ -63,8 +64,8 @@ def built(config: Any, shape: Any) -> None:
     """My own builder."""
 
 
-def test_there_are_eight_axes() -> None:
-    assert REGISTRIES == [VARIANTS, NETWORKS, OBJECTIVES, DATASETS, OPTIMIZERS, SCHEDULES, METRICS, FIGURES]
+def test_there_are_nine_axes() -> None:
+    assert REGISTRIES == [VARIANTS, NETWORKS, OBJECTIVES, DISTANCES, DATASETS, OPTIMIZERS, SCHEDULES, METRICS, FIGURES]
     assert {axis for axis, _ in SHIPPED} == set(REGISTRIES)
 
 
@@ -159,6 +160,7 @@ REGISTERING: list[tuple[str, Callable[[], Any]]] = [
     ("variant", lambda: zoo.register_variant(config=Nameless)(built)),
     ("network", lambda: zoo.register_network(config=Nameless)(built)),
     ("objective", lambda: zoo.register_objective(config=Nameless)(built)),
+    ("distance", lambda: zoo.register_distance(config=Nameless)(built)),
     ("dataset", lambda: zoo.register_dataset(config=Nameless)(built)),
     ("optimizer", lambda: zoo.register_optimizer(config=Nameless, state=())(built)),
     ("schedule", lambda: zoo.register_schedule(Nameless)),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from zoo.models.build import create_model as create_model
     from zoo.registry import list_variants as list_variants
     from zoo.registry import register_dataset as register_dataset
+    from zoo.registry import register_distance as register_distance
     from zoo.registry import register_figure as register_figure
     from zoo.registry import register_metrics as register_metrics
     from zoo.registry import register_network as register_network
@@ -53,6 +54,7 @@ _HOME = {
     "register_variant": "zoo.registry",
     "register_network": "zoo.registry",
     "register_objective": "zoo.registry",
+    "register_distance": "zoo.registry",
     "register_dataset": "zoo.registry",
     "register_optimizer": "zoo.registry",
     "register_schedule": "zoo.registry",

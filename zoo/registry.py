@@ -187,6 +187,7 @@ def _file_of(code: Any) -> str:
 VARIANTS: Registry[Variant] = Registry("variant", "zoo.variants", "variant")
 NETWORKS: Registry[WithConfig] = Registry("network", "zoo.networks")
 OBJECTIVES: Registry[WithConfig] = Registry("objective", "zoo.objectives")
+DISTANCES: Registry[WithConfig] = Registry("distance", "zoo.distances")
 DATASETS: Registry[WithConfig] = Registry("dataset", "zoo.datasets")
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "zoo.optimizers")
 SCHEDULES: Registry[WithConfig] = Registry("schedule", "zoo.schedules")
@@ -236,6 +237,11 @@ def register_network(*, config: type[Any], paper: str = "") -> Callable[[Builder
 def register_objective(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
     """Decorate the class of an objective, which is built from its config; see :func:`register_variant`."""
     return _registering(OBJECTIVES, config, paper)
+
+
+def register_distance(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the class of a distance, which is built from its config; see :func:`register_variant`."""
+    return _registering(DISTANCES, config, paper)
 
 
 def register_dataset(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import ROOT
 from zoo.cli.app import VERBS, parser_of
-from zoo.registry import DATASETS, NETWORKS, OBJECTIVES, OPTIMIZERS, SCHEDULES, VARIANTS
+from zoo.registry import DATASETS, DISTANCES, NETWORKS, OBJECTIVES, OPTIMIZERS, SCHEDULES, VARIANTS
 from zoo.schema.recipe import recipe_schema
 
 PREPOSITIONS = (
@@ -64,7 +64,7 @@ def test_every_description_in_the_schema_of_recipes_stands_alone() -> None:
 
 
 def test_every_field_of_a_section_is_described() -> None:
-    axes = (VARIANTS, NETWORKS, OBJECTIVES, DATASETS, OPTIMIZERS, SCHEDULES)
+    axes = (VARIANTS, NETWORKS, OBJECTIVES, DISTANCES, DATASETS, OPTIMIZERS, SCHEDULES)
     configs = [item.config for axis in axes for item in axis.items().values()]
     foreign = {config.__name__ for config in configs if not config.__module__.startswith("zoo.")}  # of other tests
     sections = {name: section for name, section in recipe_schema()["$defs"].items() if name not in foreign}

@@ -14,14 +14,24 @@ from pydantic import Field
 
 from tests.helpers import PLUGIN, SHIPPED_VARIANTS, python, tiny_fields, tiny_model, tiny_recipe, tiny_recipe_of
 from zoo.errors import ZooError
-from zoo.registry import DATASETS, NETWORKS, OBJECTIVES, OPTIMIZERS, SCHEDULES, VARIANTS, Registry, WithConfig
+from zoo.registry import (
+    DATASETS,
+    DISTANCES,
+    NETWORKS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+    VARIANTS,
+    Registry,
+    WithConfig,
+)
 from zoo.schema.axes import axes_of, narrowed, with_every_choice
 from zoo.schema.base import NetworkConfig, OptimizerConfig, ScheduleConfig, Section, Size, VariantConfig
 from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe, parse_recipe, recipe_schema
 from zoo.schema.sections import Training
 
-AXES = (VARIANTS, NETWORKS, OBJECTIVES, DATASETS, OPTIMIZERS, SCHEDULES)
+AXES = (VARIANTS, NETWORKS, OBJECTIVES, DISTANCES, DATASETS, OPTIMIZERS, SCHEDULES)
 EVERY_NAME = [
     (axis, name) for axis in AXES for name, item in axis.items().items() if item.build.__module__[:4] == "zoo."
 ]

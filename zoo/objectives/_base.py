@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.distances import build_distance
 from zoo.models.autoencoder import Autoencoder, Model
-from zoo.models.likelihoods import Likelihood
-from zoo.registry import OBJECTIVES
-from zoo.schema.base import ImageShape, ObjectiveConfig
+from zoo.registry import DISTANCES, OBJECTIVES
+from zoo.schema.base import DistanceConfig, ImageShape, ObjectiveConfig
 from zoo.schema.recipe import Recipe
 from zoo.system.process import initial_weights
 
@@ -51,24 +51,26 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
-class DistanceConfig(ObjectiveConfig):
-    """Settings of an objective that may use a distance other than the likelihood."""
+class DistanceObjectiveConfig(ObjectiveConfig):
+    """Settings of an objective that takes any distance between image and reconstruction."""
 
-    distance: Literal["squared_error", "nll"] = Field(
-        "squared_error",
-        description="`squared_error`: summed over pixels. `nll`: -log p(x|z) under the model's likelihood, in nats.",
+    distance: Annotated[DistanceConfig, DISTANCES] = Field(
+        default_factory=lambda: DISTANCES.get("squared_error").config(),
+        description="The distance between an image and its reconstruction.",
     )
 
-    @property
-    def unit(self) -> str:
-        """The unit of the distance."""
-        return "nats per image" if self.distance == "nll" else "squared error per image"
 
-    def between(self, x: Tensor, likelihood: Likelihood) -> Tensor:
-        """Return the mean over the batch of the distance between images (B, C, H, W) and their decoded likelihoods."""
-        if self.distance == "nll":
-            return -likelihood.log_prob(x).mean()
-        return (x - likelihood.mean).square().flatten(1).sum(dim=1).mean()
+class DistanceObjective(Objective):
+    """An objective that takes any distance between image and reconstruction; its terms have the distance's unit."""
+
+    def __init__(self, config: DistanceObjectiveConfig) -> None:
+        super().__init__()
+        self.distance = build_distance(config.distance)
+        self.unit = self.distance.unit
+
+    def setup(self, model: Model, shape: ImageShape, images: int) -> None:
+        """Prepare the distance for the images."""
+        self.distance.setup(shape)
 
 
 def build_objective(recipe: Recipe, model: Autoencoder, images: int) -> Objective:

@@ -7,11 +7,11 @@ from typing import Literal
 from torch import Tensor
 
 from zoo.models.autoencoder import Model
-from zoo.objectives import DistanceConfig, Objective, Terms
+from zoo.objectives import DistanceObjective, DistanceObjectiveConfig, Terms
 from zoo.registry import register_objective
 
 
-class ReconstructionConfig(DistanceConfig):
+class ReconstructionConfig(DistanceObjectiveConfig):
     """The distance between an image and its reconstruction, nothing else."""
 
     name: Literal["reconstruction"] = "reconstruction"
@@ -21,14 +21,10 @@ class ReconstructionConfig(DistanceConfig):
     config=ReconstructionConfig,
     paper="Hinton & Salakhutdinov 2006, Science 313",
 )
-class Reconstruction(Objective):
-    """The loss is the summed squared error or the negative log-likelihood, per image."""
-
-    def __init__(self, config: ReconstructionConfig) -> None:
-        super().__init__()
-        self.config, self.unit = config, config.unit
+class Reconstruction(DistanceObjective):
+    """The loss is the distance per image."""
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss`` and ``reconstruction``, which are the same."""
-        reconstruction = self.config.between(x, model.decode(model.encode(x).rsample()))
+        reconstruction = self.distance(x, model.decode(model.encode(x).rsample())).mean()
         return {"loss": reconstruction, "reconstruction": reconstruction}

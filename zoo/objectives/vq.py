@@ -12,12 +12,12 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Model
-from zoo.objectives import DistanceConfig, Objective, Terms
+from zoo.objectives import DistanceObjective, DistanceObjectiveConfig, Terms
 from zoo.registry import register_objective
 from zoo.schema.base import NonNegative
 
 
-class VQConfig(DistanceConfig):
+class VQConfig(DistanceObjectiveConfig):
     """Reconstruction and commitment to a codebook."""
 
     name: Literal["vq"] = "vq"
@@ -30,12 +30,12 @@ class VQConfig(DistanceConfig):
     config=VQConfig,
     paper="van den Oord et al. 2017, Neural Discrete Representation Learning, arXiv:1711.00937",
 )
-class VectorQuantization(Objective):
+class VectorQuantization(DistanceObjective):
     """The loss is reconstruction + beta * commitment, per image."""
 
     def __init__(self, config: VQConfig) -> None:
-        super().__init__()
-        self.config, self.unit = config, config.unit
+        super().__init__(config)
+        self.beta = config.beta
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` and the unweighted ``commitment``.
@@ -46,7 +46,7 @@ class VectorQuantization(Objective):
         posterior = model.encode(x)
         if not hasattr(posterior, "commitment"):  # torch.compile cannot trace isinstance of a protocol
             raise ZooError("the objective 'vq' needs a variant with a codebook, such as 'vq_vae'")
-        reconstruction = self.config.between(x, model.decode(posterior.mean))
+        reconstruction = self.distance(x, model.decode(posterior.mean)).mean()
         commitment = posterior.commitment().mean()
-        loss = reconstruction + self.config.beta * commitment
+        loss = reconstruction + self.beta * commitment
         return {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}

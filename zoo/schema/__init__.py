@@ -3,6 +3,7 @@
 from zoo.schema.base import (
     Count,
     DatasetConfig,
+    DistanceConfig,
     Epochs,
     ImageShape,
     NetworkConfig,
@@ -21,7 +22,7 @@ from zoo.schema.base import (
 from zoo.schema.recipe import Recipe, parse_recipe, read_recipe
 
 __all__ = [
-    "Count", "DatasetConfig", "Epochs", "ImageShape", "NetworkConfig", "NonNegative", "ObjectiveConfig",
-    "OptimizerConfig", "Positive", "Probability", "Recipe", "ScheduleConfig", "Section", "Size", "Sizes", "Split",
-    "VariantConfig", "parse_recipe", "read_recipe",
+    "Count", "DatasetConfig", "DistanceConfig", "Epochs", "ImageShape", "NetworkConfig", "NonNegative",
+    "ObjectiveConfig", "OptimizerConfig", "Positive", "Probability", "Recipe", "ScheduleConfig", "Section", "Size",
+    "Sizes", "Split", "VariantConfig", "parse_recipe", "read_recipe",
 ]  # fmt: skip

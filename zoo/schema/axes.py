@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import cache, reduce
 from operator import or_
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
@@ -66,6 +66,8 @@ def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes:
             mistakes.append(f"{path}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
             continue
         section = fields[name]
+        if isinstance(section, str) and _base(info).WORD:
+            section = {registry.tag: section}
         tag = section.get(registry.tag) if isinstance(section, dict) else None
         if not isinstance(tag, str):
             example = f'; write {{"{registry.tag}": {json.dumps(section)}}}' if isinstance(section, str) else ""
@@ -102,6 +104,13 @@ def _with_types(schema: type[S], types: tuple[tuple[str, type[Section]], ...]) -
     return subclass
 
 
+def _base(info: FieldInfo) -> type[Section]:
+    """Return the class that the configs of an axis extend."""
+    base = info.annotation
+    assert isinstance(base, type) and issubclass(base, Section)
+    return base
+
+
 def _plain(info: FieldInfo) -> FieldInfo:
     """Return a copy of a field without its registry, because its type is known."""
     plain = copy(info)
@@ -120,14 +129,12 @@ def with_every_choice(schema: type[S]) -> type[S]:
     fields: dict[str, Any] = {}
     for name, info, registry in axes_of(schema):
         configs = [with_every_choice(item.config) for item in registry.items().values()]
-        fields[name] = (
-            reduce(or_, configs),
-            Field(
-                info.get_default(call_default_factory=True),
-                description=info.description,
-                discriminator=registry.tag if len(configs) > 1 else None,
-            ),
-        )
+        choices: Any = reduce(or_, configs)
+        if len(configs) > 1:
+            choices = Annotated[choices, Field(discriminator=registry.tag)]
+        if _base(info).WORD:
+            choices = Literal[*registry.names()] | choices
+        fields[name] = (choices, Field(info.get_default(call_default_factory=True), description=info.description))
     if not fields:
         return schema
     return create_model(

@@ -1,17 +1,25 @@
 """The base classes of settings, strict pydantic models with bounded fields, and the types of their fields.
 
 Everything that a recipe can name has settings, which extend :class:`DatasetConfig`, :class:`VariantConfig`,
-:class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`OptimizerConfig` or :class:`ScheduleConfig`. The sections that
-are the same in every recipe are in :mod:`zoo.schema.sections`.
+:class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`DistanceConfig`, :class:`OptimizerConfig` or
+:class:`ScheduleConfig`. The sections that are the same in every recipe are in :mod:`zoo.schema.sections`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from zoo.registry import SCHEDULES
+from zoo.registry import DISTANCES, SCHEDULES
 
 Split = Literal["train", "test"]
 
@@ -54,14 +62,18 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    WORD: ClassVar[bool] = False
+    """True if a name alone, as a plain word, stands for the settings of this name, and is written where there are
+    no others."""
+
     @model_serializer(mode="wrap")
-    def _without_unused_additions(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unused_additions(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any] | str:
         fields: dict[str, Any] = serialize(self)
         for name, info in type(self).model_fields.items():
             default = info.get_default(call_default_factory=True)
             if ADDED_LATER in info.metadata and getattr(self, name) == default:
                 fields.pop(info.serialization_alias or name, None)
-        return fields
+        return str(fields["name"]) if self.WORD and fields.keys() == {"name"} else fields
 
 
 class DatasetConfig(Section):
@@ -185,6 +197,19 @@ class ObjectiveConfig(Section):
     """The loss to minimise. Each objective adds its own settings."""
 
     name: str = Field(description="The registered objective.")
+
+
+class DistanceConfig(Section):
+    """The distance of an image from what is decoded. Each distance adds its own settings."""
+
+    WORD: ClassVar[bool] = True
+
+    name: str = Field(description="The registered distance.")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_name(cls, fields: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        return DISTANCES.get(fields).config() if isinstance(fields, str) else validate(fields)
 
 
 class ScheduleConfig(Section):

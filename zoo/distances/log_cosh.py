@@ -1,0 +1,46 @@
+"""The log-cosh error sum (1/a) log cosh(a t) with t = x - mean (Chen et al. 2019).
+
+It is a t^2 / 2 for small errors and |t| for large ones. log cosh is computed as |at| + softplus(-2 |at|) - log 2, which
+does not overflow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo.distances import Distance
+from zoo.distances._base import summed
+from zoo.models.likelihoods import Likelihood
+from zoo.registry import register_distance
+from zoo.schema.base import DistanceConfig, Positive
+
+
+class LogCoshConfig(DistanceConfig):
+    """Log-cosh error of the mean image, summed over pixels: squared where it is small, absolute where it is large."""
+
+    name: Literal["log_cosh"] = "log_cosh"
+    a: Positive = Field(10.0, description="The steepness a of (1/a) log cosh(a t); errors t above 1/a count as large.")
+
+
+@register_distance(
+    config=LogCoshConfig,
+    paper="Chen et al. 2019, Log Hyperbolic Cosine Loss Improves Variational Auto-Encoder, openreview rkglvsC9Ym",
+)
+class LogCosh(Distance):
+    """The log-cosh error of the mean image."""
+
+    unit = "log-cosh error per image"
+
+    def __init__(self, config: LogCoshConfig) -> None:
+        super().__init__()
+        self.a = config.a
+
+    def forward(self, x: Tensor, likelihood: Likelihood) -> Tensor:
+        """Return sum (1/a) log cosh(a (x - mean)): (B,)."""
+        size = (self.a * (x - likelihood.mean)).abs()
+        return summed((size + F.softplus(-2 * size) - math.log(2)) / self.a)
