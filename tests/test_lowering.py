@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from tests.benchmarks.lowering import PAGE, PRECISIONS, LoweredSteps, read, render_lowered
+from tests.benchmarks.lowering import PAGE, PRECISIONS, STACKED, LoweredSteps, read, render_lowered
 from tests.helpers import SHIPPED_VARIANTS, python
 from zoo.registry import list_variants
 
@@ -22,22 +22,29 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="stands in fo
 @pytest.mark.slow
 @cuda_build
 @without_gpu
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("variant", list_variants())
-def test_the_compiled_step_of_every_variant_is_lowered_for_cuda(variant: str, precision: str) -> None:
-    found = python("-m", "tests.benchmarks.lowering", "--variants", variant, "--precisions", precision, "--json")
+@pytest.mark.parametrize(
+    ("variant", "precision", "seeds"),
+    [
+        *((variant, precision, 1) for variant in list_variants() for precision in PRECISIONS),
+        ("linear_vae", "fp32", STACKED),
+    ],
+)
+def test_the_compiled_step_of_every_variant_is_lowered_for_cuda(variant: str, precision: str, seeds: int) -> None:
+    which = "--variants", variant, "--precisions", precision, "--seeds", str(seeds)
+    found = python("-m", "tests.benchmarks.lowering", *which, "--json")
     assert found.returncode == 0, found.stderr[-3000:]
     (step,) = LoweredSteps.model_validate(json.loads(found.stdout)).steps
     assert step.library_calls < step.kernels <= step.uncombined
     stored = read()
     if stored.versions["torch"] != str(torch.__version__):
         pytest.skip(f"the stored counts are those of torch {stored.versions['torch']}, this is {torch.__version__}")
-    (before,) = (s for s in stored.steps if (s.variant, s.precision) == (variant, precision))
+    (before,) = (s for s in stored.steps if (s.variant, s.precision, s.seeds) == (variant, precision, seeds))
     assert step == before, "if the change is meant: python -m tests.benchmarks.lowering"
 
 
 def test_the_stored_counts_are_those_of_every_variant_and_stand_on_the_page() -> None:
-    counted = {(step.variant, step.precision) for step in read().steps}
-    shipped = {(variant, precision) for variant in SHIPPED_VARIANTS for precision in PRECISIONS}
-    assert counted == shipped, "python -m tests.benchmarks.lowering"
+    counted = {(step.variant, step.precision, step.seeds) for step in read().steps}
+    shipped = {(variant, precision, 1) for variant in SHIPPED_VARIANTS for precision in PRECISIONS}
+    stacked = {(variant, "fp32", STACKED) for variant in SHIPPED_VARIANTS}
+    assert counted == shipped | stacked, "python -m tests.benchmarks.lowering"
     assert render_lowered() in PAGE.read_text(encoding="utf-8")

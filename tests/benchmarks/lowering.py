@@ -16,7 +16,7 @@ import argparse
 import ast
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,6 +45,7 @@ from zoo.training.conv_backend import chosen, lay_out
 from zoo.training.dry_run import declared_images
 from zoo.training.execution import compile_options, compiled
 from zoo.training.optimizer import Optimizer
+from zoo.training.stacked_step import StackedStep
 from zoo.training.step import Step
 
 DEVICE = torch.device("cuda", 0)
@@ -52,6 +53,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "performance.md"
 STORED = DOCS / "benchmarks" / "lowering" / "sm_90.json"
 PRECISIONS = ("fp32", "bf16")
+STACKED = 8
+"""The seeds of a stacked step that is lowered."""
 
 H100 = SimpleNamespace(
     name="NVIDIA H100 80GB HBM3", major=9, minor=0, gcnArchName="", multi_processor_count=132, warp_size=32,
@@ -67,6 +70,8 @@ class LoweredStep(Record):
 
     variant: str
     precision: str
+    seeds: int = 1
+    """The models that are trained at once, as one with stacked parameters."""
     kernels: int
     """Triton kernels and library calls that a step starts."""
     library_calls: int
@@ -152,8 +157,14 @@ class _Lowered(Exception):
     """The code is there; nothing behind it is needed."""
 
 
-def lower(recipe: Recipe, **changes: Any) -> Lowering:
-    """Lower the compiled step of a recipe for CUDA, with these changes to the compiler's options."""
+def lower(recipe: Recipe, seeds: int = 1, **changes: Any) -> Lowering:
+    """Lower the compiled step of a recipe for CUDA, of several seeds as one model or of one alone.
+
+    Args:
+        recipe: the recipe.
+        seeds: the number of seeds.
+        changes: changes to the compiler's options.
+    """
     from torch._inductor import compile_fx
     from torch._inductor.graph import GraphLowering
 
@@ -171,15 +182,16 @@ def lower(recipe: Recipe, **changes: Any) -> Lowering:
         with device_there():
             return original(*arguments, **settings)
 
-    model = build(recipe)
-    objective = build_objective(recipe, model, declared_images(recipe))
+    models = [build(recipe) for _ in range(seeds)]
+    parts = [(model, build_objective(recipe, model, declared_images(recipe))) for model in models]
     with (
         stand_in(),
         FakeTensorMode(allow_non_fake_inputs=True),
         mock.patch.object(compile_fx, "fx_codegen_and_compile", generate),
         mock.patch.object(GraphLowering, "_compile_to_module", stop),
     ):
-        step = cuda_step(recipe, fake(model).train(), fake(objective))
+        steps = [cuda_step(recipe, fake(model).train(), fake(objective)) for model, objective in parts]
+        step = steps[0] if seeds == 1 else stacked(recipe, steps)
         options = compile_options(cuda=True) | {"fx_graph_cache": False} | changes
         backend = chosen(step.model, recipe.execution.convolutions, compiled=True)
         if backend != "contiguous":
@@ -202,6 +214,19 @@ def cuda_step(recipe: Recipe, model: Any, objective: Any) -> Step:
     optimizer = Optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
     half = recipe.execution.precision == "bf16"
     return Step(model, objective, optimizer, DeviceLoader(images, size), recipe.data, 4, half=half)
+
+
+def stacked(recipe: Recipe, steps: Sequence[Step]) -> StackedStep:
+    """Return the step of several models as one; what it asks of their trainers is stood in for."""
+    trainers: list[Any] = [
+        SimpleNamespace(
+            take_step=step, model=step.model, objective=step.objective, optimizer=step.optimizer, means=step.means,
+            loader=step.loader, train_set=step.loader.data, recipe=recipe, sizes=[recipe.training.batch_size],
+            device=DEVICE, context=SimpleNamespace(active=nullcontext),
+        )
+        for step in steps
+    ]  # fmt: skip
+    return StackedStep(trainers)
 
 
 def fake(module: Any) -> Any:
@@ -382,20 +407,21 @@ def check_casts(lowering: Lowering) -> None:
             raise ZooError(f"the copy of a weight {cast.shape} has strides {cast.copy_strides}, not {cast.strides}")
 
 
-def measured(variant: str, precision: str) -> LoweredStep:
-    """Lower the step of a variant with and without combo kernels, compile its kernels, and count.
+def measured(variant: str, precision: str, seeds: int = 1) -> LoweredStep:
+    """Lower the step of a variant with and without combo kernels, of one or several seeds, compile its kernels, count.
 
     Raises:
         ZooError: a copy of a weight has lost its layout.
     """
     recipe = step_recipe(variant, precision)
-    lowering, uncombined = lower(recipe), lower(recipe, combo_kernels=False)
+    lowering, uncombined = lower(recipe, seeds), lower(recipe, seeds, combo_kernels=False)
     check_casts(lowering)
     compile_kernels(lowering)
     calls = lowering.calls
     return LoweredStep(
         variant=variant,
         precision=precision,
+        seeds=seeds,
         kernels=len(calls),
         library_calls=sum(not name.endswith(".run") for name in calls),
         uncombined=len(uncombined.calls),
@@ -410,9 +436,17 @@ def render_lowered(path: Path = STORED) -> str:
         ZooError: the file cannot be read or is not of this kind.
     """
     stored = read(path)
-    headings = ("variant", "precision", "kernels", "of them library calls", "without combo kernels", "MB")
+    headings = ("variant", "precision", "seeds", "kernels", "of them library calls", "without combo kernels", "MB")
     rows = (
-        (f"`{s.variant}`", s.precision, str(s.kernels), str(s.library_calls), str(s.uncombined), f"{s.megabytes:,.1f}")
+        (
+            f"`{s.variant}`",
+            s.precision,
+            str(s.seeds),
+            str(s.kernels),
+            str(s.library_calls),
+            str(s.uncombined),
+            f"{s.megabytes:,.1f}",
+        )
         for s in stored.steps
     )
     versions = ", ".join(f"{name} {version}" for name, version in stored.versions.items())
@@ -437,6 +471,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The compiled training step as it is lowered for CUDA.")
     parser.add_argument("--variants", nargs="+", default=list_variants(), help="the variants (default: every one)")
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="default: both")
+    parser.add_argument("--seeds", type=int, nargs="+", help=f"as one model (default: 1, and {STACKED} in fp32)")
     parser.add_argument("--json", action="store_true", help="print what was counted and write nothing")
     options = parser.parse_args(arguments)
     import triton
@@ -444,8 +479,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps = []
     for variant in options.variants:
         for precision in options.precisions:
-            steps.append(measured(variant, precision))
-            print(f"{variant}, {precision}: {steps[-1].kernels} kernels", file=sys.stderr)
+            for seeds in options.seeds or ((1, STACKED) if precision == "fp32" else (1,)):
+                steps.append(measured(variant, precision, seeds))
+                print(f"{variant}, {precision}, seeds {seeds}: {steps[-1].kernels} kernels", file=sys.stderr)
     counted = LoweredSteps(
         versions={"torch": torch.__version__, "triton": triton.__version__}, steps=tuple(steps)
     ).model_dump_json(indent=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,27 @@ def test_an_epoch_is_that_of_each_model_alone(sections: dict[str, Any]) -> None:
         assert found.means.read().means() == pytest.approx(alone.means.read().means(), rel=tolerance)
         for name, mine in found.context.random_state().items():  # and as many numbers were drawn
             assert torch.equal(mine, alone.context.random_state()[name])
+
+
+@pytest.mark.parametrize(
+    "variant",
+    ["linear_vae", pytest.param("bn_vae", marks=pytest.mark.slow), pytest.param("vq_vae", marks=pytest.mark.slow)],
+)  # normal noise; dropout and buffers; whole numbers
+def test_the_step_of_all_can_be_compiled_and_does_the_same(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr("zoo.training.execution.compile_options", lambda cuda: None)
+    sums, states = [], []
+    for how in ("on", "off"):
+        together = [trainer(each) for each in seeded(variant, optimizer=SGD, execution={"stack": "on", "compile": how})]
+        runner = stacked_runner(together)
+        assert runner.compiled == (how == "on")
+        together[0].loader.start(together[0].order(), 0)
+        with together[0].context.active():
+            runner.run(2, 50)
+        sums.append(runner.step.means.sums)
+        states.append([each.context.random_state()["cpu"] for each in together])
+    assert torch.allclose(*sums, rtol=1e-5)
+    assert all(map(torch.equal, *states))
 
 
 def test_seeds_stopped_together_go_on_together_to_the_same_bytes(
@@ -208,16 +230,21 @@ def test_steps_that_do_something_else_together_are_refused(monkeypatch: pytest.M
 
 def test_what_is_stacked_is_what_was_measured_to_be_faster() -> None:
     def sizes(
-        seeds: int, device: str, how: str = "auto", variant: str = "linear_vae", most: int = 0, batch: int = 32
-    ) -> list[int]:
+        seeds: int, device: str, how: str = "auto", variant: str = "linear_vae", most: int = 0, batch: int = 32,
+        compile: str = "auto",
+    ) -> list[int]:  # fmt: skip
+        execution = {"stack": how, "compile": compile}
         recipes = [
-            tiny_recipe_of(variant, training={"epochs": 1, "batch_size": batch, "seed": seed}, execution={"stack": how})
+            tiny_recipe_of(variant, training={"epochs": 1, "batch_size": batch, "seed": seed}, execution=execution)
             for seed in range(seeds)
         ]
         runs = [Run(recipe, Path(str(number))) for number, recipe in enumerate(recipes)]
         return [len(lane.runs) for lane in lanes(runs, torch.device(device), most)]
 
-    assert sizes(8, "cuda") == [1] * 8
+    assert sizes(8, "cuda") == [8]
+    assert sizes(7, "cuda") == [1] * 7
+    assert sizes(8, "cuda", variant="conv_vae") == [1] * 8
+    assert sizes(8, "cuda", compile="off") == [1] * 8
     assert sizes(40, "cuda", how="on") == [20, 20]
     assert sizes(8, "cuda", how="on", most=4) == [4, 4]
     assert sizes(7, "cpu") == [1] * 7

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.system.randomness import generator_on
+from zoo.system.randomness import dropped_out
 
 
 class Residual(nn.Module):
@@ -28,12 +28,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, h: Tensor) -> Tensor:
         """Set features to zero with probability p and scale the others by 1 / (1 - p), in training mode only."""
-        if not self.training or torch.compiler.is_compiling():
-            return super().forward(h)
-        with generator_on(h.device) as generator:
-            if generator is None:
-                return super().forward(h)
-            return h * torch.empty_like(h).bernoulli_(1 - self.p, generator=generator).div_(1 - self.p)
+        return dropped_out(h, self.p) if self.training else h
 
 
 class Conditioned(nn.Sequential):

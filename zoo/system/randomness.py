@@ -7,11 +7,13 @@ thread, or else from torch's default generators, holding the lock. What draws fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import local
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.system.process import PROCESS_LOCK
@@ -169,13 +171,33 @@ def sampling(generator: torch.Generator | None = None) -> Iterator[tuple[torch.G
             yield own, CPU
 
 
-# While the compiler traces a step there are neither locks nor generators: it draws from the default ones.
+# While the compiler traces a step there are neither locks nor generators: it draws from the default ones, or takes what
+# it is handed.
+
+_HANDED = local()
+
+
+@contextmanager
+def handed_while_traced(numbers: Iterable[Tensor]) -> Iterator[None]:
+    """Let the zoo's code that is traced in the context take these numbers, one tensor a draw, in place of drawing."""
+    _HANDED.numbers = iter(numbers)
+    try:
+        yield
+    finally:
+        _HANDED.numbers = None
+
+
+def handed() -> Tensor | None:
+    """Return the next numbers that are handed to the code that is traced; None: it draws by itself."""
+    numbers: Iterator[Tensor] | None = getattr(_HANDED, "numbers", None)
+    return None if numbers is None else next(numbers)
 
 
 def normal_like(template: Tensor) -> Tensor:
     """Draw standard normal numbers in the shape, dtype and layout of a tensor, on its device."""
     if torch.compiler.is_compiling():
-        return torch.randn_like(template)
+        numbers = handed()
+        return torch.randn_like(template) if numbers is None else numbers
     with generator_on(template.device) as generator:
         if generator is None:
             return torch.randn_like(template)
@@ -193,6 +215,19 @@ def bernoulli(probabilities: Tensor) -> Tensor:
 def integers_below(high: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Draw whole numbers from 0 to ``high`` - 1, int64, of a shape, on a device."""
     if torch.compiler.is_compiling():
-        return torch.randint(high, shape, device=device)
+        numbers = handed()
+        return torch.randint(high, shape, device=device) if numbers is None else numbers
     with generator_on(device) as generator:
         return torch.randint(high, shape, device=device, generator=generator)
+
+
+def dropped_out(features: Tensor, probability: float) -> Tensor:
+    """Set features to 0 with a probability, and divide the others by 1 less that."""
+    if torch.compiler.is_compiling():
+        factors = handed()
+        return F.dropout(features, probability) if factors is None else features * factors
+    with generator_on(features.device) as generator:
+        if generator is None:
+            return F.dropout(features, probability)
+        kept = torch.empty_like(features).bernoulli_(1 - probability, generator=generator)
+        return features * kept.div_(1 - probability)

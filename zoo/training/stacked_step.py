@@ -17,6 +17,7 @@ from zoo.datasets import as_float
 from zoo.inference.running_means import RunningMeans
 from zoo.models.autoencoder import Autoencoder
 from zoo.objectives import Objective, Terms
+from zoo.system.randomness import handed_while_traced
 from zoo.training.batches import Batch, DeviceLoader
 from zoo.training.hand_noise import Draw, HandedNoise, NotedDraws
 from zoo.training.optimizer import Optimizer
@@ -172,6 +173,7 @@ class StackedStep(Step):
         self, tensors: dict[str, Tensor], x: Tensor, labels: Tensor | None, noise: Sequence[Tensor], epoch: Tensor
     ) -> Terms:
         """Return the loss terms of one of the models, whose parameters and buffers are given."""
-        with HandedNoise(noise):
+        # The compiler does not see what a function mode changes; it sees what the zoo's code is handed.
+        with handed_while_traced(noise) if torch.compiler.is_compiling() else HandedNoise(noise):
             terms: Terms = functional_call(self.module, tensors, (x, labels, epoch))
         return terms
