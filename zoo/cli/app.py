@@ -203,7 +203,7 @@ class VerbParser(argparse.ArgumentParser):
             close = closest(option[:100], self._option_string_actions)
             close += self.instead_of(option, value or (message.split()[3:] or [""])[0])
             message += f"; did you mean {' or '.join(close)}?" if close else ""
-        elif message.startswith("unrecognized arguments: ") and os.path.isfile(message.split()[2]):
+        elif message.startswith("unrecognized arguments: ") and any(map(os.path.isfile, message.split()[2:3])):
             message += (
                 "; a pattern of files needs quotes, as in './images/*.png', or a shell makes many arguments of it"
             )
