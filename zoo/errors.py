@@ -84,13 +84,19 @@ class UnknownNameError(ZooError):
         super().__init__(f"unknown {kind} {name!r}{suggest(name, known)}{note}")
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the tail of a message: the close matches of ``name``, or every known name where none is close."""
+def suggest(name: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:
+    """Return the tail of a message: the close matches of ``name``, or every known name where none is close.
+
+    Args:
+        name: the name that is not known.
+        known: the names that it may have been meant for.
+        shown: the names to show where none is close; None: all of them.
+    """
     names = sorted(known) if len(name) <= 100 else []  # a longer one is not a typing mistake
     close = closest(name, names)
     if close:
         return "; did you mean " + " or ".join(repr(match) for match in close) + "?"
-    return "; known: " + ", ".join(names) if names else ""
+    return "; known: " + ", ".join(names if shown is None else sorted(shown)) if names else ""
 
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -45,6 +45,7 @@ from zoo.training.conv_backend import chosen, lay_out
 from zoo.training.dry_run import declared_images
 from zoo.training.execution import compile_options, compiled
 from zoo.training.optimizer import Optimizer
+from zoo.training.parameter_names import named_parameters
 from zoo.training.stacked_step import StackedStep
 from zoo.training.step import Step
 
@@ -211,7 +212,7 @@ def cuda_step(recipe: Recipe, model: Any, objective: Any) -> Step:
     size = recipe.training.batch_size
     labels = torch.zeros(4 * size, dtype=torch.int64, device=DEVICE) if model.classes else None
     images = ImageSet(torch.zeros(4 * size, *model.image_shape, dtype=torch.uint8, device=DEVICE), labels)
-    optimizer = Optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
+    optimizer = Optimizer(recipe.optimizer, named_parameters(model, objective))
     half = recipe.execution.precision == "bf16"
     return Step(model, objective, optimizer, DeviceLoader(images, size), recipe.data, 4, half=half)
 

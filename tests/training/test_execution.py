@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.helpers import SHIPPED_VARIANTS, costly_variants, tiny_recipe, tiny_recipe_of, trainer
+from tests.training.test_optimizer import EVERYTHING
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
 from zoo.schema.sections import Execution
@@ -94,6 +95,16 @@ def test_replayed_steps_give_the_same_bits_as_steps_one_by_one(variant: str) -> 
     assert type(one_by_one.runner) is EagerRunner
     assert same_bits(replayed, one_by_one)
     assert losses(replayed) == losses(one_by_one)
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_step_with_everything_that_an_optimizer_can_do_is_replayed_to_the_same_bits() -> None:
+    sections = {"optimizer": EVERYTHING, "training": MANY | {"accumulate": 2}}
+    replayed = trained(tiny_recipe(**sections, execution={"compile": "off"}))
+    assert isinstance(replayed.runner, GraphRunner)
+    plain = trained(tiny_recipe(**sections, execution={"graph": "off"}))
+    assert same_bits(replayed, plain)
+    assert [row["gradient_norm"] for row in replayed.history] == [row["gradient_norm"] for row in plain.history]
 
 
 @pytest.mark.usefixtures("graphs")
@@ -200,13 +211,17 @@ def test_every_variant_can_be_compiled_as_a_whole_and_learns_the_same(variant: s
         {"name": "sgd", "learning_rate": 1e-4},
         {"name": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "weight_decay": 0.01},
         {"name": "rmsprop", "momentum": 0.5, "schedule": {"name": "exponential", "gamma": 0.5}},
+        *(pytest.param({"name": name}, marks=pytest.mark.slow) for name in ("adagrad", "adamax", "radam")),
+        pytest.param(EVERYTHING, marks=pytest.mark.slow),
     ],
     ids=str,
 )
 def test_every_optimizer_can_be_compiled_and_learns_the_same(optimizer: dict[str, Any]) -> None:
-    found = trained(tiny_recipe(optimizer=optimizer, execution={"compile": "on"}, **ONE_SIZE))
+    parts = {"accumulate": 3} if optimizer is EVERYTHING else {}
+    sections = ONE_SIZE | {"optimizer": optimizer, "training": {"epochs": 2, "batch_size": 50} | parts}
+    found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
     assert found.runner and found.runner.compiled
-    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(optimizer=optimizer, **ONE_SIZE))), rel=1e-4)
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
 
 
 @pytest.mark.parametrize("annealing", [{"name": "linear", "epochs": 2}, {"name": "cyclical", "period": 1}])

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.helpers import CPU, command, costly_variants, tiny_fields, tiny_recipe, tiny_recipe_of, trainer
+from tests.training.test_optimizer import EVERYTHING
 from zoo.runs.folder import read_history
 from zoo.schema.recipe import Recipe
 from zoo.system.randomness import bernoulli
@@ -33,10 +34,8 @@ SGD = {"name": "sgd", "learning_rate": 1e-5}  # Adam would make whole steps of g
 
 def seeded(variant: str = "linear_vae", how: str = "on", epochs: int = 2, **sections: Any) -> list[Recipe]:
     sections = {"execution": {"stack": how}, **sections}
-    return [
-        tiny_recipe_of(variant, training={"epochs": epochs, "batch_size": 50, "seed": seed}, **sections)
-        for seed in SEEDS
-    ]
+    training = {"epochs": epochs, "batch_size": 50} | sections.pop("training", {})
+    return [tiny_recipe_of(variant, training=training | {"seed": seed}, **sections) for seed in SEEDS]
 
 
 def jobs(recipes: list[Recipe], folder: Path, **options: Any) -> list[Run]:
@@ -72,6 +71,7 @@ def test_each_seed_is_the_run_alone(variant: str, tmp_path: Path, capsys: pytest
         {"optimizer": {"name": "adamw", "schedule": {"name": "cosine"}}},
         {"optimizer": {"name": "rmsprop", "learning_rate": 1e-4, "momentum": 0.9}},
         {"objective": {"name": "elbo", "annealing": {"name": "linear", "epochs": 1}}},
+        {"optimizer": EVERYTHING, "training": {"accumulate": 3}},
         {"execution": {"stack": "on", "precision": "bf16"}},
     ],
     ids=lambda sections: str(next(iter(sections.values()))),

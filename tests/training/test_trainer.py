@@ -272,9 +272,10 @@ def test_weights_that_break_in_the_last_step_are_noticed() -> None:
     found = trainer(tiny_recipe(training={"epochs": 1, "batch_size": 230}))
     update = found.optimizer.update
 
-    def breaking(gradients: Any) -> None:
-        update(gradients)
+    def breaking(*arguments: Any) -> Any:
+        logged = update(*arguments)
         next(found.model.parameters()).data.fill_(float("inf"))
+        return logged
 
     found.optimizer.update = breaking  # type: ignore[method-assign]
     with pytest.raises(Divergence, match=r"the weights were no longer finite at step 1 \(epoch 1\)"):

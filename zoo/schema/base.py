@@ -222,6 +222,24 @@ class ScheduleConfig(Section):
         raise NotImplementedError
 
 
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=64)
+]
+"""Patterns of the names of parameters: ``encoder`` with all that is in it, ``*.bias``."""
+
+
+class ParameterGroup(Section):
+    """Parameters that are updated otherwise than the rest."""
+
+    parameters: Patterns = Field(
+        description="The names, as patterns: `encoder` with all that is in it, `decoder.*.bias`, `*.bias`."
+    )
+    learning_rate: Positive | None = Field(
+        None, description="Their learning rate, before warm-up and schedule; `null`: that of the others."
+    )
+    weight_decay: NonNegative | None = Field(None, description="Their weight decay; `null`: that of the others.")
+
+
 class OptimizerConfig(Section):
     """The rule by which parameters are updated. Each optimizer adds its own settings."""
 
@@ -234,4 +252,27 @@ class OptimizerConfig(Section):
     schedule: Annotated[ScheduleConfig, SCHEDULES] = Field(
         default_factory=lambda: SCHEDULES.get("constant").config(),
         description="The change of the learning rate from epoch to epoch.",
+    )
+    warmup_epochs: Annotated[Annotated[float, Field(gt=0, le=2**20)] | None, ADDED_LATER] = Field(
+        None,
+        description="Epochs, or a part of one, in which the learning rate rises linearly, step by step, to what the "
+        "schedule says; `null`: none.",
+    )
+    clip_norm: Annotated[Positive | None, ADDED_LATER] = Field(
+        None,
+        description="The most that the norm of all gradients together may be; larger ones are scaled down. The mean "
+        "norm before that is `gradient_norm` in `metrics.jsonl`. `null`: no limit.",
+    )
+    decay: Annotated[Literal["all", "matrices"], ADDED_LATER] = Field(
+        "all",
+        description="The parameters that weight decay is for: `all`, or those of two or more dimensions (`matrices`), "
+        "which leaves out biases and what normalisations learn.",
+    )
+    ema_decay: Annotated[Probability | None, ADDED_LATER] = Field(
+        None,
+        description="The decay per step of an exponential moving average of the weights, which is measured and saved "
+        "as the model; `null`: the weights themselves are.",
+    )
+    groups: Annotated[tuple[ParameterGroup, ...], Field(max_length=64), ADDED_LATER] = Field(
+        (), description="Parameters with a learning rate or weight decay of their own; the first that names one counts."
     )

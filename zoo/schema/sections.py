@@ -44,6 +44,11 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="The seed of the initial weights, the order of the images and the noise."
     )
+    accumulate: Annotated[Size, ADDED_LATER] = Field(
+        1,
+        description="Parts in which each batch goes through the model, one after another; their gradients are averaged "
+        "before the weights are updated, and memory is needed for one part only.",
+    )
     validation: Annotated[
         Annotated[float, Field(gt=0, lt=1)] | Count | None, BeforeValidator(_share_or_number), ADDED_LATER
     ] = Field(

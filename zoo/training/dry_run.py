@@ -19,6 +19,7 @@ from zoo.system.process import training_modes
 from zoo.system.randomness import isolated_randomness
 from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
+from zoo.training.parameter_names import named_parameters
 from zoo.training.selection import check_metric
 
 PROBE_IMAGES = 2
@@ -71,7 +72,7 @@ def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: in
             f"the weights of a {recipe.model.variant} of these sizes take {written_bytes(weights)}, more than this "
             f"machine has ({written_bytes(limit)}); make it smaller"
         )
-    optimizer = Optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
+    optimizer = Optimizer(recipe.optimizer, named_parameters(model, objective))
     lines = [f"{recipe.name}: {recipe.model.variant}, {recipe.objective.name}, {recipe.data.name}, on {device}", ""]
 
     shapes: list[str] = []
@@ -102,7 +103,7 @@ def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: in
     state = sum(tensor.nbytes for tensors in optimizer.state.values() for tensor in tensors)
     of_weights = {p.untyped_storage()._cdata for p in model.parameters()}
     kept = sum(storage.nbytes() for address, storage in saved.items() if address not in of_weights)
-    activations = kept * recipe.training.batch_size // PROBE_IMAGES
+    activations = kept * recipe.training.batch_size // recipe.training.accumulate // PROBE_IMAGES
     lines += [
         f"  {'images':<44}(B, {', '.join(map(str, model.image_shape))})",
         *shapes,

@@ -99,6 +99,8 @@ class RunProgress:
             for split in ("train", "validation", "test")
             if split in row
         )
+        if "gradient_norm" in row:
+            terms += f"  gradient norm {row['gradient_norm']:.3g}"
         pace = f"{speed:,.0f} images/s  {left:.0f} s left"
         self.progress.say(f"{self._epoch(row['epoch'])}  {terms}  {pace}")
         state = " ".join(f"{name} {value:.1f}" for name, value in row["train"].items()) + f"  {speed:,.0f} images/s"

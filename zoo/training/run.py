@@ -146,7 +146,7 @@ def run(
                     progress.say(f"{out.name}: {trainer.selection.describe(trainer.epoch)}")
                 progress.say("measuring both splits, drawing the figures")
                 trainer.context.disable_tf32()
-                with trainer.context.active():
+                with trainer.context.active(), trainer.optimizer.averaged():
                     finish(trainer, partial, folder)
         if group.rank == 0:
             publish(partial, folder, overwrite=overwrite)

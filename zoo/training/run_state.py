@@ -24,6 +24,7 @@ from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.epoch_evaluation import EpochEvaluation
 from zoo.training.execution import EagerRunner
 from zoo.training.optimizer import Optimizer
+from zoo.training.parameter_names import named_parameters
 from zoo.training.run_context import RunContext
 from zoo.training.selection import Selection
 from zoo.training.snapshots import SnapshotRecorder
@@ -32,8 +33,8 @@ from zoo.training.step import Step
 
 EpochRecord = dict[str, Any]
 """The record of one epoch: its number, the steps so far, the learning rate, the means of the loss terms (train: over
-the epoch's batches, in training mode; test and, where there are such images, validation: after the epoch, in eval mode)
-and the seconds of training so far."""
+the epoch's batches, in training mode; test and, where there are such images, validation: after the epoch, in eval
+mode), the mean norm of the gradients where they are clipped, and the seconds of training so far."""
 
 
 class RunState:
@@ -73,7 +74,8 @@ class RunState:
             seed_default_generators(recipe.training.seed, device)
             self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
             self.objective = build_objective(recipe, self.model, len(train)).to(device)
-            self.optimizer = Optimizer(recipe.optimizer, [*self.model.parameters(), *self.objective.parameters()])
+            parameters = named_parameters(self.model, self.objective)
+            self.optimizer = Optimizer(recipe.optimizer, parameters, self.steps_per_epoch)
             self.train_set = to_device_if_it_fits(train, device)
             self.test_set = to_device_if_it_fits(test, device)
             self.evaluation = EpochEvaluation(self.test_set, recipe.data, self.model, self.objective)
@@ -91,7 +93,7 @@ class RunState:
             )
             self.take_step = Step(
                 self.model, self.objective, self.optimizer, self.loader, recipe.data, self.steps_per_epoch,
-                half=recipe.execution.precision == "bf16", group=group,
+                accumulate=recipe.training.accumulate, half=recipe.execution.precision == "bf16", group=group,
             )  # fmt: skip
             if group.rank:  # each share of a batch has noise of its own
                 seed_default_generators(noise_seed(recipe.training.seed, group.rank), device)

@@ -18,6 +18,7 @@ from zoo.inference.running_means import RunningMeans
 from zoo.models.autoencoder import Autoencoder
 from zoo.objectives import Objective, Terms
 from zoo.system.randomness import handed_while_traced
+from zoo.training.accumulation import Gradients, accumulated
 from zoo.training.batches import Batch, DeviceLoader
 from zoo.training.hand_noise import Draw, HandedNoise, NotedDraws
 from zoo.training.optimizer import Optimizer
@@ -63,6 +64,7 @@ class StackedStep(Step):
         self.trainers = trainers
         self.model, self.objective, self.data = own.model, own.objective, own.data
         self.steps_per_epoch, self.half, self.group = own.steps_per_epoch, own.half, own.group
+        self.accumulate = own.accumulate
         self.done = own.done.clone()
         modules = [ModelAndObjective(trainer.model, trainer.objective) for trainer in trainers]
         self.module = modules[0]
@@ -70,8 +72,8 @@ class StackedStep(Step):
         self.loader = StackedLoader(loaders)
         self.draws = {size: self.note_draws(size) for size in dict.fromkeys(first.sizes)}
         self.noise = {
-            size: [draw().new_empty((len(trainers), *draw().shape)) for draw in draws]
-            for size, draws in self.draws.items()
+            size: [[draw().new_empty((len(trainers), *draw().shape)) for draw in draws] for draws in parts]
+            for size, parts in self.draws.items()
         }
         self.binarized = {
             size: torch.zeros(len(trainers), size, *first.train_set.images.shape[1:], device=first.device)
@@ -84,7 +86,13 @@ class StackedStep(Step):
             for name, parameter in parameters[0].items()
         }
         self.buffers = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
-        self.optimizer = Optimizer(first.recipe.optimizer, self.parameters.values())
+        self.optimizer = Optimizer(
+            first.recipe.optimizer,
+            [(name.removeprefix("model."), parameter) for name, parameter in self.parameters.items()],
+            self.steps_per_epoch,
+            stacked=True,
+        )
+        self.names += self.optimizer.logs
         self.means = RunningMeans(self.done.device, len(trainers))
         self.means.name_terms(self.names)
         for trainer in trainers:
@@ -107,13 +115,16 @@ class StackedStep(Step):
         ]
         """Each stacked tensor (S, ...) with the tensors of the trainers that it is made of."""
 
-    def note_draws(self, size: int) -> list[Draw]:
-        """Return what a step on ``size`` images draws besides the binarisation, and name the terms."""
+    def note_draws(self, size: int) -> list[list[Draw]]:
+        """Return what each part of a step on ``size`` images draws besides the binarisation, and name the terms."""
         data = self.loader.data.first(size)
         x = as_float(data.images, self.data)
-        with torch.no_grad(), self.precision(), NotedDraws() as noted:
-            self.names = list(self.module(x, data.labels, self.done / self.steps_per_epoch))
-        draws: list[Draw] = noted.draws
+        draws: list[list[Draw]] = []
+        for part in self.batch_parts(size):
+            labels = None if data.labels is None else data.labels[part]
+            with torch.no_grad(), self.precision(), NotedDraws() as noted:
+                self.names = list(self.module(x[part], labels, self.done / self.steps_per_epoch))
+            draws.append(noted.draws)
         return draws
 
     @torch.no_grad()
@@ -146,15 +157,16 @@ class StackedStep(Step):
 
     def draw(self, images: int) -> None:
         """Draw the random numbers of the next step, those of each model as when it is trained alone."""
-        if not (self.draws[images] or self.binarized):
+        if not (any(self.draws[images]) or self.binarized):
             return
         for index, trainer in enumerate(self.trainers):
             with trainer.context.active():
                 if self.binarized:
                     chosen, _ = trainer.loader.batch(self.done % self.steps_per_epoch, images)
                     self.binarized[images][index].copy_(as_float(chosen, self.data))
-                for noise, draw in zip(self.noise[images], self.draws[images], strict=True):
-                    noise[index].copy_(draw())
+                for parts in zip(self.noise[images], self.draws[images], strict=True):
+                    for noise, draw in zip(*parts, strict=True):
+                        noise[index].copy_(draw())
 
     def update(self, images: int) -> None:
         """Take the next step of every model, with the numbers that :meth:`draw` has drawn."""
@@ -162,12 +174,17 @@ class StackedStep(Step):
         x = self.binarized[images] if self.binarized else as_float(batch, self.data)
         tensors = {**self.parameters, **self.buffers}
         each = vmap(self.terms, in_dims=(0, 0, None if labels is None else 0, 0, None), randomness="error")
-        with self.precision():
-            terms = each(tensors, x, labels, tuple(self.noise[images]), self.done / self.steps_per_epoch)
-        gradients = torch.autograd.grad(terms["loss"].sum(), self.optimizer.parameters, allow_unused=True)
-        self.optimizer.update(gradients)
+
+        def backward(index: int, part: slice) -> tuple[Terms, Gradients]:
+            own, noise = None if labels is None else labels[:, part], tuple(self.noise[images][index])
+            with self.precision():
+                terms = each(tensors, x[:, part], own, noise, self.done / self.steps_per_epoch)
+            return terms, torch.autograd.grad(terms["loss"].sum(), self.optimizer.parameters, allow_unused=True)
+
+        terms, gradients = accumulated(self.batch_parts(images), backward)
+        logged = self.optimizer.update(gradients, self.done)
         self.done.add_(1)
-        self.means.add(terms, images)
+        self.means.add(terms | logged, images)
 
     def terms(
         self, tensors: dict[str, Tensor], x: Tensor, labels: Tensor | None, noise: Sequence[Tensor], epoch: Tensor

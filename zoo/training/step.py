@@ -6,17 +6,16 @@ graph and replayed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
 
 from zoo.datasets import as_float
 from zoo.inference.running_means import RunningMeans
 from zoo.models.autoencoder import Autoencoder
-from zoo.objectives import Objective
+from zoo.objectives import Objective, Terms
 from zoo.schema.base import DatasetConfig
+from zoo.training.accumulation import Gradients, accumulated, parts_of
 from zoo.training.batches import DeviceLoader, StreamingLoader
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.optimizer import Optimizer
@@ -32,6 +31,7 @@ class Step:
         loader: the source of the batches.
         data: the data section, which says how images become numbers.
         steps_per_epoch: batches in an epoch, for annealing, which counts in epochs.
+        accumulate: the parts in which each batch goes through the model.
         half: run matrix products and convolutions in bfloat16.
         group: the processes that share each batch.
     """
@@ -45,6 +45,7 @@ class Step:
         data: DatasetConfig,
         steps_per_epoch: int,
         *,
+        accumulate: int = 1,
         half: bool = False,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
@@ -54,6 +55,7 @@ class Step:
         self.loader = loader
         self.data = data
         self.steps_per_epoch = steps_per_epoch
+        self.accumulate = accumulate
         self.half = half
         self.group = group
         self.means = RunningMeans(model.device)
@@ -78,12 +80,21 @@ class Step:
         share = self.group.share(images)
         batch, labels = self.loader.batch(self.done % self.steps_per_epoch, share)
         x = as_float(batch, self.data)
-        with self.precision():
-            terms = self.objective(self.model.given(labels), x, self.done.float() / self.steps_per_epoch)
-        gradients = torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
-        self.optimizer.update(self.over_processes(gradients, share / images))
+
+        def backward(index: int, part: slice) -> tuple[Terms, Gradients]:
+            given = self.model.given(None if labels is None else labels[part])
+            with self.precision():
+                terms: Terms = self.objective(given, x[part], self.done.float() / self.steps_per_epoch)
+            return terms, torch.autograd.grad(terms["loss"], self.optimizer.parameters, allow_unused=True)
+
+        terms, gradients = accumulated(self.batch_parts(share), backward)
+        logged = self.optimizer.update(self.over_processes(gradients, share / images), self.done)
         self.done.add_(1)
-        self.means.add(terms, share)
+        self.means.add(terms | logged, share)
+
+    def batch_parts(self, images: int) -> list[slice]:
+        """Return the parts in which a batch of ``images`` images goes through the model."""
+        return parts_of(images, self.accumulate)
 
     @property
     def on_cuda(self) -> bool:
@@ -94,7 +105,7 @@ class Step:
         """Return the context of the forward pass: autocast to bfloat16, or nothing."""
         return torch.autocast(self.done.device.type, torch.bfloat16) if self.half else nullcontext()
 
-    def over_processes(self, gradients: Sequence[Tensor | None], weight: float) -> Sequence[Tensor | None]:
+    def over_processes(self, gradients: Gradients, weight: float) -> Gradients:
         """Turn gradients of the mean over this process's share into those of the mean over the whole batch.
 
         Args:

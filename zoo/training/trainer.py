@@ -19,6 +19,7 @@ from zoo.system.randomness import draws_by_default
 from zoo.training.batches import equal_batches
 from zoo.training.divergence import Divergence, all_finite, check_finite
 from zoo.training.execution import choose_runner
+from zoo.training.optimizer import GRADIENT_NORM
 from zoo.training.run_state import EpochRecord, RunState
 from zoo.training.state import copied
 
@@ -62,7 +63,8 @@ class Trainer(RunState):
         recipe = self.recipe.to_dict()
         sections = [recipe[name] for name in ("data", "model", "objective", "optimizer")]
         execution = [recipe["execution"][name] for name in ("precision", "convolutions")]
-        numbers = [self.recipe.training.batch_size, len(self.train_set), str(self.device)]
+        training = self.recipe.training
+        numbers = [training.batch_size, training.accumulate, len(self.train_set), str(self.device)]
         return json.dumps([*sections, *execution, *numbers], sort_keys=True)
 
     def order(self) -> torch.Tensor:
@@ -107,10 +109,11 @@ class Trainer(RunState):
         with self.context.active():
             (sums,) = self.group.summed([self.means.sums])
             self.means.sums.copy_(sums)
-            rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs)
-            sets = {"train": self.means, "test": self.evaluation.run(now)}
-            if self.validation:
-                sets["validation"] = self.validation.run(self.objective.annealed)
+            rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs) * self.optimizer.warmup(self.step - 1)
+            with self.optimizer.averaged():
+                sets = {"train": self.means, "test": self.evaluation.run(now)}
+                if self.validation:
+                    sets["validation"] = self.validation.run(self.objective.annealed)
             weights_finite = all_finite(self.optimizer.parameters).to(self.means.sums.dtype)
             numbers = torch.cat([*(means.packed() for means in sets.values()), weights_finite[None]]).tolist()
             read: dict[str, ReadMeans] = {}
@@ -119,6 +122,8 @@ class Trainer(RunState):
                 read[name], numbers = means.unpacked(numbers[:size]), numbers[size:]
             row: EpochRecord = {"epoch": epoch + 1, "step": self.step, "learning_rate": rate}
             row |= {name: found.means() for name, found in read.items()}
+            if GRADIENT_NORM in row["train"]:
+                row["gradient_norm"] = row["train"].pop(GRADIENT_NORM)
             check_finite(read["train"], bool(numbers[0]), self.group, self.device, self.step, self.steps_per_epoch)
         for name in [name for name in read if name != "train"]:
             broken = [term for term, value in row[name].items() if not math.isfinite(value)]
@@ -127,9 +132,10 @@ class Trainer(RunState):
                 raise Divergence.at(what, self.step, self.steps_per_epoch)
         with self.context.active():
             self.means.clear()
-            if self.selection:
-                self.selection.consider(self.epoch, row["validation"], self.model.state_dict())
-            self.snapshots.take(self.model, self.epoch, last=self.done)
+            with self.optimizer.averaged():
+                if self.selection:
+                    self.selection.consider(self.epoch, row["validation"], self.model.state_dict())
+                self.snapshots.take(self.model, self.epoch, last=self.done)
         self._count_time()
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
