@@ -187,6 +187,7 @@ def test_the_plain_loop_of_ones_own_runs(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="needs lightning (the extra `lightning`)")
+@pytest.mark.slow
 def test_the_lightning_loop_of_ones_own_runs(tmp_path: Path) -> None:
     done = python("-c", f"{own_loop(0)}\n{own_loop(1)}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

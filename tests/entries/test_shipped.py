@@ -231,6 +231,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_an_entry_loads_in_under_100_ms_once_torch_and_pydantic_are_imported() -> None:
     done = python("-c", LOADS, *FOUR * 3)
     assert done.returncode == 0, done.stderr
