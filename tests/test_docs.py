@@ -145,16 +145,15 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
 
 
 def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
-    _, _, network, objective, optimizer, figure = snippets("docs/your_own_variant.md")
-    for name, code in {"network": network, "objective": objective, "optimizer": optimizer, "figure": figure}.items():
+    names = ("network", "objective", "optimizer", "augmentation", "figure")
+    _, _, *codes = snippets("docs/your_own_variant.md")
+    for name, code in zip(names, codes, strict=True):
         (tmp_path / f"my_{name}.py").write_text(code)
     page = (ROOT / "docs" / "your_own_variant.md").read_text()
-    model, steps = re.findall(r"^In a recipe: `(.*)`\.$", page, re.MULTILINE)
-    recipe = tiny_recipe().to_dict() | json.loads(f"{{{model}, {steps}}}") | {"objective": {"name": "capacity"}}
+    sections = ", ".join(re.findall(r"^In a recipe: `(.*)`\.$", page, re.MULTILINE))
+    recipe = tiny_recipe().to_dict() | json.loads(f"{{{sections}}}") | {"objective": {"name": "capacity"}}
     (tmp_path / "mine.json").write_text(json.dumps(recipe))
-    imports = [
-        word for name in ("network", "objective", "optimizer", "figure") for word in ("--import", f"my_{name}.py")
-    ]
+    imports = [word for name in names for word in ("--import", f"my_{name}.py")]
     (tmp_path / "all.py").write_text(
         "import sys\nfrom zoo.cli.app import run\n"
         f"options = {[*imports, '--device', 'cpu', '--import', str(PLUGIN)]}\n"
@@ -167,6 +166,7 @@ def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
     config = read_config(tmp_path / "mine")
     assert config.recipe["model"]["network"] == {"name": "silu", "hidden": 300}
     assert config.recipe["optimizer"]["schedule"] == {"name": "warm_up", "rise": 3}
+    assert config.recipe["training"]["augment"] == [{"name": "gamma", "probability": 1.0, "largest": 2.0}]
 
 
 def own_loop(number: int) -> str:

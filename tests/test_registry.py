@@ -16,6 +16,7 @@ from tests.helpers import SHIPPED_VARIANTS
 from zoo import registry
 from zoo.errors import UnknownNameError, ZooError
 from zoo.registry import (
+    AUGMENTATIONS,
     DATASETS,
     DISTANCES,
     FIGURES,
@@ -64,8 +65,9 @@ def built(config: Any, shape: Any) -> None:
     """My own builder."""
 
 
-def test_there_are_nine_axes() -> None:
-    assert REGISTRIES == [VARIANTS, NETWORKS, OBJECTIVES, DISTANCES, DATASETS, OPTIMIZERS, SCHEDULES, METRICS, FIGURES]
+def test_there_are_ten_axes() -> None:
+    settings = [VARIANTS, NETWORKS, OBJECTIVES, DISTANCES, DATASETS, OPTIMIZERS, SCHEDULES, AUGMENTATIONS]
+    assert REGISTRIES == [*settings, METRICS, FIGURES]
     assert {axis for axis, _ in SHIPPED} == set(REGISTRIES)
 
 
@@ -163,6 +165,7 @@ REGISTERING: list[tuple[str, Callable[[], Any]]] = [
     ("distance", lambda: zoo.register_distance(config=Nameless)(built)),
     ("dataset", lambda: zoo.register_dataset(config=Nameless)(built)),
     ("optimizer", lambda: zoo.register_optimizer(config=Nameless, state=())(built)),
+    ("augmentation", lambda: zoo.register_augmentation(config=Nameless)(built)),
     ("schedule", lambda: zoo.register_schedule(Nameless)),
 ]
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zoo._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from zoo import augmentations as augmentations
     from zoo import datasets as datasets
     from zoo import figures as figures
     from zoo import hub as hub
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from zoo.models.build import build as build
     from zoo.models.build import create_model as create_model
     from zoo.registry import list_variants as list_variants
+    from zoo.registry import register_augmentation as register_augmentation
     from zoo.registry import register_dataset as register_dataset
     from zoo.registry import register_distance as register_distance
     from zoo.registry import register_figure as register_figure
@@ -58,12 +60,15 @@ _HOME = {
     "register_dataset": "zoo.registry",
     "register_optimizer": "zoo.registry",
     "register_schedule": "zoo.registry",
+    "register_augmentation": "zoo.registry",
     "register_metrics": "zoo.registry",
     "register_figure": "zoo.registry",
     "ZooError": "zoo.errors",
 }
 
-_PACKAGES = ("datasets", "figures", "hub", "metrics", "models", "objectives", "schema", "tasks", "training")
+_PACKAGES = (
+    "augmentations", "datasets", "figures", "hub", "metrics", "models", "objectives", "schema", "tasks", "training",
+)  # fmt: skip
 """The packages that users need, which stand ready after ``import zoo``."""
 
 __all__ = [*_HOME, *_PACKAGES]

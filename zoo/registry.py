@@ -191,6 +191,7 @@ DISTANCES: Registry[WithConfig] = Registry("distance", "zoo.distances")
 DATASETS: Registry[WithConfig] = Registry("dataset", "zoo.datasets")
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "zoo.optimizers")
 SCHEDULES: Registry[WithConfig] = Registry("schedule", "zoo.schedules")
+AUGMENTATIONS: Registry[WithConfig] = Registry("augmentation", "zoo.augmentations")
 METRICS: Registry[MetricFamily] = Registry("metric family", "zoo.metrics")
 FIGURES: Registry[Registered] = Registry("kind of figure", "zoo.figures")
 
@@ -247,6 +248,14 @@ def register_distance(*, config: type[Any], paper: str = "") -> Callable[[Builde
 def register_dataset(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
     """Decorate the function that loads a dataset: from its config and a split to a :class:`zoo.datasets.ImageSet`."""
     return _registering(DATASETS, config, paper)
+
+
+def register_augmentation(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function that changes images: from its config and images (B, C, H, W) in [0, 1] to as many.
+
+    It draws with the functions of :mod:`zoo.augmentations`, anew at every call.
+    """
+    return _registering(AUGMENTATIONS, config, paper)
 
 
 def register_schedule(config: Builder) -> Builder:

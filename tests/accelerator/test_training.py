@@ -17,7 +17,7 @@ from tests.helpers import SLOW_VARIANTS, costly_variants, slow_but_for, tiny_rec
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.objectives.elbo import ELBO
-from zoo.registry import NETWORKS, OBJECTIVES, OPTIMIZERS, VARIANTS
+from zoo.registry import AUGMENTATIONS, NETWORKS, OBJECTIVES, OPTIMIZERS, VARIANTS
 from zoo.runs.folder import load_folder
 from zoo.schema.recipe import Recipe
 from zoo.training import run_state
@@ -134,6 +134,11 @@ def test_no_step_of_any_network_waits(network: str) -> None:
         check(recipe_of("vae", **sections, model={"variant": "vae", "network": {"name": network}}))
     except ZooError as error:
         assert "are a map" in str(error)  # for vq_vae, which is checked above
+
+
+def test_no_step_of_any_augmentation_waits() -> None:
+    augment = [{"name": name} for name in AUGMENTATIONS.names()]
+    check(recipe_of("linear_vae", training={"epochs": 2, "batch_size": 16, "augment": augment}))
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def test_two_processes_keep_one_codebook(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
-    training = {"epochs": 40, "batch_size": 10}
+    augment = [{"name": "shift"}, {"name": "noise"}]  # each share is augmented with numbers of its own
+    training = {"epochs": 40, "batch_size": 10, "augment": augment}
     recipe = recipe_file(tmp_path, training=training)
     whole = launch(2, recipe, "--out", tmp_path / "whole")
     whole.communicate(timeout=120)

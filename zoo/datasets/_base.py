@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -142,9 +142,16 @@ def binarized(images: Tensor, seed: int) -> Tensor:
     return torch.cat(parts)
 
 
-def as_float(images: Tensor, config: DatasetConfig) -> Tensor:
-    """Convert uint8 images to float32 in [0, 1]; ``dynamic`` binarisation draws anew at every call."""
+def as_float(images: Tensor, config: DatasetConfig, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """Convert uint8 images to float32 in [0, 1]; ``dynamic`` binarisation draws anew at every call.
+
+    Args:
+        images: the images (B, C, H, W).
+        config: the data section.
+        change: a function that changes the images in [0, 1] before they are binarised.
+    """
     x = images.to(torch.float32, copy=True).div_(255)  # a copy: the images stay as they are
+    x = change(x) if change else x
     return bernoulli(x) if config.binarization == "dynamic" else x
 
 

@@ -1,6 +1,7 @@
 """Recipes and records as strict pydantic models, and the base classes for the settings of new variants and datasets."""
 
 from zoo.schema.base import (
+    AugmentationConfig,
     Count,
     DatasetConfig,
     DistanceConfig,
@@ -22,7 +23,7 @@ from zoo.schema.base import (
 from zoo.schema.recipe import Recipe, parse_recipe, read_recipe
 
 __all__ = [
-    "Count", "DatasetConfig", "DistanceConfig", "Epochs", "ImageShape", "NetworkConfig", "NonNegative",
-    "ObjectiveConfig", "OptimizerConfig", "Positive", "Probability", "Recipe", "ScheduleConfig", "Section", "Size",
-    "Sizes", "Split", "VariantConfig", "parse_recipe", "read_recipe",
+    "AugmentationConfig", "Count", "DatasetConfig", "DistanceConfig", "Epochs", "ImageShape", "NetworkConfig",
+    "NonNegative", "ObjectiveConfig", "OptimizerConfig", "Positive", "Probability", "Recipe", "ScheduleConfig",
+    "Section", "Size", "Sizes", "Split", "VariantConfig", "parse_recipe", "read_recipe",
 ]  # fmt: skip

@@ -3,19 +3,21 @@
 A field of such a section is annotated with the registry that its name is looked up in::
 
     network: Annotated[NetworkConfig, NETWORKS]
+    augment: Annotated[tuple[AugmentationConfig, ...], AUGMENTATIONS] = ()
 
 :func:`narrowed` returns the class in which every such field has the config of the name in a recipe, so that mistakes
-are found and located in the right settings. Axes may be nested: a variant may have a network.
+are found and located in the right settings. Axes may be nested: a variant may have a network. The items of a list may
+be of several names, but have no axes themselves.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from functools import cache, reduce
 from operator import or_
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
@@ -55,9 +57,20 @@ def narrowed(schema: type[S], fields: Mapping[str, Any], where: str) -> type[S]:
 
 
 def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes: list[str]) -> type[S]:
-    types: list[tuple[str, type[Section]]] = []
+    types: list[tuple[str, Types]] = []
+    for name, section in _inner_sections(schema):
+        if isinstance(fields.get(name), dict):
+            inner = _narrowed(section, fields[name], f"{prefix}{name}.", mistakes)
+            types += [(name, inner)] if inner is not section else []
     for name, info, registry in axes_of(schema):
         path = f"{prefix}{name}"
+        if get_origin(info.annotation) is tuple:
+            items = fields.get(name)
+            places = enumerate(items) if isinstance(items, list | tuple) else ()
+            chosen = [_config_of(item, registry, f"{path}.{index}", mistakes) for index, item in places]
+            configs = tuple(dict.fromkeys(config for config in chosen if config))
+            types += [(name, configs)] if configs else []
+            continue
         if name not in fields and not info.is_required():
             types.append((name, type(info.get_default(call_default_factory=True))))
             continue
@@ -65,30 +78,53 @@ def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes:
             close = closest(name, fields, 1)
             mistakes.append(f"{path}: the section is missing{f' (there is {close[0]!r})' if close else ''}")
             continue
-        section = fields[name]
-        if isinstance(section, str) and _base(info).WORD:
-            section = {registry.tag: section}
-        tag = section.get(registry.tag) if isinstance(section, dict) else None
-        if not isinstance(tag, str):
-            example = f'; write {{"{registry.tag}": {json.dumps(section)}}}' if isinstance(section, str) else ""
-            mistakes.append(f"{path}.{registry.tag}: required, the name of the {registry.kind}{example}")
-            continue
-        try:
-            config = registry.get(tag).config
-        except UnknownNameError as error:
-            note = " (one of your own has to be imported first: --import FILE.py)"
-            mistakes.append(f"{path}.{registry.tag}: {error}{note}")
-            continue
-        types.append((name, _narrowed(config, section, f"{path}.", mistakes)))
+        found = fields[name]
+        if isinstance(found, str) and _base(info).WORD:
+            found = {registry.tag: found}
+        config = _config_of(found, registry, path, mistakes)
+        if config:
+            types.append((name, _narrowed(config, found, f"{path}.", mistakes)))
     return _with_types(schema, tuple(types))
 
 
+def _inner_sections(schema: type[Section]) -> Iterator[tuple[str, type[Section]]]:
+    """Yield the fields that are sections without a name, in which there may be axes, each with its class."""
+    axes = {name for name, _, _ in axes_of(schema)}
+    for name, info in schema.model_fields.items():
+        if name not in axes and isinstance(info.annotation, type) and issubclass(info.annotation, Section):
+            yield name, info.annotation
+
+
+def _config_of(section: Any, registry: Registry[Any], path: str, mistakes: list[str]) -> type[Section] | None:
+    """Return the config of the name in a section; None, and one more mistake, where there is none."""
+    tag = section.get(registry.tag) if isinstance(section, dict) else None
+    if not isinstance(tag, str):
+        example = f'; write {{"{registry.tag}": {json.dumps(section)}}}' if isinstance(section, str) else ""
+        mistakes.append(f"{path}.{registry.tag}: required, the name of the {registry.kind}{example}")
+        return None
+    try:
+        config: type[Section] = registry.get(tag).config
+    except UnknownNameError as error:
+        note = " (one of your own has to be imported first: --import FILE.py)"
+        mistakes.append(f"{path}.{registry.tag}: {error}{note}")
+        return None
+    return config
+
+
+Types = type[Section] | tuple[type[Section], ...]
+"""The class of a field, or the classes that the items of a list may have."""
+
+
 @cache
-def _with_types(schema: type[S], types: tuple[tuple[str, type[Section]], ...]) -> type[S]:
+def _with_types(schema: type[S], types: tuple[tuple[str, Types], ...]) -> type[S]:
     """Return a subclass whose fields have these types; the same one for the same types."""
     if not types:
         return schema
-    fields: dict[str, Any] = {name: (config, _plain(schema.model_fields[name])) for name, config in types}
+    registries = {name: registry for name, _, registry in axes_of(schema)}
+    fields: dict[str, Any] = {}
+    for name, chosen in types:
+        kind = _list_of(_any_of(chosen, registries[name])) if isinstance(chosen, tuple) else chosen
+        fields[name] = (kind, _plain(schema.model_fields[name]))
     subclass = create_model(
         schema.__name__, __base__=schema, __module__=schema.__module__, __doc__=schema.__doc__, **fields
     )
@@ -124,17 +160,30 @@ def _restored(schema: type[S], fields: dict[str, Any]) -> S:
     return section
 
 
+def _any_of(configs: Sequence[type[Section]], registry: Registry[Any]) -> Any:
+    """Return the type of a section that is one of several, told apart by their names."""
+    if len(configs) == 1:
+        return configs[0]
+    return Annotated[reduce(or_, configs), Field(discriminator=registry.tag)]
+
+
+def _list_of(kind: Any) -> Any:
+    return tuple[kind, ...]
+
+
 def with_every_choice(schema: type[S]) -> type[S]:
     """Return ``schema`` with the configs of all registered names, for its JSON Schema."""
     fields: dict[str, Any] = {}
+    for name, section in _inner_sections(schema):
+        inner = with_every_choice(section)
+        fields |= {name: (inner, schema.model_fields[name])} if inner is not section else {}
     for name, info, registry in axes_of(schema):
-        configs = [with_every_choice(item.config) for item in registry.items().values()]
-        choices: Any = reduce(or_, configs)
-        if len(configs) > 1:
-            choices = Annotated[choices, Field(discriminator=registry.tag)]
-        if _base(info).WORD:
-            choices = Literal[*registry.names()] | choices
-        fields[name] = (choices, Field(info.get_default(call_default_factory=True), description=info.description))
+        choice = _any_of([with_every_choice(item.config) for item in registry.items().values()], registry)
+        several = get_origin(info.annotation) is tuple
+        if not several and _base(info).WORD:
+            choice = Literal[*registry.names()] | choice
+        default = Field(info.get_default(call_default_factory=True), description=info.description)
+        fields[name] = (_list_of(choice) if several else choice, default)
     if not fields:
         return schema
     return create_model(

@@ -1,8 +1,9 @@
 """The base classes of settings, strict pydantic models with bounded fields, and the types of their fields.
 
 Everything that a recipe can name has settings, which extend :class:`DatasetConfig`, :class:`VariantConfig`,
-:class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`DistanceConfig`, :class:`OptimizerConfig` or
-:class:`ScheduleConfig`. The sections that are the same in every recipe are in :mod:`zoo.schema.sections`.
+:class:`NetworkConfig`, :class:`ObjectiveConfig`, :class:`DistanceConfig`, :class:`OptimizerConfig`,
+:class:`ScheduleConfig` or :class:`AugmentationConfig`. The sections that are the same in every recipe are in
+:mod:`zoo.schema.sections`.
 """
 
 from __future__ import annotations
@@ -210,6 +211,15 @@ class DistanceConfig(Section):
     @classmethod
     def _of_its_name(cls, fields: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         return DISTANCES.get(fields).config() if isinstance(fields, str) else validate(fields)
+
+
+class AugmentationConfig(Section):
+    """A random change of images. Each augmentation adds its own settings."""
+
+    name: str = Field(description="The registered augmentation.")
+    probability: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="The probability with which an image is changed at all."
+    )
 
 
 class ScheduleConfig(Section):

@@ -206,7 +206,7 @@ def _follow(schema: type[BaseModel], location: tuple[str | int, ...]) -> tuple[s
     for part in location:
         named = {model.model_fields[str(part)].annotation for model in candidates if str(part) in model.model_fields}
         tagged = {model for model in candidates if any(part == field.default for field in model.model_fields.values())}
-        if tagged and not named:
+        if tagged and not named and isinstance(part, str):
             candidates = tagged
             continue
         path.append(str(part))

@@ -7,7 +7,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from zoo.errors import UnknownNameError, ZooError
-from zoo.schema.base import ADDED_LATER, NAME, SHA256, Count, NonNegative, Positive, Section, Size, Split
+from zoo.registry import AUGMENTATIONS
+from zoo.schema.base import (
+    ADDED_LATER,
+    NAME,
+    SHA256,
+    AugmentationConfig,
+    Count,
+    NonNegative,
+    Positive,
+    Section,
+    Size,
+    Split,
+)
 from zoo.schema.hub_address import COMMIT, Address
 from zoo.schema.metric import all_metrics, metric_of
 
@@ -60,6 +72,11 @@ class Training(Section):
         None,
         description="The choice of the epoch whose weights are kept, by the validation images: `metric`, a term of the "
         "objective (`loss`), and `patience`, the epochs without a better one that end the training; `null`: the last.",
+    )
+    augment: Annotated[tuple[AugmentationConfig, ...], AUGMENTATIONS, ADDED_LATER, Field(max_length=32)] = Field(
+        (),
+        description="Random changes of the training images, one after another, drawn anew in every step; test images "
+        "are never changed.",
     )
 
     @model_validator(mode="after")

@@ -204,6 +204,16 @@ def normal_like(template: Tensor) -> Tensor:
         return torch.empty_like(template).normal_(generator=generator)
 
 
+def uniform_like(template: Tensor) -> Tensor:
+    """Draw numbers from [0, 1) in the shape, dtype and layout of a tensor, on its device."""
+    if torch.compiler.is_compiling():
+        return torch.rand_like(template)
+    with generator_on(template.device) as generator:
+        if generator is None:
+            return torch.rand_like(template)
+        return torch.empty_like(template).uniform_(generator=generator)
+
+
 def bernoulli(probabilities: Tensor) -> Tensor:
     """Draw 0 or 1 with these probabilities of 1, in their shape and dtype."""
     if torch.compiler.is_compiling():

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zoo.augmentations import Augmentations
 from zoo.datasets import ImageSet, split_off
 from zoo.errors import ZooError
 from zoo.models.build import build
@@ -93,7 +94,8 @@ class RunState:
             )
             self.take_step = Step(
                 self.model, self.objective, self.optimizer, self.loader, recipe.data, self.steps_per_epoch,
-                accumulate=recipe.training.accumulate, half=recipe.execution.precision == "bf16", group=group,
+                accumulate=recipe.training.accumulate, augment=Augmentations(recipe.training.augment),
+                half=recipe.execution.precision == "bf16", group=group,
             )  # fmt: skip
             if group.rank:  # each share of a batch has noise of its own
                 seed_default_generators(noise_seed(recipe.training.seed, group.rank), device)

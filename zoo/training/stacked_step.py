@@ -64,7 +64,7 @@ class StackedStep(Step):
         self.trainers = trainers
         self.model, self.objective, self.data = own.model, own.objective, own.data
         self.steps_per_epoch, self.half, self.group = own.steps_per_epoch, own.half, own.group
-        self.accumulate = own.accumulate
+        self.accumulate, self.augment = own.accumulate, own.augment
         self.done = own.done.clone()
         modules = [ModelAndObjective(trainer.model, trainer.objective) for trainer in trainers]
         self.module = modules[0]
@@ -75,10 +75,12 @@ class StackedStep(Step):
             size: [[draw().new_empty((len(trainers), *draw().shape)) for draw in draws] for draws in parts]
             for size, parts in self.draws.items()
         }
-        self.binarized = {
+        drawn = self.augment or self.data.binarization == "dynamic"
+        self.drawn_images = {
             size: torch.zeros(len(trainers), size, *first.train_set.images.shape[1:], device=first.device)
-            for size in (first.sizes if self.data.binarization == "dynamic" else ())
+            for size in (first.sizes if drawn else ())
         }
+        """The images as numbers (S, B, C, H, W) by the size of the batch, where they depend on random numbers."""
         parameters = [dict(module.named_parameters()) for module in modules]
         buffers = [dict(module.named_buffers()) for module in modules]
         self.parameters = {
@@ -116,7 +118,7 @@ class StackedStep(Step):
         """Each stacked tensor (S, ...) with the tensors of the trainers that it is made of."""
 
     def note_draws(self, size: int) -> list[list[Draw]]:
-        """Return what each part of a step on ``size`` images draws besides the binarisation, and name the terms."""
+        """Return what each part of a step on ``size`` images draws besides the images, and name the terms."""
         data = self.loader.data.first(size)
         x = as_float(data.images, self.data)
         draws: list[list[Draw]] = []
@@ -157,13 +159,13 @@ class StackedStep(Step):
 
     def draw(self, images: int) -> None:
         """Draw the random numbers of the next step, those of each model as when it is trained alone."""
-        if not (any(self.draws[images]) or self.binarized):
+        if not (any(self.draws[images]) or self.drawn_images):
             return
         for index, trainer in enumerate(self.trainers):
             with trainer.context.active():
-                if self.binarized:
+                if self.drawn_images:
                     chosen, _ = trainer.loader.batch(self.done % self.steps_per_epoch, images)
-                    self.binarized[images][index].copy_(as_float(chosen, self.data))
+                    self.drawn_images[images][index].copy_(self.as_numbers(chosen))
                 for parts in zip(self.noise[images], self.draws[images], strict=True):
                     for noise, draw in zip(*parts, strict=True):
                         noise[index].copy_(draw())
@@ -171,7 +173,7 @@ class StackedStep(Step):
     def update(self, images: int) -> None:
         """Take the next step of every model, with the numbers that :meth:`draw` has drawn."""
         batch, labels = self.loader.batch(self.done % self.steps_per_epoch, images)
-        x = self.binarized[images] if self.binarized else as_float(batch, self.data)
+        x = self.drawn_images[images] if self.drawn_images else as_float(batch, self.data)
         tensors = {**self.parameters, **self.buffers}
         each = vmap(self.terms, in_dims=(0, 0, None if labels is None else 0, 0, None), randomness="error")
 

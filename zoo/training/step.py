@@ -9,7 +9,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor
 
+from zoo.augmentations import Augmentations
 from zoo.datasets import as_float
 from zoo.inference.running_means import RunningMeans
 from zoo.models.autoencoder import Autoencoder
@@ -19,6 +21,9 @@ from zoo.training.accumulation import Gradients, accumulated, parts_of
 from zoo.training.batches import DeviceLoader, StreamingLoader
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.optimizer import Optimizer
+
+NOT_AUGMENTED = Augmentations(())
+"""Images as they are."""
 
 
 class Step:
@@ -32,6 +37,7 @@ class Step:
         data: the data section, which says how images become numbers.
         steps_per_epoch: batches in an epoch, for annealing, which counts in epochs.
         accumulate: the parts in which each batch goes through the model.
+        augment: the random changes of the images.
         half: run matrix products and convolutions in bfloat16.
         group: the processes that share each batch.
     """
@@ -46,6 +52,7 @@ class Step:
         steps_per_epoch: int,
         *,
         accumulate: int = 1,
+        augment: Augmentations = NOT_AUGMENTED,
         half: bool = False,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
@@ -56,6 +63,7 @@ class Step:
         self.data = data
         self.steps_per_epoch = steps_per_epoch
         self.accumulate = accumulate
+        self.augment = augment
         self.half = half
         self.group = group
         self.means = RunningMeans(model.device)
@@ -79,7 +87,7 @@ class Step:
         """Do the part of a step that can be compiled; see :meth:`__call__`."""
         share = self.group.share(images)
         batch, labels = self.loader.batch(self.done % self.steps_per_epoch, share)
-        x = as_float(batch, self.data)
+        x = self.as_numbers(batch)
 
         def backward(index: int, part: slice) -> tuple[Terms, Gradients]:
             given = self.model.given(None if labels is None else labels[part])
@@ -95,6 +103,10 @@ class Step:
     def batch_parts(self, images: int) -> list[slice]:
         """Return the parts in which a batch of ``images`` images goes through the model."""
         return parts_of(images, self.accumulate)
+
+    def as_numbers(self, batch: Tensor) -> Tensor:
+        """Return uint8 images (B, C, H, W) as the model sees them in training: augmented, in [0, 1]."""
+        return as_float(batch, self.data, self.augment)
 
     @property
     def on_cuda(self) -> bool:

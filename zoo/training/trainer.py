@@ -53,7 +53,7 @@ class Trainer(RunState):
     @property
     def may_draw_from_own(self) -> bool:
         """True if no step needs torch's default generators: nothing of it is compiled, captured or draws by itself."""
-        parts = self.model, self.objective, self.optimizer.rule.build
+        parts = self.model, self.objective, self.optimizer.rule.build, *self.take_step.augment.functions
         compiles = self.recipe.execution.compile == "on" or bool(self.was_compiled)
         return self.device.type == "cpu" and not compiles and not any(map(draws_by_default, parts))
 
@@ -65,7 +65,7 @@ class Trainer(RunState):
         execution = [recipe["execution"][name] for name in ("precision", "convolutions")]
         training = self.recipe.training
         numbers = [training.batch_size, training.accumulate, len(self.train_set), str(self.device)]
-        return json.dumps([*sections, *execution, *numbers], sort_keys=True)
+        return json.dumps([*sections, recipe["training"].get("augment"), *execution, *numbers], sort_keys=True)
 
     def order(self) -> torch.Tensor:
         """Return the order of the images in the current epoch, int64 (N,)."""
