@@ -13,6 +13,7 @@ import torch
 from tests.helpers import SHIPPED_VARIANTS, costly_variants, tiny_recipe, tiny_recipe_of, trainer
 from tests.training.test_optimizer import EVERYTHING
 from zoo.errors import ZooError
+from zoo.registry import OPTIMIZERS
 from zoo.schema.recipe import Recipe
 from zoo.schema.sections import Execution
 from zoo.training import execution
@@ -222,6 +223,27 @@ def test_every_optimizer_can_be_compiled_and_learns_the_same(optimizer: dict[str
     found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
     assert found.runner and found.runner.compiled
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adam_as_it_is_compiled_for_a_cpu_is_torchs(name: str) -> None:
+    """From the first step, where the corrections are largest, on; in double precision, so that nothing is rounding."""
+    config = tiny_recipe(optimizer={"name": name, "weight_decay": 0.1, "learning_rate": 0.02}).optimizer
+    theirs = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    generator = torch.Generator().manual_seed(0)
+    ours = [torch.randn(3, generator=generator, dtype=torch.float64) for _ in range(2)]
+    parameters = [torch.nn.Parameter(part.clone()) for part in ours]
+    optimizer = theirs(parameters, lr=0.02, weight_decay=0.1)
+    state = {name: [torch.zeros_like(part) for part in ours] for name in ("exp_avg", "exp_avg_sq")}
+    state["step"] = [torch.zeros(()) for _ in ours]
+    for _ in range(4):
+        gradients = [torch.randn(3, generator=generator, dtype=torch.float64) for _ in ours]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        OPTIMIZERS.get(name).build(config, ours, gradients, state, torch.tensor(0.02), True)
+        for mine, parameter in zip(ours, parameters, strict=True):
+            torch.testing.assert_close(mine, parameter.detach(), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("annealing", [{"name": "linear", "epochs": 2}, {"name": "cyclical", "period": 1}])

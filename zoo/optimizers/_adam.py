@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.optim.adam import adam as torch_adam
@@ -31,9 +32,41 @@ def update(
     decoupled: bool,
 ) -> None:
     """Take one step; with ``decoupled``, weight decay does not go through the moments."""
+    if traced and rate.device.type == "cpu":
+        return update_traced_on_cpu(config, parameters, gradients, state, rate, decoupled)
     torch_adam(
         parameters, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"],
         lr=rate, beta1=config.betas[0], beta2=config.betas[1], eps=config.eps, weight_decay=config.weight_decay,
         decoupled_weight_decay=decoupled, amsgrad=False, maximize=False,
         foreach=traced, capturable=traced, fused=not traced,
     )  # fmt: skip
+
+
+def update_traced_on_cpu(
+    config: AdamFamilyConfig,
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    state: dict[str, list[Tensor]],
+    rate: Tensor,
+    decoupled: bool,
+) -> None:
+    """Take one step with bias corrections that are computed once; all parameters have taken equally many steps.
+
+    Inductor repeats for every weight what is computed of scalars, powers included, but not what it has reduced.
+    """
+    (beta1, beta2), decay = config.betas, config.weight_decay
+    for step in state["step"]:
+        step.add_(1)
+    steps = state["step"][0].double().expand(2)
+    size = rate * (1 / (1 - torch.pow(beta1, steps))).amin().float()
+    root = (1 - torch.pow(beta2, steps)).rsqrt().amin().float()
+    for parameter, gradient, mean, square in zip(
+        parameters, gradients, state["exp_avg"], state["exp_avg_sq"], strict=True
+    ):
+        if decoupled:
+            parameter.mul_(1 - rate * decay)
+        elif decay:
+            gradient = gradient.add(parameter, alpha=decay)
+        mean.lerp_(gradient, 1 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        parameter.sub_(size * mean / (square.sqrt() * root + config.eps))
