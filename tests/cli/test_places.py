@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tests.helpers import PLUGIN, ROOT, command
+import zoo
+from tests.helpers import CPU, PLUGIN, ROOT, command, tiny_fields
 from zoo.cli.app import VERBS, parser_of
 from zoo.cli.train import seeds
+from zoo.errors import ZooError
+from zoo.hub import push
+from zoo.metrics import _classifier
+from zoo.models import Autoencoder
+from zoo.schema.recipe import read_recipe
+from zoo.tasks import Codes, export, read, write_codes
 
 FIGURE = ("--import", PLUGIN, "--kind", "samples")
 
@@ -169,3 +178,32 @@ def test_no_temporary_file_stays_after_sigterm(tmp_path: Path) -> None:
 def test_a_path_with_a_zero_byte_is_refused(tmp_path: Path) -> None:
     done = command("export", "tiny", "--out", "a\0b", cwd=tmp_path)
     assert (done.returncode, "no path holds a zero byte" in done.stderr) == (2, True)
+
+
+def test_functions_that_take_a_path_find_the_home_folder(
+    model: Autoencoder, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").symlink_to(trained)
+    codes = Codes(["a"], np.zeros((1, 2), np.float32), None)
+    write_codes(codes, "~/codes.npz")
+    write_codes(codes, Path("~/codes.safetensors"))
+    export(model, "~/exported", "torch")
+    assert zoo.load(Path("~/run")).image_shape == zoo.load("~/run").image_shape
+    (tmp_path / "r.json").write_text(json.dumps(tiny_fields()))
+    assert read_recipe("~/r.json") == read_recipe(Path("~/r.json"))
+    monkeypatch.setattr(_classifier, "EPOCHS", 0)
+    assert _classifier.train_classifier("tiny", CPU, Path("~/deep/c.safetensors")).path.is_file()
+    with pytest.raises(ZooError, match=f"there is no file {tmp_path / 'x.aez'}"):
+        read("~/x.aez")
+    with pytest.raises(ZooError, match=f"there is no folder {tmp_path / 'none'}"):
+        push("~/none", "me/none", endpoint="http://localhost:1", token="hf_x", dry_run=True)
+    names = {"codes.npz", "codes.safetensors", "exported", "run", "deep", "r.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_one_process_of_several_speaks(trained: Path, tmp_path: Path) -> None:
+    for rank, lines in (("0", 1), ("1", 0)):
+        done = command("figures", trained, *FIGURE, "--out", f"{rank}/x.png", cwd=tmp_path, RANK=rank)
+        assert (done.returncode, done.stderr.count("created the folder")) == (0, lines)

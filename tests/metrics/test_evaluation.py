@@ -12,7 +12,7 @@ from torch import nn
 from tests.helpers import SHIPPED_VARIANTS, tiny_recipe, tiny_recipe_of, trainer
 from zoo.datasets import load_images
 from zoo.errors import ZooError
-from zoo.inference.loops import codes, mean_terms
+from zoo.inference.loops import codes, running_terms
 from zoo.metrics import EvalContext, evaluate, measure
 from zoo.models.autoencoder import Model
 from zoo.models.build import build
@@ -56,8 +56,9 @@ def test_a_metric_does_not_depend_on_how_the_set_is_cut_into_batches(batch_size:
     def terms(model: Model, x: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"mse": (x - model.reconstruct(x)).square().mean(), "kl": model.encode(x).kl().mean()}
 
-    whole = mean_terms(TEST, RECIPE.data, model, terms)
-    assert mean_terms(TEST, RECIPE.data, model, terms, batch_size) == pytest.approx(whole, rel=1e-5)
+    whole = running_terms(TEST, RECIPE.data, model, terms).read().means()
+    parts = running_terms(TEST, RECIPE.data, model, terms, batch_size).read().means()
+    assert parts == pytest.approx(whole, rel=1e-5)
 
 
 def test_a_deterministic_model_has_no_elbo() -> None:

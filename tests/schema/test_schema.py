@@ -217,6 +217,32 @@ def test_a_value_that_its_field_does_not_take_is_shown(assignment: str, words: s
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("assignment", "right"),
+    [
+        ("optimizer.learning_rate=.5", "optimizer.learning_rate=0.5"),
+        ("optimizer.learning_rate=5e-3_", None),
+        ("training.epochs=1_000", "training.epochs=1000"),
+        ("training.epochs=+3", "training.epochs=3"),
+        ("training.epochs=.5", None),
+        ("training.epochs=inf", None),
+        ("model.hidden=8,16", "'model.hidden=[8,16]'"),
+        ("model.hidden=(8, 16)", "'model.hidden=[8,16]'"),
+        ("model.hidden=8", "'model.hidden=[8]'"),
+        ("model.hidden=8,x", None),
+        ("optimizer.betas=.9,.99", "'optimizer.betas=[0.9,0.99]'"),
+        ("data.only_classes=[1,02]", "'data.only_classes=[1,2]'"),
+    ],
+)
+def test_the_right_spelling_of_a_value_is_shown(assignment: str, right: str | None) -> None:
+    with pytest.raises(ZooError) as error:
+        parse_recipe(tiny_fields(), "here", [assignment])
+    assert ("write --set" in str(error.value)) == (right is not None), error.value
+    if right:
+        assert str(error.value) == f"--set {assignment}: write --set {right}"
+        assert parse_recipe(tiny_fields(), "here", [right.strip("'")])
+
+
 @pytest.mark.parametrize("assignment", ["training.epochs", "=3", "training..epochs=3", "name.first=3"])
 def test_overrides_that_make_no_sense(assignment: str) -> None:
     with pytest.raises(ZooError, match="--set"):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import zoo
 from tests.helpers import costly_variants, dataset, tiny_recipe_of, trainer, weights
 from zoo.datasets import as_float, load_images
-from zoo.inference.loops import mean_terms
+from zoo.inference.loops import running_terms
 from zoo.models import Autoencoder, Model
 from zoo.models.bounds import elbo_terms
 from zoo.models.layers import Dropout
@@ -55,7 +55,7 @@ def negative_elbo(model: Model, x: Tensor) -> Terms:
 
 def measured(model: Autoencoder) -> dict[str, float]:
     data = dataset("glyphs", binarization="dynamic")
-    return mean_terms(load_images(data, "test").first(300), data, model, negative_elbo, 50)
+    return running_terms(load_images(data, "test").first(300), data, model, negative_elbo, 50).read().means()
 
 
 class Noisy(nn.Module):

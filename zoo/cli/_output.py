@@ -96,6 +96,11 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="substitute")
 
 
+def is_first_process() -> bool:
+    """Return whether this process speaks for those that torchrun has started with it; True for one alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def complain(message: str) -> None:
     """Print a message to stderr, where it can be printed.
 

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from zoo.cli._output import complain
+from zoo.cli._output import complain, is_first_process
 from zoo.errors import ZooError, escaped
 from zoo.system.files import check_empty, is_path, make_folder, user_path
 from zoo.system.wildcards import PathPattern, has_wildcards
@@ -94,7 +94,7 @@ def settle() -> None:
         try:
             folder.rmdir()
         except OSError:  # in use
-            if not said and folder.is_dir():
+            if not said and folder.is_dir() and is_first_process():
                 complain(f"created the folder {escaped(str(folder))}")
             said = True
     _created.clear()

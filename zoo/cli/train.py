@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli._common import CHANGED, add_common, becomes_another, expand_recipes, find_recipe, loadable
-from zoo.cli._output import print_table, say, say_lines
+from zoo.cli._output import is_first_process, print_table, say, say_lines
 from zoo.cli._places import prepare
 from zoo.errors import ZooError
 from zoo.system.cores import wait_passively_if_busy
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
         prepare("--out", options.out if several else options.out.parent, files=False)
     for name in dict.fromkeys(recipe.name for recipe in recipes):
         entry = name.removesuffix(CHANGED)
-        if entry != name and becomes_another(entry, options.overrides):
+        if entry != name and becomes_another(entry, options.overrides) and is_first_process():
             say(f"{entry} with these --set is another model, called {name}; --set name=mine calls it otherwise")
     if len(recipes) == 1:
         train_one(recipes[0], options, device)

@@ -66,7 +66,7 @@ def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | 
         ZooError: there is no such folder; the message shows the right spelling or the close match.
     """
     if isinstance(source, os.PathLike):
-        return RunLocation(Path(source), str(source))
+        return RunLocation(user_path(source), str(source))
     if not isinstance(source, str) or not source:
         got = repr(source) if not source else type(source).__name__
         raise ZooError(f"name an entry, a run folder or {PREFIX}owner/name, such as 'conv_vae_mnist'; got {got}")

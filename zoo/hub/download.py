@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ class Pulled:
 
 def pull(
     source: str,
-    to: Path | str | None = None,
+    to: str | os.PathLike[str] | None = None,
     *,
     overwrite: bool = False,
     max_bytes: int = MAX_WEIGHTS_BYTES,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -18,6 +18,7 @@ from zoo.hub.contents import RunContents, read_run
 from zoo.hub.plan import FREE_REPO_FILES, Plan, make_plan
 from zoo.schema.hub_address import MAIN, PREFIX, Address
 from zoo.schema.sections import HubPin
+from zoo.system.files import user_path
 
 ATTEMPTS = 3
 """The number of attempts at the commit; the client itself repeats the uploads before it."""
@@ -49,7 +50,7 @@ class Pushed:
 
 
 def push(
-    folder: Path | str,
+    folder: str | os.PathLike[str],
     repository: str,
     *,
     private: bool = False,
@@ -91,7 +92,7 @@ def push(
     address = _address(repository, branch, tag, pull_request)
     if not dry_run:
         hub.need_token()
-    run = read_run(Path(folder), str(address), test_images=not without_test_images)
+    run = read_run(user_path(folder), str(address), test_images=not without_test_images)
     base, branch_is_there = _look(hub, address, pull_request)
     plan = make_plan(run, address, hub, base, private=private, replace=replace, replace_card=replace_card)
     on_plan(plan)

@@ -42,40 +42,6 @@ def epoch_permutation(images: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(images, generator=torch.Generator().manual_seed(mixed_seed_63(seed, epoch)))
 
 
-def mean_terms(
-    images: ImageSet,
-    data: DatasetConfig,
-    model: Autoencoder,
-    terms: Callable[[Model, Tensor], Terms],
-    batch_size: int = 0,
-    *,
-    seed: int = SEED,
-    progress: ProgressBar[ImageSet] = no_progress,
-    parts: Sequence[object] = (),
-) -> dict[str, float]:
-    """Return the means over all images of terms that are means over a batch, by name.
-
-    Images with dynamic binarisation are binarised the same way at every call, whatever noise is drawn.
-
-    Args:
-        images: the images, with labels for a conditional model.
-        data: the data section, which says how images become numbers.
-        model: the model, which is in eval mode meanwhile.
-        terms: a function of the model, labels given, and a batch (B, C, H, W) in [0, 1].
-        batch_size: images in a batch; 0 for :func:`eval_batch_size`.
-        seed: the seed of the noise in z and of the binarisation.
-        progress: a function that shows how far the loop is.
-        parts: the modules and functions that ``terms`` calls, besides the model, unless they are the zoo's own.
-
-    Raises:
-        ZooError: the model is conditional and the images have no labels that suit it.
-    """
-    model.check_labels(images.labels)
-    return (
-        running_terms(images, data, model, terms, batch_size, seed=seed, progress=progress, parts=parts).read().means()
-    )
-
-
 def running_terms(
     images: ImageSet,
     data: DatasetConfig,
@@ -87,9 +53,21 @@ def running_terms(
     progress: ProgressBar[ImageSet] = no_progress,
     parts: Sequence[object] = (),
 ) -> RunningMeans:
-    """Return the sums behind :func:`mean_terms`, which are still on the device; this does not wait for it.
+    """Return the running means over all images of terms that are means over a batch.
 
-    The labels of the images are taken as they are: to check them is to wait, see :meth:`Autoencoder.check_labels`.
+    They are still on the device; :meth:`RunningMeans.read` waits for them. Labels are taken as they are, since to check
+    them (:meth:`Autoencoder.check_labels`) is to wait, too. Images with dynamic binarisation are binarised the same way
+    at every call, whatever noise is drawn.
+
+    Args:
+        images: the images, with labels for a conditional model.
+        data: the data section, which says how images become numbers.
+        model: the model, which is in eval mode meanwhile.
+        terms: a function of the model, labels given, and a batch (B, C, H, W) in [0, 1].
+        batch_size: images in a batch; 0 for :func:`eval_batch_size`.
+        seed: the seed of the noise in z and of the binarisation.
+        progress: a function that shows how far the loop is.
+        parts: the modules and functions that ``terms`` calls, besides the model, unless they are the zoo's own.
     """
     means = RunningMeans(model.device)
     size = batch_size or eval_batch_size(images.images.shape[1:])
@@ -129,14 +107,15 @@ def binarization_seed(seed: int, batch: int) -> int:
 def codes(
     model: Autoencoder, images: ImageSet, data: DatasetConfig, *, progress: ProgressBar[ImageSet] = no_progress
 ) -> Tensor:
-    """Return the posterior means (N, D) of images; the arguments are those of :func:`mean_terms`."""
+    """Return the posterior means (N, D) of images; the arguments are those of :func:`running_terms`."""
     means: list[Tensor] = []
 
     def terms(model: Model, x: Tensor) -> Terms:
         means.append(model.encode(x).mean)
         return {}
 
-    mean_terms(images, data, model, terms, progress=progress)
+    model.check_labels(images.labels)
+    running_terms(images, data, model, terms, progress=progress)
     return torch.cat(means)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.datasets import ImageSet
 from zoo.errors import NotApplicable
-from zoo.inference.loops import SEED, ProgressBar, codes, eval_batch_size, eval_mode, mean_terms, no_progress
+from zoo.inference.loops import SEED, ProgressBar, codes, eval_batch_size, eval_mode, no_progress, running_terms
 from zoo.metrics._posteriors import EncodedModel, KeptPosteriors
 from zoo.models import Autoencoder, Model
 from zoo.objectives import Terms
@@ -54,7 +54,11 @@ class EvalContext:
         def encoded_terms(model: Model, x: Tensor) -> Terms:
             return terms(EncodedModel(model, x, next(batches), self.posteriors), x)
 
-        return mean_terms(self.images, self.data, self.model, encoded_terms, seed=self.seed, progress=self.progress)
+        self.model.check_labels(self.images.labels)
+        running = running_terms(
+            self.images, self.data, self.model, encoded_terms, seed=self.seed, progress=self.progress
+        )
+        return running.read().means()
 
     @cached_property
     def posteriors(self) -> KeptPosteriors:

@@ -7,6 +7,7 @@ on other images: its distances are never to be called FID nor compared with one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,7 @@ from zoo.errors import NotApplicable, ZooError
 from zoo.inference.loops import epoch_permutation, eval_batch_size
 from zoo.schema.base import DatasetConfig, ImageShape, format_shape
 from zoo.schema.recipe import parse_data
-from zoo.system.files import make_folder, read_file, writing
+from zoo.system.files import make_folder, read_file, user_path, writing
 from zoo.system.process import initial_weights
 from zoo.system.randomness import CPU, default_generators_kept, isolated_randomness
 from zoo.system.sealed import seal, unseal
@@ -171,7 +172,9 @@ class WrittenClassifier:
     """The number of test images."""
 
 
-def train_classifier(dataset: str, device: torch.device, out: Path | None = None) -> WrittenClassifier:
+def train_classifier(
+    dataset: str, device: torch.device, out: str | os.PathLike[str] | None = None
+) -> WrittenClassifier:
     """Train the classifier of a dataset and write its file.
 
     Args:
@@ -187,7 +190,7 @@ def train_classifier(dataset: str, device: torch.device, out: Path | None = None
     if images.labels is None:
         raise ZooError(f"the dataset {dataset!r} has no classes to tell apart")
     model = fit_classifier(images, device)
-    path = out or own_path(dataset)
+    path = user_path(out) if out else own_path(dataset)
     written = WrittenClassifier(path, accuracy(model, test, device), len(test))
     about = {
         "dataset": dataset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -124,7 +125,7 @@ def override(
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise ZooError(f"--set {assignment}: {section!r} is a value, not a section")
-        target[field] = _fitting(values, schema, path) if schema else values[0]
+        target[field] = _fitting(values, schema, path, text) if schema else values[0]
     return fields
 
 
@@ -145,8 +146,12 @@ def _readings(text: str) -> list[Any]:
     return [*values, text]
 
 
-def _fitting(values: list[Any], schema: type[BaseModel], path: str) -> Any:
-    """Return the first of the values that a field takes, or else the first of its type, or else the first."""
+def _fitting(values: list[Any], schema: type[BaseModel], path: str, text: str) -> Any:
+    """Return the first of the values that a field takes, or else the first of its type, or else the first.
+
+    Raises:
+        ZooError: the field takes none of them, but what the text seems to mean (``8,16`` for a list).
+    """
     *sections, field = path.split(".")
     _, parents = _follow(schema, tuple(sections))
     infos = [parent.model_fields[field] for parent in parents if field in parent.model_fields]
@@ -162,7 +167,32 @@ def _fitting(values: list[Any], schema: type[BaseModel], path: str) -> Any:
             return 2 if any(mistake["type"].endswith("_type") for mistake in error.errors()) else 1
         return 0
 
-    return min(values, key=misfit)
+    best = min(values, key=misfit)
+    if misfit(best):
+        for meant in _meant_by(text):
+            if misfit(meant) == 0:
+                spelling = json.dumps(meant, ensure_ascii=False, separators=(",", ":"))
+                quote = "'" if re.search(r"""[][(){}*?$!"';&|<>\s\\]""", f"{path}={spelling}") else ""
+                raise ZooError(f"--set {path}={text}: write --set {quote}{path}={spelling}{quote}")
+    return best
+
+
+def _meant_by(text: str) -> list[Any]:
+    """Return what a value that is not written as in JSON may stand for: ``.5``, ``1_000``, ``8,16`` or ``(8, 16)``."""
+    parts = [part.strip().strip("'\"") for part in text.strip().strip("[]()").split(",")]
+    items = [number if (number := _number(part)) is not None else part for part in parts if part]
+    return [*(items if len(parts) == 1 else []), items, list(map(str, parts))]
+
+
+def _number(text: str) -> int | float | None:
+    """Return the number that Python reads in a text, a whole one if it is one."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value
 
 
 def validate(schema: type[BaseModel], fields: dict[str, Any], where: str) -> Any:

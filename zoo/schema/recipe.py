@@ -7,6 +7,7 @@ the close match.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -61,7 +62,7 @@ def changes_of_model(overrides: Sequence[str]) -> list[str]:
     return [name for name in (override.partition("=")[0] for override in overrides) if name.startswith(ANOTHER)]
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe's file, after applying dotted ``overrides`` such as ``training.epochs=3``.
 
     An override outside ``execution`` removes the claims of the file; one of its images or its model also replaces its
@@ -71,6 +72,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ZooError: the file cannot be read, is not JSON (the message names line and column), or is not a recipe (the
             message names every wrong field).
     """
+    path = Path(path).expanduser() if os.fspath(path).startswith("~/") else Path(path)
     fields = parse_json(read_text(path, "the recipe"), str(path))
     if any(not override.startswith("execution.") for override in overrides):
         fields.pop("claims", None)  # they hold for the unchanged recipe only

@@ -16,9 +16,9 @@ length, and every block takes space: a short file cannot claim many images.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -32,7 +32,7 @@ from zoo.errors import ZooError, first_line
 from zoo.schema.base import NAME, SHA256, Positive, Size
 from zoo.schema.parsing import explain, parse_json
 from zoo.schema.run_config import Strict
-from zoo.system.files import read_file, sha256
+from zoo.system.files import read_file, sha256, user_path
 from zoo.tasks import _code_file_v2
 
 FORMAT, VERSION = "autoencoder-zoo codes", "3"
@@ -180,12 +180,13 @@ def _digest(header: str, arrays: dict[str, NDArray[Any]]) -> str:
     return sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts))
 
 
-def read(path: Path) -> CodeFile:
+def read(path: str | os.PathLike[str]) -> CodeFile:
     """Read a file.
 
     Raises:
         ZooError: there is no such file, or as :func:`unpack`.
     """
+    path = user_path(path)
     if not path.is_file():
         raise ZooError(f"{path} is not a file" if path.exists() else f"there is no file {path}")
     try:

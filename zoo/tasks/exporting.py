@@ -10,6 +10,7 @@ import copy
 import io
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
-from zoo.system.files import new_folder
+from zoo.system.files import new_folder, user_path
 from zoo.system.process import warnings_ignored
 
 Format = Literal["onnx", "torch"]
@@ -74,7 +75,7 @@ class Reconstruct(Part):
 PARTS: dict[str, type[Part]] = {"encoder": Encoder, "decoder": Decoder, "reconstruct": Reconstruct}
 
 
-def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Path]:
+def export(model: Autoencoder, folder: str | os.PathLike[str], format: Format = "onnx") -> list[Path]:
     """Write ``encoder``, ``decoder`` and ``reconstruct`` into a new folder: all of them, or none.
 
     Args:
@@ -89,7 +90,7 @@ def export(model: Autoencoder, folder: Path, format: Format = "onnx") -> list[Pa
         ZooError: the model has an operation that cannot be exported, or a file cannot be written.
         NotApplicable: onnx or onnxscript is missing.
     """
-    contents = {}
+    folder, contents = user_path(folder), {}
     model = copy.deepcopy(model).cpu()
     for name, kind in PARTS.items():
         part = kind(model).eval()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from zoo.inference.image_stream import ImageStream, map_images
 from zoo.models import Autoencoder
-from zoo.system.files import write_atomically
+from zoo.system.files import user_path, write_atomically
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ def encode(model: Autoencoder, images: ImageStream) -> Codes:
     return Codes(names, torch.cat(codes).numpy(), torch.cat(labels).numpy() if labels else None)
 
 
-def write_codes(codes: Codes, path: Path) -> None:
+def write_codes(codes: Codes, path: str | os.PathLike[str]) -> None:
     """Write ``codes``, ``names`` and ``labels`` as ``.npz``, or as ``.safetensors`` with the names in its metadata.
 
     Raises:
         ZooError: the file cannot be written.
     """
+    path = user_path(path)
     labels = {} if codes.labels is None else {"labels": codes.labels}
     if path.suffix == ".npz":
         buffer = io.BytesIO()
