@@ -25,7 +25,7 @@ from zoo.runs.folder import (
 )
 from zoo.schema.run_config import RunConfig
 from zoo.schema.text import decode_text
-from zoo.system.files import read_file, sha256
+from zoo.system.files import is_path, read_file, sha256
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 FILES_SHOWING_TEST_IMAGES = frozenset({RECONSTRUCTIONS_FILE, SNAPSHOTS_FILE})
@@ -93,6 +93,9 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
         remedy = " (--without-test-images leaves them out)" if test_images else ""
         classes = " and its classes" if data.get("classes") else ""
         notes.append(f"{shown}{CONFIG_FILE} and the card name the folder {data['path']!r}{classes}{remedy}")
+    start = config.checked_recipe.training.start
+    if start and is_path(start):
+        notes.append(f"{CONFIG_FILE} and the card name the folder {start!r} that the training started from")
     return RunContents(config, files, tuple(notes))
 
 

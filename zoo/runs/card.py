@@ -110,7 +110,7 @@ the {config.dataset["train"].images:,} that it did. {selection_sentence(config)}
 {"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
 
 {source}
-- Trained in {seconds(config)} {machine(config.hardware, config.versions)}.
+{start(recipe)}- Trained in {seconds(config)} {machine(config.hardware, config.versions)}.
 - Images: {recipe.data.name}{recipe.data.presented}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
@@ -120,6 +120,17 @@ To train it again, save this as `recipe.json` and run `zoo train recipe.json`:
 {recipe_json(config)}
 ```
 """
+
+
+def start(recipe: Recipe) -> str:
+    """Write which weights the training started from, and what of them stayed; nothing where they were fresh."""
+    training = recipe.training
+    lines = []
+    if training.start:
+        lines.append(f"Started from the weights of {training.start}, sha256 {training.start_sha256}.")
+    if training.freeze:
+        lines.append(f"Not trained further: {', '.join(training.freeze)}.")
+    return "".join(f"- {markdown.text(line)}\n" for line in lines)
 
 
 def seconds(config: RunConfig) -> str:

@@ -232,9 +232,7 @@ class ScheduleConfig(Section):
         raise NotImplementedError
 
 
-Patterns = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=64)
-]
+Patterns = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=64)]
 """Patterns of the names of parameters: ``encoder`` with all that is in it, ``*.bias``."""
 
 
@@ -242,7 +240,8 @@ class ParameterGroup(Section):
     """Parameters that are updated otherwise than the rest."""
 
     parameters: Patterns = Field(
-        description="The names, as patterns: `encoder` with all that is in it, `decoder.*.bias`, `*.bias`."
+        min_length=1,
+        description="The names, as patterns: `encoder` with all that is in it, `decoder.*.bias`, `*.bias`.",
     )
     learning_rate: Positive | None = Field(
         None, description="Their learning rate, before warm-up and schedule; `null`: that of the others."

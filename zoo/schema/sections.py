@@ -15,6 +15,7 @@ from zoo.schema.base import (
     AugmentationConfig,
     Count,
     NonNegative,
+    Patterns,
     Positive,
     Section,
     Size,
@@ -48,6 +49,11 @@ class Select(Section):
     )
 
 
+InitialWeights = Literal[
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "truncated_normal"
+]
+
+
 class Training(Section):
     """The length of the training, the size of its batches, and its seed."""
 
@@ -55,6 +61,25 @@ class Training(Section):
     batch_size: Size = Field(128, description="Images in a batch; the last one of an epoch holds what is left.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="The seed of the initial weights, the order of the images and the noise."
+    )
+    initial_weights: Annotated[InitialWeights | None, ADDED_LATER] = Field(
+        None,
+        description="The distribution of the initial weights of linear layers and convolutions, whose biases are then "
+        "0: torch's function of this name (`kaiming` with the gain of ReLU, `truncated_normal` with a standard "
+        "deviation of 0.02); `null`: the variant's own.",
+    )
+    start: Annotated[Annotated[str, Field(min_length=1, max_length=1000)] | None, ADDED_LATER] = Field(
+        None,
+        description="The trained model to start from, as `zoo.load` takes it: `conv_vae_mnist`, `./runs/mine`, "
+        "`hf-hub:owner/name@commit`. Tensors that fit by name and shape are taken, the others named; `null`: none.",
+    )
+    start_sha256: Annotated[Annotated[str, Field(pattern=SHA256)] | None, ADDED_LATER] = Field(
+        None, description="The sha256 of the weights that `start` names, which training writes here."
+    )
+    freeze: Annotated[Patterns, ADDED_LATER] = Field(
+        (),
+        description="Parameters that stay as they are, by patterns of their names: `encoder` with all that is in it, "
+        "`*.bias`. A module that is frozen as a whole stays in eval mode.",
     )
     accumulate: Annotated[Size, ADDED_LATER] = Field(
         1,

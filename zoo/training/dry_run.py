@@ -21,6 +21,7 @@ from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
 from zoo.training.parameter_names import named_parameters
 from zoo.training.selection import check_metric
+from zoo.training.start import freeze, resolved
 
 PROBE_IMAGES = 2
 """The number of images in the batch from which sizes are read."""
@@ -34,6 +35,7 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
             more than the device has memory.
     """
     limit = device_memory(device)
+    resolved(recipe.training)
     with training_modes(device):
         try:
             return _report(recipe, device, torch.device("meta"), limit)
@@ -72,6 +74,7 @@ def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: in
             f"the weights of a {recipe.model.variant} of these sizes take {written_bytes(weights)}, more than this "
             f"machine has ({written_bytes(limit)}); make it smaller"
         )
+    freeze(model, recipe.training.freeze)
     optimizer = Optimizer(recipe.optimizer, named_parameters(model, objective))
     lines = [f"{recipe.name}: {recipe.model.variant}, {recipe.objective.name}, {recipe.data.name}, on {device}", ""]
 

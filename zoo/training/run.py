@@ -29,6 +29,7 @@ from zoo.training.finish import finish
 from zoo.training.output_folder import has_checkpoint, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
 from zoo.training.stack import Stack
+from zoo.training.start import resolved
 from zoo.training.trainer import Trainer
 
 GO_ON, SAVE, STOP = range(3)
@@ -108,7 +109,8 @@ def run(
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
     labels = bool(recipe.model.num_classes or recipe.data.only_classes)
-    recipe = recipe.model_copy(update={"data": recipe.data.resolved(labels=labels)})
+    written_out = {"data": recipe.data.resolved(labels=labels), "training": resolved(recipe.training)}
+    recipe = recipe.model_copy(update=written_out)
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
@@ -124,8 +126,11 @@ def run(
             del train_set, test_set  # the trainer has what it needs of them
             if group.largest(int(group.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
                 trainer.restore(read_checkpoint(checkpoint))
-            elif resume:
-                progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
+            else:
+                if resume:
+                    progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
+                if trainer.start_note:
+                    progress.say(trainer.start_note)
             execution = "all epochs are done"
             if not trainer.done:
                 how = (yield from stack.join(out, trainer)) if stack else trainer.prepare()

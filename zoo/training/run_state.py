@@ -13,7 +13,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from zoo.augmentations import Augmentations
 from zoo.datasets import ImageSet, split_off
 from zoo.errors import ZooError
-from zoo.models.build import build
 from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 from zoo.system.allocator import keep_freed_memory
@@ -29,6 +28,7 @@ from zoo.training.parameter_names import named_parameters
 from zoo.training.run_context import RunContext
 from zoo.training.selection import Selection
 from zoo.training.snapshots import SnapshotRecorder
+from zoo.training.start import freeze, initial_model
 from zoo.training.state import check_same_run
 from zoo.training.step import Step
 
@@ -73,7 +73,9 @@ class RunState:
         self.context = RunContext(device, recipe.execution.precision, threads)
         with self.context.active():
             seed_default_generators(recipe.training.seed, device)
-            self.model = with_conv_backend(build(recipe).to(device), recipe.execution.convolutions)
+            model, self.start_note = initial_model(recipe)
+            self.model = with_conv_backend(model.to(device), recipe.execution.convolutions)
+            self.frozen = freeze(self.model, recipe.training.freeze)
             self.objective = build_objective(recipe, self.model, len(train)).to(device)
             parameters = named_parameters(self.model, self.objective)
             self.optimizer = Optimizer(recipe.optimizer, parameters, self.steps_per_epoch)
@@ -131,6 +133,12 @@ class RunState:
             raise ZooError("BatchNorm needs at least two images in a batch; raise training.batch_size")
         if share < 1:
             raise ZooError(f"a batch of {min(self.sizes)} has no image for some of {self.group.size} processes")
+
+    def training_mode(self) -> None:
+        """Put the model in training mode, but for the modules that are frozen."""
+        self.model.train()
+        for module in self.frozen:
+            module.eval()
 
     @property
     def steps_per_epoch(self) -> int:

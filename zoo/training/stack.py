@@ -183,7 +183,7 @@ def stacked_runner(trainers: Sequence[Trainer]) -> EagerRunner:
             trainer.restore(state | {"wall_seconds": trainer.wall_seconds})
 
     for trainer in trainers:
-        trainer.model.train()
+        trainer.training_mode()
         trainer.loader.start(trainer.order(), 0)
         if trainer.context.on_cuda:
             trainer.context.stream = first.context.stream

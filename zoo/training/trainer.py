@@ -29,7 +29,7 @@ class Trainer(RunState):
 
     def prepare(self) -> str:
         """Choose how to run the steps, which warms up and may compile, and return a description. No state changes."""
-        self.model.train()
+        self.training_mode()
         self.context.draw_from_own(self.may_draw_from_own)
         with self.context.active():
             before = copied(self.state())
@@ -64,7 +64,7 @@ class Trainer(RunState):
         sections = [recipe[name] for name in ("data", "model", "objective", "optimizer")]
         execution = [recipe["execution"][name] for name in ("precision", "convolutions")]
         training = self.recipe.training
-        numbers = [training.batch_size, training.accumulate, len(self.train_set), str(self.device)]
+        numbers = [training.batch_size, training.accumulate, *training.freeze, len(self.train_set), str(self.device)]
         return json.dumps([*sections, recipe["training"].get("augment"), *execution, *numbers], sort_keys=True)
 
     def order(self) -> torch.Tensor:
@@ -86,7 +86,7 @@ class Trainer(RunState):
         with self.context.active():
             self.optimizer.set_rate(self.epoch, self.recipe.training.epochs)
             self.loader.start(self.order(), self.step % self.steps_per_epoch)
-        self.model.train()
+        self.training_mode()
         for steps, images in equal_batches(self.sizes[self.step % self.steps_per_epoch :], self.runner.max_steps):
             with self.context.active():
                 self.runner.run(steps, images)
