@@ -9,6 +9,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from torchvision.transforms.functional import to_pil_image
@@ -18,7 +19,7 @@ from tests.hub.server import StandInHub
 from zoo.cli.app import VERBS
 from zoo.datasets import load_images
 from zoo.entries.catalog import list_models
-from zoo.registry import FIGURES
+from zoo.registry import FIGURES, LOGGERS
 from zoo.runs.folder import read_config
 
 README = (ROOT / "README.md").read_text()
@@ -226,3 +227,16 @@ def test_the_page_on_the_hub_leads_from_images_to_a_model_that_is_loaded(hub: St
         done = python("-c", code, cwd=ROOT if code == torch_hub else tmp_path, **environment)
         assert done.returncode == 0, done.stderr
         assert done.stdout.removeprefix("the cache: ") == expected
+
+
+def test_the_logger_of_the_page_on_training_logs(tmp_path: Path) -> None:
+    (code,) = snippets("docs/training.md")
+    (tmp_path / "lines.py").write_text(code)
+    (tmp_path / "r.json").write_text(json.dumps(tiny_recipe().to_dict()))
+    options = ["--import", PLUGIN, "--import", tmp_path / "lines.py", "--out", tmp_path / "mine", "--device", "cpu"]
+    with mock.patch.dict(LOGGERS._registered):
+        done = command("train", tmp_path / "r.json", "--log", "lines", *options)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "mine.log").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert "train/loss" in lines[0]

@@ -20,6 +20,7 @@ from zoo.registry import (
     DATASETS,
     DISTANCES,
     FIGURES,
+    LOGGERS,
     METRICS,
     NETWORKS,
     OBJECTIVES,
@@ -65,9 +66,9 @@ def built(config: Any, shape: Any) -> None:
     """My own builder."""
 
 
-def test_there_are_ten_axes() -> None:
+def test_there_are_eleven_registries() -> None:
     settings = [VARIANTS, NETWORKS, OBJECTIVES, DISTANCES, DATASETS, OPTIMIZERS, SCHEDULES, AUGMENTATIONS]
-    assert REGISTRIES == [*settings, METRICS, FIGURES]
+    assert REGISTRIES == [*settings, METRICS, LOGGERS, FIGURES]
     assert {axis for axis, _ in SHIPPED} == set(REGISTRIES)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoo import datasets as datasets
     from zoo import figures as figures
     from zoo import hub as hub
+    from zoo import loggers as loggers
     from zoo import metrics as metrics
     from zoo import models as models
     from zoo import objectives as objectives
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from zoo.registry import register_dataset as register_dataset
     from zoo.registry import register_distance as register_distance
     from zoo.registry import register_figure as register_figure
+    from zoo.registry import register_logger as register_logger
     from zoo.registry import register_metrics as register_metrics
     from zoo.registry import register_network as register_network
     from zoo.registry import register_objective as register_objective
@@ -61,13 +63,15 @@ _HOME = {
     "register_optimizer": "zoo.registry",
     "register_schedule": "zoo.registry",
     "register_augmentation": "zoo.registry",
+    "register_logger": "zoo.registry",
     "register_metrics": "zoo.registry",
     "register_figure": "zoo.registry",
     "ZooError": "zoo.errors",
 }
 
 _PACKAGES = (
-    "augmentations", "datasets", "figures", "hub", "metrics", "models", "objectives", "schema", "tasks", "training",
+    "augmentations", "datasets", "figures", "hub", "loggers", "metrics", "models", "objectives", "schema", "tasks",
+    "training",
 )  # fmt: skip
 """The packages that users need, which stand ready after ``import zoo``."""
 

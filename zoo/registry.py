@@ -97,6 +97,14 @@ class MetricFamily(Registered):
         return any(metric.numbered for metric in self.metrics)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoggerKind(Registered):
+    """A place where runs are shown while they train."""
+
+    package: str = ""
+    """The package that it needs, which an extra of the logger's name installs."""
+
+
 Item = TypeVar("Item", bound=Registered)
 
 
@@ -193,6 +201,7 @@ OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "zoo.optimizers")
 SCHEDULES: Registry[WithConfig] = Registry("schedule", "zoo.schedules")
 AUGMENTATIONS: Registry[WithConfig] = Registry("augmentation", "zoo.augmentations")
 METRICS: Registry[MetricFamily] = Registry("metric family", "zoo.metrics")
+LOGGERS: Registry[LoggerKind] = Registry("logger", "zoo.loggers")
 FIGURES: Registry[Registered] = Registry("kind of figure", "zoo.figures")
 
 
@@ -316,6 +325,20 @@ def register_figure(draw: Builder) -> Builder:
     """Decorate the function that draws a kind of figure from a :class:`zoo.figures.FigureContext`, under its name."""
     FIGURES.add(Registered(name=draw.__name__, build=draw))
     return draw
+
+
+def register_logger(*, package: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function that starts a logger, under its name: from a :class:`zoo.loggers.LoggedRun` to a Logger.
+
+    Args:
+        package: the package that has to be installed, if any.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        LOGGERS.add(LoggerKind(name=build.__name__, build=build, package=package))
+        return build
+
+    return decorate
 
 
 def list_variants() -> list[str]:

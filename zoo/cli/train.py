@@ -52,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-once", type=positive, default=0, metavar="N", help="train at most N at a time on one GPU (default: 8)"
     )
+    parser.add_argument(
+        "--log", action="append", default=[], metavar="LOGGER",
+        help="show the run while it trains: tensorboard, trackio, wandb or one of your own; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of unfinished runs")
     parser.add_argument("--overwrite", action="store_true", help="replace runs that are there already")
     parser.add_argument("--print-recipe", action="store_true", help="print the whole recipe as it would run, and stop")
@@ -96,6 +100,10 @@ def run(options: argparse.Namespace) -> None:
         entry = name.removesuffix(CHANGED)
         if entry != name and becomes_another(entry, options.overrides) and is_first_process():
             say(f"{entry} with these --set is another model, called {name}; --set name=mine calls it otherwise")
+    if options.log:
+        from zoo.training.run_log import check_loggers
+
+        check_loggers(options.log)
     if len(recipes) == 1:
         train_one(recipes[0], options, device)
     else:
@@ -158,7 +166,7 @@ def train_one(recipe: Recipe, options: argparse.Namespace, device: torch.device)
 
     out = folder_of(recipe, options, several=bool(options.seeds))
     with joined(device) as group:
-        train(recipe, out, device, resume=options.resume, overwrite=options.overwrite, group=group)
+        train(recipe, out, device, resume=options.resume, overwrite=options.overwrite, group=group, log=options.log)
     if group.rank == 0:
         imports = "".join(f" --import {file}" for file in options.imports)
         say(f"{out} is ready: zoo.load({loadable(out)!r}), zoo compare {loadable(out)}{imports}")
@@ -175,7 +183,8 @@ def train_several(recipes: Sequence[Recipe], options: argparse.Namespace, device
     twice = {str(out) for out in outs if outs.count(out) > 1}
     if twice:
         raise ZooError(f"several of these recipes would be written to {', '.join(sorted(twice))}; train them apart")
-    runs = [Run(recipe, out, options.resume, options.overwrite) for recipe, out in zip(recipes, outs, strict=True)]
+    log = tuple(options.log)
+    runs = [Run(recipe, out, options.resume, options.overwrite, log) for recipe, out in zip(recipes, outs, strict=True)]
     failed = train_many(runs, device, max_concurrent=options.at_once)
     sum_up([item for item in runs if item.out not in failed])
     say(f"{len(runs) - len(failed)} of {len(runs)} runs are ready in {outs[0].parent}")

@@ -36,13 +36,16 @@ RECONSTRUCTIONS_SHOWN = 50
 """The number of images in the grid of reconstructions; the grid of samples has twice as many."""
 
 
-def finish(trainer: Trainer, folder: Path, out: Path) -> None:
+def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     """Write every file of the run folder, ``config.json`` last.
 
     Args:
         trainer: the trainer after the last epoch.
         folder: the folder to write into.
         out: the folder that it will be.
+
+    Returns:
+        The content of ``config.json``.
 
     Raises:
         ZooError: a file cannot be written.
@@ -84,6 +87,7 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> None:
         write_atomically(folder / name, plotting.to_png(figure))
     write_atomically(folder / CARD_FILE, write_card(config, load_name_of(out)))
     write_atomically(folder / CONFIG_FILE, config.to_json())
+    return config
 
 
 def figures_of(trainer: Trainer) -> dict[str, Figure]:

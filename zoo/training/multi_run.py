@@ -37,6 +37,7 @@ class Run:
     out: Path
     resume: bool = False
     overwrite: bool = False
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class Lane:
         """Return the turns of one of the runs; see :func:`zoo.training.run.run`."""
         return run(
             item.recipe, item.out, device, progress, signals,
-            resume=item.resume, overwrite=item.overwrite, stack=self.stack,
+            resume=item.resume, overwrite=item.overwrite, stack=self.stack, log=item.log,
         )  # fmt: skip
 
 

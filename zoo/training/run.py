@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,7 @@ from zoo.training.dry_run import check_step
 from zoo.training.finish import finish
 from zoo.training.output_folder import has_checkpoint, is_finished, partial_folder, publish, reserved
 from zoo.training.progress import Progress, RunProgress
+from zoo.training.run_log import RunLog, check_loggers, logged
 from zoo.training.stack import Stack
 from zoo.training.start import resolved
 from zoo.training.trainer import Trainer
@@ -48,6 +49,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
+    log: Sequence[str] = (),
 ) -> Path:
     """Train a recipe and write its run folder.
 
@@ -63,6 +65,7 @@ def train(
         resume: continue from the last checkpoint of an unfinished run, if there is one.
         overwrite: replace a finished or unfinished run.
         group: the processes that train together.
+        log: the names of loggers that show the run while it trains, such as ``"tensorboard"``.
 
     Returns:
         The run folder, which :func:`zoo.load` takes.
@@ -75,7 +78,7 @@ def train(
     """
     out, device = user_path(out), choose_device(str(device))
     with training_modes(device), stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
-        for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group):
+        for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group, log=log):
             pass
     return out
 
@@ -91,6 +94,7 @@ def run(
     overwrite: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
     stack: Stack | None = None,
+    log: Sequence[str] = (),
 ) -> Iterator[None]:
     """Train like :func:`train`, and yield after each portion of steps, so that several runs can take turns.
 
@@ -104,7 +108,9 @@ def run(
         overwrite: as in :func:`train`.
         group: as in :func:`train`.
         stack: the other seeds of the recipe that the run is trained with as one model, which take turns with it.
+        log: as in :func:`train`.
     """
+    check_loggers(log)
     folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
@@ -138,27 +144,29 @@ def run(
                 execution = f"on {device}{threads}, {how}"
             elif stack:
                 stack.leave(out)  # the others do not wait
-            with (
-                progress.run(out.name, recipe, trainer) as run_progress,
-                Checkpoints(checkpoint, recipe.execution) as checkpoints,
-            ):
-                run_progress.say(execution)
-                yield from train_epochs(trainer, checkpoints, run_progress, signals)
-            if stack:
-                stack.leave(out)  # the others may go on
-            if group.rank == 0:
-                if trainer.selection:
-                    progress.say(f"{out.name}: {trainer.selection.describe(trainer.epoch)}")
-                progress.say("measuring both splits, drawing the figures")
-                trainer.context.disable_tf32()
-                with trainer.context.active(), trainer.optimizer.averaged():
-                    finish(trainer, partial, folder)
+            with logged(log, folder, trainer) as run_log:
+                with (
+                    progress.run(out.name, recipe, trainer) as run_progress,
+                    Checkpoints(checkpoint, recipe.execution) as checkpoints,
+                ):
+                    run_progress.say(execution)
+                    yield from train_epochs(trainer, checkpoints, run_progress, signals, run_log)
+                if stack:
+                    stack.leave(out)  # the others may go on
+                if group.rank == 0:
+                    if trainer.selection:
+                        progress.say(f"{out.name}: {trainer.selection.describe(trainer.epoch)}")
+                    progress.say("measuring both splits, drawing the figures")
+                    trainer.context.disable_tf32()
+                    with trainer.context.active(), trainer.optimizer.averaged():
+                        config = finish(trainer, partial, folder)
+                    run_log.finished(trainer.epoch, config.metrics)
         if group.rank == 0:
             publish(partial, folder, overwrite=overwrite)
 
 
 def train_epochs(
-    trainer: Trainer, checkpoints: Checkpoints, progress: RunProgress, signals: list[int]
+    trainer: Trainer, checkpoints: Checkpoints, progress: RunProgress, signals: list[int], run_log: RunLog
 ) -> Iterator[None]:
     """Train to the last epoch, and yield after each portion of steps and each epoch.
 
@@ -202,6 +210,7 @@ def train_epochs(
                 yield
             row = trainer.end_epoch()
             progress.epoch_done(row)
+            run_log.epoch_done(trainer, row)
             if writes and begun:
                 append_line(log, json.dumps(row))
             elif writes:  # whole, since a resumed run may have written more than it remembers
