@@ -184,17 +184,24 @@ def test_every_objective_takes_a_variant_or_says_what_is_missing(variant: str, n
     recipe = tiny_recipe_of(variant, objective={"name": name})
     model = build(recipe)
     x, labels = torch.rand(2, 1, 28, 28), torch.tensor([0, 1])
+    posterior, discrete = model.given(labels).encode(x), bool(model.prior.num_codes)
+    gaussian = isinstance(posterior, DiagonalGaussian)
     needed = {
-        "elbo": model.given(labels).encode(x).stochastic,
-        "iwae": model.given(labels).encode(x).stochastic,
-        "vq": bool(model.prior.num_codes),
+        "elbo": posterior.stochastic,
+        "iwae": posterior.stochastic,
+        "vq": discrete,
+        "wae_mmd": not discrete,
+        "swae": not discrete,
+        "info_vae": gaussian,
+        "beta_tc": gaussian,
+        "dip": gaussian,
     }
     if needed.get(name, True):
         terms = of_recipe(recipe)(model.given(labels), x, EPOCH)
         assert terms["loss"].requires_grad
         assert "loss" in terms and all(value.isfinite() for value in terms.values())
     else:
-        with pytest.raises(ZooError, match="objective '(reconstruction|vq)'|no density"):
+        with pytest.raises(ZooError, match="objective '(reconstruction|vq)'|no density|variant such as 'vae'"):
             of_recipe(recipe)(model.given(labels), x, EPOCH)
 
 

@@ -67,6 +67,8 @@ def test_each_seed_is_the_run_alone(variant: str, tmp_path: Path, capsys: pytest
     [
         {"data": {"name": "tiny", "binarization": "dynamic"}},
         {"objective": {"name": "iwae", "k": 3}},
+        {"objective": {"name": "swae"}},
+        {"objective": {"name": "beta_tc", "estimator": "mss"}},
         {"optimizer": {"name": "adam"}},
         {"optimizer": {"name": "adamw", "schedule": {"name": "cosine"}}},
         {"optimizer": {"name": "rmsprop", "learning_rate": 1e-4, "momentum": 0.9}},
