@@ -119,7 +119,7 @@ def test_no_step_of_any_optimizer_waits(optimizer: str) -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES.names())
 @pytest.mark.parametrize("variant", VARIANTS.names())
 def test_no_step_of_any_combination_waits(variant: str, objective: str, optimizer: str) -> None:
-    optimizer_section = {"name": optimizer, "learning_rate": 1e-4}
+    optimizer_section = {"name": optimizer, "learning_rate": 1e-5}  # at which the large weight of swae is no trouble
     try:  # RMSprop divides its first gradients by themselves, and with them their rounding
         check(recipe_of(variant, objective={"name": objective}, optimizer=optimizer_section), relative=1e-3)
     except ZooError:
