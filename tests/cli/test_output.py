@@ -47,6 +47,7 @@ COMMANDS: dict[str, list[str]] = {
     "pull": ["hf-hub:me/there", "--to", f"./{HOSTILE}"],
     "completion": ["bash"],
     "cache": ["--json"],
+    "watch": [".", "--once"],
 }
 """A command line of every verb that works, with names that are not made for printing."""
 

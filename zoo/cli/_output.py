@@ -22,6 +22,7 @@ SUBSTITUTES = {
     "\N{MULTIPLICATION SIGN}": "x",
     "\N{SUPERSCRIPT TWO}": "^2",
     "\N{GREEK SMALL LETTER BETA}": "beta",
+    **{chr(0x2580 + height): str(height) for height in range(1, 9)},  # the blocks of curves
 }
 """The substitutes for characters that the encoding of the output lacks; any other is escaped."""
 
