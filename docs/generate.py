@@ -126,7 +126,14 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(_type(choice, schema) for choice in field["anyOf"])
     if "$ref" in field:
         return "settings"
-    words = {"integer": "integer", "number": "number", "string": "text", "null": "`null`", "array": "list"}
+    words = {
+        "integer": "integer",
+        "number": "number",
+        "string": "text",
+        "null": "`null`",
+        "array": "list",
+        "boolean": "`true` or `false`",
+    }
     kind = words[field["type"]]
     if "prefixItems" in field:
         kind = f"[{', '.join(_type(item, schema) for item in field['prefixItems'])}]"

@@ -33,6 +33,7 @@ def test_a_run_folder_has_everything_and_nothing_else(trained: Path) -> None:
         "loss_curves.png",
         "reconstructions.png",
         "samples.png",
+        "checkpoint.safetensors",
     }
     assert not trained.with_name(trained.name + ".partial").exists()
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
@@ -89,12 +90,10 @@ def test_an_existing_run_is_refused_replaced_or_recognised(trained: Path, tmp_pa
     with pytest.raises(ZooError, match="--overwrite replaces it"):
         train(tiny_recipe(), out, CPU)
     other = tiny_recipe(training={"epochs": 1, "batch_size": 50})
-    epochs = r"another recipe \(training.epochs was 2, is 1\); .* not continued to another number of epochs"
-    with pytest.raises(ZooError, match=epochs):
+    with pytest.raises(ZooError, match="has taken 10 steps already"):
         train(other, out, CPU, resume=True)
-    with pytest.raises(ZooError) as caught:
+    with pytest.raises(ZooError, match="another recipe"):
         train(tiny_recipe(training={"epochs": 1, "batch_size": 20}), out, CPU, resume=True)
-    assert "not continued" not in str(caught.value)
     assert weights(out) == before
     assert train(tiny_recipe(), out, CPU, resume=True) == out
     assert weights(out) == before
@@ -134,10 +133,10 @@ def test_with_nothing_to_resume_a_run_begins_and_says_so(
 
 def test_what_a_kill_between_two_renames_leaves_is_tidied_up(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "run")
-    (tmp_path / "run" / "checkpoint.safetensors").write_text("not yet removed")
+    (tmp_path / "run" / "checkpoint.previous.safetensors").write_text("not yet removed")
     (tmp_path / ".run.replaced-1").mkdir()
     train(tiny_recipe(), tmp_path / "run", CPU, resume=True)
-    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "run" / "checkpoint.previous.safetensors").exists()
     (tmp_path / "run" / "checkpoint.safetensors").write_text("not yet removed")
     train(tiny_recipe(), tmp_path / "run", CPU, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

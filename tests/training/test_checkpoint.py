@@ -110,7 +110,7 @@ def test_a_run_that_falls_back_ends_with_the_weights_of_one_without_a_break(
     with pytest.warns(UserWarning, match="going on from the one before it"):
         train(RECIPE, tmp_path / "run", CPU, resume=True)
     assert weights(tmp_path / "run") == weights(train(RECIPE, tmp_path / "whole", CPU))
-    assert not list(tmp_path.rglob("checkpoint*"))
+    assert not list(tmp_path.rglob("checkpoint.previous*"))
 
 
 def test_a_run_killed_between_the_two_renames_goes_on(interrupted: Path, tmp_path: Path) -> None:

@@ -151,11 +151,9 @@ def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_p
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     state = trainer(tiny_recipe()).state()
     with pytest.raises(
-        ZooError, match=r"another recipe \(training.batch_size was 50, is 128; training.epochs was 2, is 9"
+        ZooError, match=r"another recipe \(training.batch_size was 50, is 128; training.seed was 0, is 3\)"
     ):
-        trainer(tiny_recipe(training={"epochs": 9})).restore(state)
-    with pytest.raises(ZooError, match="with --overwrite it is trained anew for as many"):
-        trainer(tiny_recipe(training={"epochs": 9, "batch_size": 50})).restore(state)
+        trainer(tiny_recipe(training={"epochs": 9, "seed": 3})).restore(state)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

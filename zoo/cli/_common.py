@@ -220,12 +220,35 @@ def find_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     path = user_path(source)
     if path.name == source and path.suffix != ".json":
         path = recipe_path(source)
+    elif path.is_dir() and is_run(path):
+        return recipe_of_run(path, overrides)
     elif not path.exists() or path.is_dir():  # a pipe is read, too: <(jq ... r.json), /dev/stdin
         raise ZooError(f"there is no recipe {source}{_recipes_like(path)}")
     recipe = read_recipe(path, overrides)
     if becomes_another(recipe.name, overrides):
         return recipe.model_copy(update={"name": f"{recipe.name}{CHANGED}"})
     return recipe
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run folder, or that of an unfinished run."""
+    return any((folder / name).exists() for name in ("config.json", "checkpoint.safetensors"))
+
+
+def recipe_of_run(folder: Path, overrides: Sequence[str]) -> Recipe:
+    """Return the recipe of a finished or unfinished run, without the step that it ended at before its end.
+
+    Raises:
+        ZooError: a file of the run is damaged, or the recipe with the overrides is wrong.
+    """
+    from zoo.runs.folder import CONFIG_FILE, read_config
+    from zoo.schema.recipe import parse_recipe
+    from zoo.training.checkpoint import last_state
+
+    fields = read_config(folder).recipe if (folder / CONFIG_FILE).exists() else last_state(folder)["recipe"]
+    fields = {name: value for name, value in fields.items() if name != "claims" or not overrides}
+    fields["training"] = {name: value for name, value in fields["training"].items() if name != "steps"}
+    return parse_recipe(fields, f"the recipe of {folder}", overrides)
 
 
 def becomes_another(name: str, overrides: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli._common import CHANGED, add_common, becomes_another, expand_recipes, find_recipe, loadable
+from zoo.cli._common import CHANGED, add_common, becomes_another, expand_recipes, find_recipe, is_run, loadable
 from zoo.cli._output import is_first_process, print_table, say, say_lines
 from zoo.cli._places import prepare
 from zoo.errors import ZooError
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "recipes", nargs="*", metavar="RECIPE",
-        help="a recipe's file or an entry's name, as in recipes/vae_linear.json, conv_vae_mnist or 'conv*'",
+        help="a recipe's file, an entry's name or a run folder, as in recipes/vae_linear.json, 'conv*' or ./runs/mine",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="train every entry of the zoo")
     parser.add_argument(
@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log", action="append", default=[], metavar="LOGGER",
         help="show the run while it trains: tensorboard, trackio, wandb or one of your own; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of unfinished runs")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with unfinished runs, and with finished ones for more epochs"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace runs that are there already")
     parser.add_argument("--print-recipe", action="store_true", help="print the whole recipe as it would run, and stop")
     parser.add_argument(
@@ -68,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, and say where the results are."""
     overrides = [*switches(options), *options.overrides, *(f"training.seed={seed}" for seed in options.seeds[:1])]
+    if options.resume and not options.out:
+        options.out = home_of(options)
     recipes = [
         recipe
         for source in expand_recipes(options.recipes, everything=options.all)
@@ -108,6 +112,20 @@ def run(options: argparse.Namespace) -> None:
         train_one(recipes[0], options, device)
     else:
         train_several(recipes, options, device)
+
+
+def home_of(options: argparse.Namespace) -> Path | None:
+    """Return the run folder that is to go on, if one is named instead of a recipe.
+
+    Raises:
+        ZooError: it is named among others.
+    """
+    homes = [path for path in map(user_path, options.recipes) if path.is_dir() and is_run(path)]
+    if not homes:
+        return None
+    if len(options.recipes) > 1 or options.all or options.seeds:
+        raise ZooError(f"{homes[0]} is a run folder, which goes on by itself: name it alone, without --seeds")
+    return homes[0].with_name(homes[0].name.removesuffix(".partial"))
 
 
 def instead_of(option: str, value: str) -> list[str]:

@@ -76,6 +76,7 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
+    history = history_sentence(config, recipe)
     shipped = variant.build.__module__.startswith("zoo.")
     classes = recipe.model.num_classes
     given, labels = (", labels=labels", ", labels") if classes else ("", "")
@@ -110,7 +111,7 @@ the {config.dataset["train"].images:,} that it did. {selection_sentence(config)}
 {"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
 
 {source}
-{start(recipe)}- Trained in {seconds(config)} {machine(config.hardware, config.versions)}.
+{start(recipe)}- {history}Trained in {seconds(config)} {machine(config.hardware, config.versions)}.
 - Images: {recipe.data.name}{recipe.data.presented}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
@@ -171,6 +172,15 @@ def selection_sentence(config: RunConfig) -> str:
         f"{cut_off}: the weights are those of epoch {kept.epoch} of the {kept.epochs} trained, whose "
         f"{kept.metric.replace('_', ' ')} on them was the smallest ({kept.value:.6g}). "
     )
+
+
+def history_sentence(config: RunConfig, recipe: Recipe) -> str:
+    """Write how a training went on, and where it ended before the end, if it did."""
+    parts = [f"{part.epochs:,} epochs until step {part.steps:,}" for part in config.earlier]
+    end = f"Ended at step {recipe.training.steps:,}. " if recipe.training.steps else ""
+    if not parts:
+        return end
+    return f"Laid out over {', then '.join(parts)}; went on as one of {recipe.training.epochs:,} epochs. {end}"
 
 
 def machine(hardware: str, versions: Mapping[str, str]) -> str:

@@ -1,14 +1,15 @@
 """The run folder, read strictly, which training writes, ``zoo.load`` reads and the Hub holds, in one layout.
 
-=========================  ==================================================================================
-``model.safetensors``      the weights
-``config.json``            :class:`~zoo.schema.run_config.RunConfig`: the recipe, the metrics and where they come from
-``README.md``              the card
-``metrics.jsonl``          one line per epoch
-``snapshots.safetensors``  reconstructions of the same images as training went on
-``*.png``                  loss curves, reconstructions, samples
-``hub.json``               only in a folder that was pulled: the commit that it holds
-=========================  ==================================================================================
+==========================  ==================================================================================
+``model.safetensors``       the weights
+``config.json``             :class:`~zoo.schema.run_config.RunConfig`: the recipe, the metrics and where they come from
+``README.md``               the card
+``metrics.jsonl``           one line per epoch
+``snapshots.safetensors``   reconstructions of the same images as training went on
+``*.png``                   loss curves, reconstructions, samples
+``checkpoint.safetensors``  the state that training goes on from for more epochs; it never goes to the Hub
+``hub.json``                only in a folder that was pulled: the commit that it holds
+==========================  ==================================================================================
 """
 
 from __future__ import annotations

@@ -77,6 +77,15 @@ class Selected(Strict):
     """The mean of the metric over the validation images, in the unit of the objective."""
 
 
+class Earlier(Strict):
+    """A part of a training before it went on for another number of epochs."""
+
+    epochs: Size
+    """The number of epochs that it was to have."""
+    steps: int
+    """The number of steps that the run had taken then."""
+
+
 class RunConfig(Strict):
     """The content of ``config.json``: everything about a trained model besides its weights."""
 
@@ -95,6 +104,8 @@ class RunConfig(Strict):
     """The images that were cut off the training split for validation; they are none of those in ``dataset``."""
     selected: Selected | None = None
     """The choice of an epoch by the validation images; None: the weights are those of the last epoch."""
+    earlier: Annotated[list[Earlier], FailFast()] = []
+    """The parts of the training before it went on for another number of epochs, if it did."""
     training_seconds: float
     """The seconds that the epochs took, with the test images measured after each."""
     wall_seconds: float | None = None
@@ -112,8 +123,8 @@ class RunConfig(Strict):
 
     def to_json(self) -> str:
         """Return the content of the file."""
-        added_later = ("wall_seconds", "validation", "selected")
-        unknown = {name for name in added_later if getattr(self, name) is None}  # an older file stays as it is
+        added_later = ("wall_seconds", "validation", "selected", "earlier")
+        unknown = {name for name in added_later if getattr(self, name) in (None, [])}  # an older file stays as it is
         return self.model_dump_json(indent=2, exclude=unknown) + "\n"
 
     @property

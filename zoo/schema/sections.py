@@ -54,6 +54,13 @@ InitialWeights = Literal[
 ]
 
 
+class Stretch(Section):
+    """Epochs whose learning rate was laid out over another number of epochs, before a run went on."""
+
+    until: Size = Field(description="The number of epochs from the beginning of the run to the end of the stretch.")
+    epochs: Size = Field(description="The number of epochs that schedules were laid out over.")
+
+
 class Training(Section):
     """The length of the training, the size of its batches, and its seed."""
 
@@ -104,8 +111,26 @@ class Training(Section):
         "are never changed.",
     )
 
+    steps: Annotated[Count | None, ADDED_LATER] = Field(
+        None,
+        description="The number of steps after which training ends, if that is before the last epoch, over which "
+        "schedules are laid out all the same; `zoo finish` sets it. `null`: no such end.",
+    )
+    stretches: Annotated[tuple[Stretch, ...], Field(max_length=1000), ADDED_LATER] = Field(
+        (),
+        description="The epochs, `until` a number of them, whose learning rate was laid out over another number of "
+        "`epochs`; going on sets it, so that the recipe tells how the weights came about.",
+    )
+
+    def planned(self, epoch: int) -> int:
+        """Return the number of epochs that the learning rate of 0-based ``epoch`` is laid out over."""
+        return next((stretch.epochs for stretch in self.stretches if epoch < stretch.until), self.epochs)
+
     @model_validator(mode="after")
-    def _selects_by_validation(self) -> Self:
+    def _consistent(self) -> Self:
+        ends = [stretch.until for stretch in self.stretches]
+        if ends != sorted(set(ends)):
+            raise ValueError("stretches: each must end after the one before it")
         if self.select is not None and self.validation is None:
             raise ValueError("select needs validation images: set training.validation, as in 0.1")
         return self
@@ -161,6 +186,9 @@ class Execution(Section):
         1.0, description="Minutes between two checkpoints; `null`: not by the clock."
     )
     checkpoint_epochs: Size | None = Field(None, description="Epochs between two checkpoints; `null`: not by epochs.")
+    keep_checkpoint: Annotated[bool, ADDED_LATER] = Field(
+        True, description="Keep the last checkpoint in the run folder, so that the run can go on for more epochs."
+    )
     snapshot_epochs: Size | None = Field(
         None,
         description="Epochs between two snapshots of reconstructions, which the figure `progress` shows; `null`: about "

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo.errors import ZooError, first_line
+from zoo.runs.folder import CHECKPOINT_FILE
 from zoo.schema.sections import Execution
 from zoo.system.files import writing
 from zoo.system.sealed import Damaged, seal, unseal
@@ -70,6 +71,21 @@ def read_checkpoint(path: Path) -> State:
         raise DamagedCheckpoint(
             f"cannot read the checkpoint {path}: it is damaged ({first_line(error)}); start again with --overwrite"
         ) from error
+
+
+def last_state(folder: Path) -> State:
+    """Read the last checkpoint of a folder that is not damaged, and change nothing.
+
+    Raises:
+        ZooError: there is none.
+    """
+    path = folder / CHECKPOINT_FILE
+    try:
+        return read_checkpoint(path)
+    except ZooError:
+        if not previous_path(path).exists():
+            raise
+        return read_checkpoint(previous_path(path))
 
 
 def keep_last_whole(path: Path) -> None:

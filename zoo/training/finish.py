@@ -24,7 +24,7 @@ from zoo.runs.folder import (
     WEIGHTS_FILE,
 )
 from zoo.runs.provenance import versions
-from zoo.schema.run_config import DatasetRecord, RunConfig
+from zoo.schema.run_config import DatasetRecord, Earlier, RunConfig
 from zoo.system.devices import describe
 from zoo.system.files import sha256, write_atomically
 from zoo.training.trainer import Trainer
@@ -75,6 +75,7 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
         validation=trainer.validation
         and DatasetRecord(images=len(trainer.validation.images), sha256=trainer.data_digests[2]),
         selected=trainer.selection and trainer.selection.record(trainer.epoch),
+        earlier=[Earlier(**part) for part in trainer.earlier],
         training_seconds=round(trainer.seconds, 1),
         wall_seconds=round(wall_seconds, 1),
         hardware=describe(trainer.device),

@@ -16,28 +16,37 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from zoo.errors import ZooError
-from zoo.runs.folder import CONFIG_FILE, read_config
+from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, read_config
 from zoo.runs.ownership import CHECKPOINT_FILES, check_replaceable, check_unfinished, leftovers
 from zoo.schema.digest import differences
 from zoo.schema.recipe import Recipe
 from zoo.system.files import make_folder, replace_folder
-from zoo.training.state import about_epochs
+from zoo.training.go_on import going_on, may_go_on
 
 
 def is_finished(out: Path, recipe: Recipe) -> bool:
-    """Return whether ``out`` holds a finished run of this recipe.
+    """Return whether ``out`` holds a finished run of this recipe; False, too, if it can go on as this recipe says.
 
     Raises:
         ZooError: ``out`` holds a finished run of another recipe.
     """
     if not (out / CONFIG_FILE).exists():
         return False
-    differing = differences(read_config(out).checked_recipe.to_dict(), recipe.to_dict())
+    before = read_config(out).checked_recipe
+    recipe = going_on(before, recipe, 0)
+    differing = differences(before.to_dict(), recipe.to_dict())
     if not differing:
-        remove_checkpoints(out)  # the process was killed just before it did
+        remove_checkpoints(out, keep=recipe.execution.keep_checkpoint)  # the process was killed just before it did
         return True
+    if not differences(may_go_on(before, recipe).to_dict(), recipe.to_dict()):
+        if has_checkpoint(out):
+            return False
+        raise ZooError(
+            f"{out} keeps no checkpoint to go on from ({'; '.join(differing)}); --overwrite trains it again, --out "
+            f"writes elsewhere"
+        )
     found = f"{out} was trained from another recipe ({'; '.join(differing)})"
-    raise ZooError(f"{found}; --overwrite replaces it, --out writes elsewhere{about_epochs(differing)}")
+    raise ZooError(f"{found}; --overwrite replaces it, --out writes elsewhere")
 
 
 def partial_folder(out: Path) -> Path:
@@ -111,9 +120,9 @@ def has_checkpoint(partial: Path) -> bool:
     return any((partial / name).exists() for name in CHECKPOINT_FILES)
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Remove what is only needed while a run is unfinished."""
-    for name in CHECKPOINT_FILES:
+def remove_checkpoints(folder: Path, *, keep: bool) -> None:
+    """Remove what is only needed while a run is unfinished; ``keep`` the last checkpoint, to go on from."""
+    for name in CHECKPOINT_FILES - ({CHECKPOINT_FILE} if keep else set()):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -125,8 +134,8 @@ def check_free(out: Path, partial: Path, *, resume: bool, overwrite: bool) -> No
         raise ZooError(f"an unfinished run is in {partial}; --resume continues it, --overwrite starts again")
 
 
-def publish(partial: Path, out: Path, *, overwrite: bool) -> None:
-    """Turn a complete partial folder into the run folder, replacing an older one.
+def publish(partial: Path, out: Path, *, overwrite: bool, keep: bool) -> None:
+    """Turn a complete partial folder into the run folder, replacing an older one; ``keep`` the last checkpoint.
 
     Raises:
         ZooError: the folder cannot be renamed, or holds files by now that no run has written; the complete run stays
@@ -134,7 +143,7 @@ def publish(partial: Path, out: Path, *, overwrite: bool) -> None:
     """
     try:
         replace_folder(partial, out, with_arguments(check_replaceable, option="--out", overwrite=overwrite))
-        remove_checkpoints(out)
+        remove_checkpoints(out, keep=keep)
     except OSError as error:
         raise ZooError(f"cannot rename {partial} to {out}: {error.strerror}; the new run is complete there") from error
     except ZooError as error:

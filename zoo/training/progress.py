@@ -93,7 +93,7 @@ class RunProgress:
         now = time.perf_counter()
         speed = (self.seen - self.epoch_start[1]) / (now - self.epoch_start[0])
         self.epoch_start = (now, self.seen)
-        left = (self.epochs - row["epoch"]) * self.images_per_epoch / speed
+        left = (self.epochs - row["epoch"]) * self.images_per_epoch / speed if speed else 0  # nothing was left to train
         terms = "  ".join(
             f"{split} " + " ".join(f"{name} {value:.2f}" for name, value in row[split].items())
             for split in ("train", "validation", "test")

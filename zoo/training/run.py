@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 
 from zoo.datasets import load_images
-from zoo.runs.folder import CHECKPOINT_FILE, METRICS_FILE
+from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, read_config
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
@@ -21,7 +21,7 @@ from zoo.system.files import append_line, user_path, write_atomically
 from zoo.system.memory import OutOfMemory as OutOfMemory
 from zoo.system.memory import explaining_memory
 from zoo.system.process import threads_put_back, training_modes
-from zoo.training.checkpoint import Checkpoints, keep_last_whole, read_checkpoint
+from zoo.training.checkpoint import Checkpoints, keep_last_whole, last_state, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
 from zoo.training.dry_run import check_step
@@ -121,6 +121,8 @@ def run(
         progress.say(f"{out} is finished already")
         return
     check_step(recipe)
+    continues = resume and not overwrite and goes_on(folder, partial)
+    overwrite = overwrite or continues  # what is replaced is the same run
     with threads_put_back(), reserved(folder, partial, resume=resume, overwrite=overwrite, writes=group.rank == 0):
         if resume and group.rank == 0 and has_checkpoint(partial):
             keep_last_whole(checkpoint)
@@ -132,13 +134,21 @@ def run(
             del train_set, test_set  # the trainer has what it needs of them
             if group.largest(int(group.rank == 0 and checkpoint.exists()), device):  # rank 0 has tidied up
                 trainer.restore(read_checkpoint(checkpoint))
+            elif continues:
+                state = read_checkpoint(folder / CHECKPOINT_FILE)
+                trainer.restore(state | {"replaces": read_config(folder).weights_sha256})
             else:
                 if resume:
                     progress.say(f"there is no checkpoint in {partial} yet: starting with the first epoch")
                 if trainer.start_note:
                     progress.say(trainer.start_note)
             execution = "all epochs are done"
-            if not trainer.done:
+            if (now := trainer.recipe.training.stretches) != recipe.training.stretches:
+                progress.say(
+                    f"{out.name}: the learning rate follows the new length from epoch {now[-1].until + 1} on; before, "
+                    f"it was laid out over {now[-1].epochs} epochs"
+                )
+            if trainer.steps_left:
                 how = (yield from stack.join(out, trainer)) if stack else trainer.prepare()
                 threads = f" with {trainer.context.threads}" if device.type == "cpu" else ""
                 execution = f"on {device}{threads}, {how}"
@@ -162,7 +172,16 @@ def run(
                         config = finish(trainer, partial, folder)
                     run_log.finished(trainer.epoch, config.metrics)
         if group.rank == 0:
-            publish(partial, folder, overwrite=overwrite)
+            publish(partial, folder, overwrite=overwrite, keep=recipe.execution.keep_checkpoint)
+
+
+def goes_on(folder: Path, partial: Path) -> bool:
+    """Return whether a run to ``folder`` goes on from the finished run that is there, now or after an interruption."""
+    if not (folder / CONFIG_FILE).exists():
+        return False
+    if not has_checkpoint(partial):
+        return has_checkpoint(folder)
+    return last_state(partial).get("replaces") == read_config(folder).weights_sha256
 
 
 def train_epochs(
@@ -195,7 +214,7 @@ def train_epochs(
         if wish == STOP:
             raise Interrupted(
                 f"stopped at step {trainer.step}; the checkpoint is {checkpoints.path}. "
-                f"Go on with the same command and --resume"
+                f"Go on with the same command and --resume, or end it here: zoo finish {checkpoints.path.parent}"
             )
 
     log, writes = checkpoints.path.parent / METRICS_FILE, trainer.group.rank == 0

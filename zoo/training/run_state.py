@@ -23,13 +23,14 @@ from zoo.training.conv_backend import with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.epoch_evaluation import EpochEvaluation
 from zoo.training.execution import EagerRunner
+from zoo.training.go_on import going_on
 from zoo.training.optimizer import Optimizer
 from zoo.training.parameter_names import named_parameters
 from zoo.training.run_context import RunContext
 from zoo.training.selection import Selection
 from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.start import freeze, initial_model
-from zoo.training.state import check_same_run
+from zoo.training.state import check_same_run, recipe_of
 from zoo.training.step import Step
 
 EpochRecord = dict[str, Any]
@@ -107,6 +108,10 @@ class RunState:
         self.step = 0
         self.drawn_order: tuple[int, torch.Tensor] | None = None
         self.history: list[EpochRecord] = []
+        self.earlier: list[dict[str, int]] = []
+        """The parts of the run before it went on for another number of epochs."""
+        self.replaces: str | None = None
+        """The sha256 of the weights of the finished run that this one goes on from, and will replace."""
         select = recipe.training.select
         self.selection = Selection(select, group, device) if select else None
         with self.context.active():
@@ -152,9 +157,26 @@ class RunState:
 
     @property
     def done(self) -> bool:
-        """True if the recipe's last epoch is over, or its patience."""
-        over = bool(self.selection and self.selection.exhausted(self.epoch))
-        return over or self.epoch >= self.recipe.training.epochs
+        """True if the recipe's last step is taken or its patience over, and the images are measured after that."""
+        return not self.steps_left and self.history[-1:] != [] and self.history[-1]["step"] == self.step
+
+    @property
+    def steps_left(self) -> int:
+        """The number of steps to the end, 0 if patience is over."""
+        if self.selection and self.selection.exhausted(self.epoch):
+            return 0
+        return max(0, self._last_step - self.step)
+
+    @property
+    def _last_step(self) -> int:
+        training = self.recipe.training
+        whole = training.epochs * self.steps_per_epoch
+        return min(whole, training.steps or whole)
+
+    @property
+    def between_epochs(self) -> bool:
+        """True if an epoch has just ended, and the next one has not begun."""
+        return self.step % self.steps_per_epoch == 0
 
     def take_selected(self) -> None:
         """Give the model the weights of the epoch that the validation images have chosen, if they choose."""
@@ -191,6 +213,8 @@ class RunState:
             "seconds": self.seconds,
             "wall_seconds": self.wall_seconds,
             "history": self.history,
+            "earlier": self.earlier,
+            "replaces": self.replaces,
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -200,6 +224,20 @@ class RunState:
             "selection": self.selection and self.selection.state(),
         }
 
+    def _go_on(self, state: dict[str, Any]) -> None:
+        """Refuse the state of another run; take on what a recipe must say that the run goes on with."""
+        recipe, before = self.recipe, recipe_of(state)
+        check_same_run(state, going_on(before, recipe, 0), self.data_digests, self.device, self.group.size)
+        self.recipe = going_on(before, recipe, -(-state["step"] // self.steps_per_epoch))
+        self.earlier, self.replaces = list(state.get("earlier", [])), state.get("replaces")
+        if before.training.epochs != self.recipe.training.epochs:
+            self.earlier.append({"epochs": before.training.epochs, "steps": state["step"]})
+        if state["step"] > self._last_step:
+            raise ZooError(
+                f"the run has taken {state['step']:,} steps already, more than training.epochs and "
+                f"training.steps allow ({self._last_step:,}); ask for more, or use --overwrite"
+            )
+
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state that :meth:`state` has returned. Tensors keep their addresses; their content is copied.
 
@@ -207,8 +245,10 @@ class RunState:
             ZooError: the state is one of another recipe, other images, another kind of device or another number of
                 processes.
         """
-        check_same_run(state, self.recipe, self.data_digests, self.device, self.group.size)
+        self._go_on(state)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
+        if self.history and self.history[-1]["step"] % self.steps_per_epoch and self.step < self._last_step:
+            self.history.pop()  # of a part of an epoch, which goes on
         self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
         self.was_compiled = state["compiled"]
         self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)

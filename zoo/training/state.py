@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.schema.digest import differences
 from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.training.go_on import may_go_on
 
 State = dict[str, Any]
 """The state of a run: nested dicts and lists of tensors and JSON values."""
@@ -34,14 +34,9 @@ def copied(state: State) -> State:
     return together(*apart(state))
 
 
-def about_epochs(differing: Sequence[str]) -> str:
-    """Return the tail of a message about runs that differ in the number of epochs only; else nothing."""
-    if len(differing) != 1 or not differing[0].startswith("training.epochs "):
-        return ""
-    return (
-        ". A run is not continued to another number of epochs, over which its learning rate and the weight of the KL "
-        "term may be laid out: with --overwrite it is trained anew for as many"
-    )
+def recipe_of(state: State) -> Recipe:
+    """Return the recipe of a checkpoint, parsed, so that fields which are newer than it have their defaults."""
+    return parse_recipe(state["recipe"], "the checkpoint's recipe")
 
 
 def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.device, processes: int) -> None:
@@ -58,12 +53,11 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
         ZooError: the checkpoint is one of another recipe, other images, another kind of device or another number of
             processes.
     """
-    # Parsed, so that fields which are newer than the checkpoint have their defaults.
-    before = parse_recipe(state["recipe"], "the checkpoint's recipe").to_dict()
-    differing = differences(before, recipe.to_dict())
+    before = recipe_of(state)
+    differing = differences(may_go_on(before, recipe).to_dict(), recipe.to_dict())
     if differing:
         found = f"the checkpoint belongs to a run with another recipe ({'; '.join(differing)})"
-        raise ZooError(f"{found}; resume with that one, or use --overwrite{about_epochs(differing)}")
+        raise ZooError(f"{found}; resume with that one, or use --overwrite")
     if state["data"] != data:
         raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
     if state["device"] != device.type:

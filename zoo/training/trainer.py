@@ -34,12 +34,11 @@ class Trainer(RunState):
         with self.context.active():
             before = copied(self.state())
             self.loader.start(self.order(), 0)
-            steps_left = self.recipe.training.epochs * self.steps_per_epoch - self.step
             self.runner = choose_runner(
                 self.take_step,
                 self.recipe.execution,
                 self.sizes,
-                steps_left,
+                self.steps_left,
                 self.was_compiled,
                 self.context.reset_generator,
                 self.compile_key,
@@ -79,21 +78,24 @@ class Trainer(RunState):
 
         The steps may still be running when this ends. It may be left at any point; the next call continues from there.
         """
+        if not self.steps_left:
+            return
         if not self.runner:
             self.prepare()
         assert self.runner
         self._count_time(from_now=True)
         with self.context.active():
-            self.optimizer.set_rate(self.epoch, self.recipe.training.epochs)
+            self.optimizer.set_rate(self.epoch, self.recipe.training.planned(self.epoch))
             self.loader.start(self.order(), self.step % self.steps_per_epoch)
         self.training_mode()
-        for steps, images in equal_batches(self.sizes[self.step % self.steps_per_epoch :], self.runner.max_steps):
+        sizes = self.sizes[self.step % self.steps_per_epoch :][: self.steps_left]
+        for steps, images in equal_batches(sizes, self.runner.max_steps):
             with self.context.active():
                 self.runner.run(steps, images)
             self.step += steps
             self._count_time()
             yield steps * images
-        if not self.done:
+        if self.steps_left:
             self.order()  # of the next epoch, while the device is busy with this one
 
     def end_epoch(self) -> EpochRecord:
@@ -102,14 +104,16 @@ class Trainer(RunState):
         Raises:
             Divergence: a term was NaN or infinite; the message names the step and the term.
         """
-        epoch = self.epoch - 1
+        epoch = (self.step - 1) // self.steps_per_epoch
         # Annealing is as in the last step, so that the curves of training and test show the same loss. Validation
         # images are measured with the whole weight of every term, so that epochs can be compared.
         now = (self.step - 1) / self.steps_per_epoch
         with self.context.active():
             (sums,) = self.group.summed([self.means.sums])
             self.means.sums.copy_(sums)
-            rate = self.optimizer.set_rate(epoch, self.recipe.training.epochs) * self.optimizer.warmup(self.step - 1)
+            rate = self.optimizer.set_rate(epoch, self.recipe.training.planned(epoch)) * self.optimizer.warmup(
+                self.step - 1
+            )
             with self.optimizer.averaged():
                 sets = {"train": self.means, "test": self.evaluation.run(now)}
                 if self.validation:
@@ -130,12 +134,13 @@ class Trainer(RunState):
             if self.group.largest(len(broken), self.device):  # BatchNorm's averages, say, which training does not use
                 what = f"the term {(broken or ['loss'])[-1]!r} of the {name} images was"
                 raise Divergence.at(what, self.step, self.steps_per_epoch)
-        with self.context.active():
-            self.means.clear()
-            with self.optimizer.averaged():
-                if self.selection:
-                    self.selection.consider(self.epoch, row["validation"], self.model.state_dict())
-                self.snapshots.take(self.model, self.epoch, last=self.done)
+        if self.between_epochs:  # else a part of one was measured, which may go on
+            with self.context.active():
+                self.means.clear()
+                with self.optimizer.averaged():
+                    if self.selection:
+                        self.selection.consider(self.epoch, row["validation"], self.model.state_dict())
+                    self.snapshots.take(self.model, self.epoch, last=not self.steps_left)
         self._count_time()
         row["seconds"] = round(self.seconds, 3)
         self.history.append(row)
