@@ -164,3 +164,23 @@ def test_trackio_keeps_a_run_in_its_database(tmp_path: Path) -> None:
         rows = [(step, json.loads(text)) for step, text in connection.execute("select step, metrics from metrics")]
     assert [step for step, row in rows if "train/loss" in row] == [1, 2]
     assert any("final/test/negative_elbo" in row for _, row in rows)
+
+
+@needs("IPython")
+def test_a_notebook_shows_one_figure_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+
+    class Handle:
+        def update(self, figure: Any) -> None:
+            shown.append(figure)
+
+    def display(figure: Any, display_id: bool) -> Handle:
+        shown.append(figure)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("zoo.plotting.loss_curves", lambda history, unit: [dict(row) for row in history])
+    out = train(tiny_recipe(), tmp_path / "a", CPU, log=["notebook"])
+    assert [len(history) for history in shown] == [1, 2]
+    expected = [{name: row[name] for name in ("epoch", "train", "test")} for row in read_history(out)]
+    assert [{name: row[name] for name in ("epoch", "train", "test")} for row in shown[-1]] == expected

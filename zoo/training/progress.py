@@ -11,10 +11,14 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from zoo.errors import escaped
+from zoo.runs.unfinished import sparkline
 from zoo.schema.recipe import Recipe
 from zoo.system.terminal import PlainConsole
 from zoo.training.run_state import EpochRecord
 from zoo.training.trainer import Trainer
+
+CURVE_WIDTH = 12
+"""The characters of the curve of the test loss beside a bar."""
 
 
 class Progress:
@@ -75,6 +79,7 @@ class RunProgress:
         )
         self.epoch_start = (time.perf_counter(), 0)
         self.seen = 0
+        self.losses = [row["test"]["loss"] for row in trainer.history]
 
     def _epoch(self, epoch: int) -> str:
         return f"{escaped(self.title)}epoch {min(epoch, self.epochs)}/{self.epochs}"
@@ -103,5 +108,7 @@ class RunProgress:
             terms += f"  gradient norm {row['gradient_norm']:.3g}"
         pace = f"{speed:,.0f} images/s  {left:.0f} s left"
         self.progress.say(f"{self._epoch(row['epoch'])}  {terms}  {pace}")
+        self.losses.append(row["test"]["loss"])
         state = " ".join(f"{name} {value:.1f}" for name, value in row["train"].items()) + f"  {speed:,.0f} images/s"
+        state += f"  test {sparkline(self.losses, CURVE_WIDTH)}"
         self.progress.bars.update(self.task, description=self._epoch(row["epoch"] + 1), state=state)

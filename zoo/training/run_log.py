@@ -65,7 +65,7 @@ class RunLog:
         epoch = row["epoch"]
         parts = {name: part for name, part in row.items() if isinstance(part, dict)}
         values = {f"{part}/{name}": value for part, terms in parts.items() for name, value in terms.items()}
-        values |= {name: row[name] for name in ("learning_rate", "seconds")}
+        values |= {name: value for name, value in row.items() if isinstance(value, float)}  # the learning rate, …
         self._tell(lambda logger: logger.scalars(epoch, values))
         snapshots = trainer.snapshots
         if trainer.model.image_shape[0] not in (1, 3) or snapshots.epochs[-1:] != [epoch]:
