@@ -15,6 +15,7 @@ import zoo
 from tests.helpers import SHIPPED_VARIANTS
 from zoo import registry
 from zoo.errors import UnknownNameError, ZooError
+from zoo.registered import Variant, WithConfig
 from zoo.registry import (
     AUGMENTATIONS,
     DATASETS,
@@ -28,8 +29,6 @@ from zoo.registry import (
     SCHEDULES,
     VARIANTS,
     Registry,
-    Variant,
-    WithConfig,
 )
 from zoo.schema.base import DatasetConfig, Section, VariantConfig
 from zoo.schema.metric import Metric

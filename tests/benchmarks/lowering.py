@@ -39,7 +39,8 @@ from zoo.objectives import build_objective
 from zoo.registry import VARIANTS, list_variants
 from zoo.schema.parsing import parse_json, validate
 from zoo.schema.recipe import Recipe, parse_recipe
-from zoo.system.files import make_folder, replace_between, write_atomically
+from zoo.system.files import replace_between, write_atomically
+from zoo.system.folders import make_folder
 from zoo.training.batches import DeviceLoader
 from zoo.training.conv_backend import chosen, lay_out
 from zoo.training.dry_run import declared_images

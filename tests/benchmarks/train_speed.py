@@ -32,7 +32,8 @@ from zoo.cli._common import find_recipe
 from zoo.errors import ZooError
 from zoo.schema.recipe import Recipe
 from zoo.system.devices import choose_device, describe
-from zoo.system.files import make_folder, replace_between, write_atomically
+from zoo.system.files import replace_between, write_atomically
+from zoo.system.folders import make_folder
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE = DOCS / "performance.md"

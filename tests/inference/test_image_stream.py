@@ -45,7 +45,7 @@ def test_no_more_than_two_batches_are_in_memory(
         decoded.append(path.name)
         return np.zeros(presentation.shape, np.uint8)
 
-    monkeypatch.setattr("zoo.inference.image_stream.decode_or_reason", decode_or_reason)
+    monkeypatch.setattr("zoo.inference.file_stream.decode_or_reason", decode_or_reason)
     for number, _ in enumerate(open_images(folder, model).batches(3)):
         assert len(decoded) <= 3 * (number + 2)
     assert len(decoded) == 12

@@ -14,17 +14,8 @@ from pydantic import Field
 
 from tests.helpers import PLUGIN, SHIPPED_VARIANTS, python, tiny_fields, tiny_model, tiny_recipe, tiny_recipe_of
 from zoo.errors import ZooError
-from zoo.registry import (
-    DATASETS,
-    DISTANCES,
-    NETWORKS,
-    OBJECTIVES,
-    OPTIMIZERS,
-    SCHEDULES,
-    VARIANTS,
-    Registry,
-    WithConfig,
-)
+from zoo.registered import WithConfig
+from zoo.registry import DATASETS, DISTANCES, NETWORKS, OBJECTIVES, OPTIMIZERS, SCHEDULES, VARIANTS, Registry
 from zoo.schema.axes import axes_of, narrowed, with_every_choice
 from zoo.schema.base import NetworkConfig, OptimizerConfig, ScheduleConfig, Section, Size, VariantConfig
 from zoo.schema.parsing import validate

@@ -12,8 +12,8 @@ import pytest
 
 from tests.helpers import CPU, PLUGIN, command, tiny_recipe
 from zoo.errors import ZooError
-from zoo.system import files
-from zoo.system.files import new_folder, temporary_path, user_path, write_atomically
+from zoo.system.files import temporary_path, user_path, write_atomically
+from zoo.system.folders import names_in, new_folder
 from zoo.training import run as training
 from zoo.training import train
 
@@ -162,4 +162,4 @@ def test_a_leftover_of_an_earlier_version_is_tidied(tmp_path: Path) -> None:
     (tmp_path / "run.partial" / ".checkpoint.safetensors.123.tmp").write_text("cut short")
     train(tiny_recipe(), tmp_path / "run", CPU)
     assert not list((tmp_path / "run").glob(".*"))
-    assert files.names_in(tmp_path) == {"run"}
+    assert names_in(tmp_path) == {"run"}

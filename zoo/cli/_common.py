@@ -23,7 +23,7 @@ from zoo.system.files import is_path, user_path
 if TYPE_CHECKING:  # they import torch
     from rich.progress import Progress
 
-    from zoo.inference.image_stream import ImageBatch, ImageStream
+    from zoo.inference.image_batches import ImageBatch, ImageStream
     from zoo.schema.recipe import Recipe
 
 CHANGED = "_changed"

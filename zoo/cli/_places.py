@@ -9,7 +9,8 @@ from pathlib import Path
 
 from zoo.cli._output import complain, is_first_process
 from zoo.errors import ZooError, escaped
-from zoo.system.files import check_empty, is_path, make_folder, user_path
+from zoo.system.files import is_path, user_path
+from zoo.system.folders import check_empty, make_folder
 from zoo.system.wildcards import PathPattern, has_wildcards
 
 OWN_FILES = {".png": rb"tEXtSoftware\0matplotlib \d", ".csv": rb'\A"path",'}

@@ -22,7 +22,7 @@ from zoo.system.files import user_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.inference.image_stream import ImageStream
+    from zoo.inference.image_batches import ImageStream
     from zoo.models import Autoencoder
     from zoo.tasks import HighestScores
 

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     """Decode, and write a PNG file per image."""
     from zoo.entries.loading import load
     from zoo.system.devices import choose_device
-    from zoo.system.files import new_folder
+    from zoo.system.folders import new_folder
     from zoo.system.image_files import encode_png
     from zoo.tasks import decompress, read
 

@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> None:
     from zoo.entries.loading import load
     from zoo.inference.image_stream import PreparedBatch, map_images, open_images
     from zoo.system.devices import choose_device
-    from zoo.system.files import new_folder, write_atomically
+    from zoo.system.files import write_atomically
+    from zoo.system.folders import new_folder
     from zoo.tasks import impute
 
     model = load(options.model, choose_device(options.device))

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.inference.image_stream import PreparedBatch, map_images, open_images
     from zoo.models.numerics import mean_squared_errors
     from zoo.system.devices import choose_device
-    from zoo.system.files import new_folder
+    from zoo.system.folders import new_folder
 
     model = load(options.model, choose_device(options.device))
     images = open_images(options.images, model)

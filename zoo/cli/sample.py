@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.entries.loading import load
     from zoo.inference.loops import eval_batch_size
     from zoo.system.devices import choose_device
-    from zoo.system.files import new_folder
+    from zoo.system.folders import new_folder
 
     model = load(options.model, choose_device(options.device))
     if options.label is not None and not model.classes:

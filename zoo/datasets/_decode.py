@@ -19,7 +19,8 @@ from torch import Tensor
 from zoo.datasets import SET_ZOO_DATA, data_folder
 from zoo.errors import ZooError
 from zoo.schema.base import ImageShape
-from zoo.system.files import make_folder, sha256_of_file, write_atomically, writing
+from zoo.system.files import sha256_of_file, write_atomically, writing
+from zoo.system.folders import make_folder
 from zoo.system.image_files import reason_of, to_array
 from zoo.system.memory import out_of_memory
 

@@ -16,7 +16,8 @@ from zoo.runs.folder import PIN_FILE, RUN_FILES, WEIGHTS_FILE, read_config
 from zoo.runs.ownership import check_replaceable
 from zoo.schema.hub_address import Address
 from zoo.schema.sections import HubPin
-from zoo.system.files import new_folder, user_path, write_atomically
+from zoo.system.files import user_path, write_atomically
+from zoo.system.folders import new_folder
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ The images of a folder are decoded while the model works and not kept; memory do
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +16,10 @@ import torch
 from torch import Tensor
 
 from zoo.datasets import load_images, where_labelled
-from zoo.datasets._folder_classes import (
-    folders_of,
-    found_classes,
-    known_classes,
-    numbered_classes,
-    path_and_classes,
-)
-from zoo.errors import UnknownNameError, ZooError, escaped, suggest
+from zoo.datasets._folder_classes import path_and_classes
+from zoo.errors import UnknownNameError, ZooError
+from zoo.inference.file_stream import of_files, trained_on
+from zoo.inference.image_batches import ImageBatch, ImageStream
 from zoo.inference.loops import SEED, eval_batch_size, eval_mode
 from zoo.inference.noise import Noise, presented
 from zoo.models import Autoencoder, Model
@@ -34,37 +28,8 @@ from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
-from zoo.system.files import spelled, user_path
-from zoo.system.image_files import Presentation, decode_or_reason
-from zoo.system.image_scan import scan
-from zoo.system.image_sources import ImageFiles, images_at, listed, names_images, warn_skipped
-from zoo.system.prefetch import prefetch
-
-
-@dataclass(frozen=True)
-class ImageBatch:
-    """Some images of a stream."""
-
-    names: list[str]
-    """The file of each image, or its index in a dataset: ``mnist/test/17``."""
-    images: Tensor
-    """The images, uint8 (B, C, H, W)."""
-    labels: Tensor | None
-    """The labels, int64 (B,), or None where there are none."""
-
-
-@dataclass(frozen=True)
-class ImageStream:
-    """A source of images that can be iterated more than once."""
-
-    name: str
-    """The dataset and split, or the folder."""
-    size: int
-    """The number of images; some files of a folder may turn out not to be images."""
-    batches: Callable[[int], Iterator[ImageBatch]]
-    """A function that yields the batches; its argument is the number of images in a batch."""
-    binarized: bool = False
-    """True if the images were binarised once and for all, with their dataset."""
+from zoo.system.files import user_path
+from zoo.system.image_sources import names_images
 
 
 @dataclass(frozen=True)
@@ -136,17 +101,6 @@ def as_stream(images: ImageStream | Tensor | str | os.PathLike[str], model: Auto
     return ImageStream("images", len(pixels), batches)
 
 
-def trained_on(model: Autoencoder) -> DatasetConfig:
-    """Return the data section of the model's recipe.
-
-    Raises:
-        ZooError: the model has no recipe, because it was not loaded.
-    """
-    if model.config is None:
-        raise ZooError("this model was built, not loaded: its recipe does not come with it")
-    return model.config.checked_recipe.data
-
-
 def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStream:
     """Open images in files, resized to the model's shape, or those of a dataset.
 
@@ -188,13 +142,6 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
     return of_dataset(config, "train" if split == "train" else "test", classes)
 
 
-def presentation_of(model: Autoencoder) -> Presentation:
-    """Return how image files are presented to a model: as its training images were, where these were files."""
-    usual = Presentation(model.image_shape)
-    presentation: Presentation = getattr(trained_on(model), "presentation", usual) if model.config else usual
-    return presentation
-
-
 def _dataset(name: str, source: str, trained: DatasetConfig) -> DatasetConfig:
     """Return the settings of the named dataset: without limits if it is the ``trained`` one, else the defaults."""
     if name == trained.name:
@@ -221,93 +168,3 @@ def of_dataset(config: DatasetConfig, split: Split, classes: tuple[int, ...] | N
             start += len(part)
 
     return ImageStream(f"{config.name}/{split}", len(images), batches, binarized=config.binarization == "fixed")
-
-
-def of_files(source: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> ImageStream:
-    """Open every image file of a folder, a zip or a pattern, or one, presented as the model's training images were.
-
-    Args:
-        source: the path or pattern.
-        model: the model; a conditional one gets the labels that subfolders name.
-        chosen: the classes to take, by the names of their subfolders or by their labels; empty: all images.
-
-    Raises:
-        ZooError: there are no images, none of a chosen class, or none with a label that a conditional model needs.
-    """
-    files = images_at(source)
-    files.warn()
-    paths, labels = with_labels(files, model, chosen)
-    presentation = presentation_of(model)
-    scanned = scan(paths, presentation.pages, presentation.range)
-    scanned.warn(files.name, presentation.pages)
-    presentation = replace(presentation, range=scanned.range)
-    pages = scanned.images(paths, presentation.pages)
-
-    def batches(size: int) -> Iterator[ImageBatch]:
-        unreadable: list[str] = []
-        pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="decode")
-        parts = (pages[start : start + size] for start in range(0, len(pages), size))
-        decoded = (
-            (part, list(pool.map(lambda page: decode_or_reason(page[0], presentation, page[1]), part)))
-            for part in parts
-        )
-        try:
-            for part, results in prefetch(decoded):
-                names, pixels, given = [], [], []
-                for (path, page), result in zip(part, results, strict=True):
-                    name = f"{spelled(path)}#{page + 1}" if page else spelled(path)
-                    if isinstance(result, str):
-                        unreadable.append(escaped(f"{name}: {result}"))
-                    else:
-                        names.append(name)
-                        pixels.append(result)
-                        given += [labels[path]] if labels else []
-                if pixels:
-                    known = torch.tensor(given, device="cpu") if labels else None
-                    yield ImageBatch(names, torch.from_numpy(np.stack(pixels)), known)
-        finally:
-            pool.shutdown(cancel_futures=True)  # the next batch is not needed when this one has failed
-        if len(unreadable) == len(pages):
-            raise ZooError(f"none of the {len(pages)} images under {files.name} can be read ({unreadable[0]})")
-        warn_skipped(unreadable, len(pages), "images")
-
-    return ImageStream(str(source), len(pages), batches)
-
-
-def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) -> tuple[list[Path], dict[Path, int]]:
-    """Return the images of the chosen classes, and the label of each where the model is conditional.
-
-    Raises:
-        ZooError: no image is in a class that was chosen or that the model knows.
-    """
-    relative = [path.relative_to(files.root) for path in files.paths]
-    names = trained_on(model).class_names if model.config else ()
-    labels = known_classes(relative, names) if names else numbered_classes(relative)
-    if not any(label is not None for label in labels) and not model.classes:
-        names, labels = found_classes(relative)
-    paths = files.paths
-    if chosen:
-        wanted = {names.index(name) if name in names else int(name) if name.isdecimal() else -1 for name in chosen}
-        folders = [folders_of(path) for path in relative]
-        paths = [
-            path
-            for path, label, inside in zip(files.paths, labels, folders, strict=True)
-            if label in wanted or not set(inside).isdisjoint(chosen)
-        ]
-        if not paths:
-            there = sorted({name for inside in folders for name in inside})
-            hint = suggest(chosen[0], there) or "; it has no subfolders"
-            raise ZooError(f"{files.name}: no image is in a folder named {' or '.join(map(repr, chosen))}{hint}")
-    if not model.classes:
-        return paths, {}
-    known = {path: label for path, label in zip(files.paths, labels, strict=True) if label is not None}
-    missing = [path for path in paths if path not in known]
-    if len(missing) == len(paths):
-        some = f" ({', '.join(names[:5])}, …)" if names else f" (0 to {model.classes - 1})"
-        raise ZooError(
-            f"this model is conditional and needs labels: put the images under {files.name} into folders named like "
-            f"its classes{some}, or name a dataset, such as {trained_on(model).name}"
-        )
-    if missing:
-        warnings.warn(f"left out {listed(missing, files.root)}: in no folder named like a class", stacklevel=3)
-    return [path for path in paths if path in known], known

@@ -11,7 +11,8 @@ from zoo.metrics._evaluate import (
     measure_on_glyphs,
     summary_cells,
 )
-from zoo.registry import MetricFamily, register_metrics
+from zoo.registered import MetricFamily
+from zoo.registry import register_metrics
 from zoo.schema.metric import TOPICS, Metric, all_metrics, families, family_of, metric_of, summary_metrics
 
 __all__ = [

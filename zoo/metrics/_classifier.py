@@ -24,7 +24,8 @@ from zoo.errors import NotApplicable, ZooError
 from zoo.inference.loops import epoch_permutation, eval_batch_size
 from zoo.schema.base import DatasetConfig, ImageShape, format_shape
 from zoo.schema.recipe import parse_data
-from zoo.system.files import make_folder, read_file, user_path, writing
+from zoo.system.files import read_file, user_path, writing
+from zoo.system.folders import make_folder
 from zoo.system.process import initial_weights
 from zoo.system.randomness import CPU, default_generators_kept, isolated_randomness
 from zoo.system.sealed import seal, unseal

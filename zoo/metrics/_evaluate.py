@@ -10,7 +10,8 @@ from zoo.datasets import ImageSet, load_images
 from zoo.errors import NotApplicable
 from zoo.metrics._base import EvalContext
 from zoo.models import Autoencoder
-from zoo.registry import DATASETS, MetricFamily
+from zoo.registered import MetricFamily
+from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig
 from zoo.schema.metric import all_metrics, families, family_of, metric_of, summary_metrics
 from zoo.system.devices import without_tf32

@@ -17,7 +17,8 @@ from zoo.runs.folder import (
 )
 from zoo.schema.parsing import parse_json
 from zoo.schema.text import decode_text
-from zoo.system.files import names_in, read_file, temporary_paths
+from zoo.system.files import read_file, temporary_paths
+from zoo.system.folders import names_in
 
 CHECKPOINT_FILES = frozenset({CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE})
 

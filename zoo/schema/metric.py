@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from zoo.errors import UnknownNameError
-from zoo.registry import METRICS, MetricFamily
+from zoo.registered import MetricFamily
+from zoo.registry import METRICS
 
 Topic = Literal["Likelihood", "Reconstruction", "Samples", "Codes", "Disentanglement", "Speed", "Other"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import NotApplicable, UnknownNameError, ZooError
-from zoo.inference.image_stream import ImageBatch, ImageStream, PreparedBatch, map_images
+from zoo.inference.image_batches import ImageBatch, ImageStream
+from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.inference.loops import SEED
 from zoo.models import Autoencoder
 from zoo.models.bounds import elbo_terms, log_likelihood

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.errors import NotApplicable, ZooError, first_line
-from zoo.inference.image_stream import ImageStream, PreparedBatch, map_images
+from zoo.inference.image_batches import ImageStream
+from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.inference.loops import eval_mode
 from zoo.models import Autoencoder
 from zoo.models.numerics import mean_squared_errors

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
-from zoo.system.files import new_folder, user_path
+from zoo.system.files import user_path
+from zoo.system.folders import new_folder
 from zoo.system.process import warnings_ignored
 
 Format = Literal["onnx", "torch"]

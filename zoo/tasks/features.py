@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from zoo.inference.image_stream import ImageStream, map_images
+from zoo.inference.image_batches import ImageStream
+from zoo.inference.image_stream import map_images
 from zoo.models import Autoencoder
 from zoo.system.files import user_path, write_atomically
 

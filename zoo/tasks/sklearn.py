@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zoo.entries.loading import load
 from zoo.errors import NotApplicable
-from zoo.inference.image_stream import trained_on
+from zoo.inference.file_stream import trained_on
 from zoo.inference.loops import SEED, eval_mode
 from zoo.inference.noise import Noise
 from zoo.models.autoencoder import Autoencoder

@@ -20,7 +20,7 @@ from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, read_config
 from zoo.runs.ownership import CHECKPOINT_FILES, check_replaceable, check_unfinished, leftovers
 from zoo.schema.digest import differences
 from zoo.schema.recipe import Recipe
-from zoo.system.files import make_folder, replace_folder
+from zoo.system.folders import make_folder, replace_folder
 from zoo.training.go_on import going_on, may_go_on
 
 

@@ -13,7 +13,8 @@ from torchvision.transforms.functional import to_pil_image
 
 import zoo
 from zoo.datasets import load_images
-from zoo.inference.image_stream import open_images, trained_on
+from zoo.inference.file_stream import trained_on
+from zoo.inference.image_stream import open_images
 from zoo.tasks.compression import compress
 
 GAUSSIAN = ("ae_mnist", "linear_vae_mnist", "conv_vae_mnist")

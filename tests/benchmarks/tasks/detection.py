@@ -11,7 +11,9 @@ import torch
 import zoo
 from zoo.cli._common import CHANGED
 from zoo.entries.catalog import list_models
-from zoo.inference.image_stream import ImageBatch, ImageStream, open_images, trained_on
+from zoo.inference.file_stream import trained_on
+from zoo.inference.image_batches import ImageBatch, ImageStream
+from zoo.inference.image_stream import open_images
 from zoo.models.autoencoder import Autoencoder
 from zoo.tasks.anomaly import detection, score
 

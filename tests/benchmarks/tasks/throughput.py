@@ -16,7 +16,8 @@ from torchvision.transforms.functional import to_pil_image
 
 import zoo
 from zoo.datasets import load_images
-from zoo.inference.image_stream import open_images, trained_on
+from zoo.inference.file_stream import trained_on
+from zoo.inference.image_stream import open_images
 from zoo.tasks.anomaly import score
 from zoo.tasks.compression import compress
 from zoo.tasks.features import encode
