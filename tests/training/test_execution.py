@@ -333,7 +333,7 @@ def test_a_resumed_run_compiles_if_it_did_so_before(before: bool, monkeypatch: p
     assert second.runner and second.runner.compiled == before
 
 
-def test_on_a_cpu_nothing_is_measured_so_that_the_choice_is_always_the_same() -> None:
+def test_on_a_cpu_nothing_is_measured_where_few_steps_are_left() -> None:
     found = trainer(tiny_recipe())
     assert found.prepare() == "step by step"
 

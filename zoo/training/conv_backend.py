@@ -17,6 +17,7 @@ from zoo.training.gemm_convolutions import Convolution, gemm_is_faster, use_gemm
 from zoo.training.optimizer import Optimizer
 
 Backend: TypeAlias = Literal["contiguous", "channels_last", "gemm"]
+Layout: TypeAlias = Literal["contiguous", "channels_last"]
 ConvBackend: TypeAlias = Literal["auto", "contiguous", "channels_last", "gemm"]
 
 

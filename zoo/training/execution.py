@@ -20,6 +20,7 @@ from zoo.errors import ZooError, first_line
 from zoo.schema.sections import Execution
 from zoo.training.conv_backend import Backend, chosen, lay_out
 from zoo.training.gemm_convolutions import Convolution, gemm_is_faster, using_gemm
+from zoo.training.machine_times import Times, recalled, remember
 from zoo.training.step import Step
 
 STEPS_PER_GRAPH = 24
@@ -30,6 +31,16 @@ COMPILE_SECONDS = {"fully connected": 9.0, "convolutional": 18.0}
 
 COMPILED_SPEEDUP = {"fully connected": 2.6, "convolutional": 2.2}
 """The factor by which compiling is assumed to speed up a captured step; measured on an H200."""
+
+CPU_SPEEDUP = {"AVX512": 1.18, "AVX2": 1.25}
+"""The factor by which compiling is assumed to speed up a step of fully connected layers, by what the CPU can do;
+measured on two cores of an AMD EPYC. Where it is not known, and with convolutions, it is not tried."""
+
+CPU_COMPILE_SECONDS = {"first": 15.0, "again": 3.0}
+"""The seconds that compiling for a CPU is assumed to cost: the first time, and with the code in torch's cache."""
+
+LEAST_STEPS = 2000
+"""The fewest steps that are left where ways of running them on a CPU are measured; with fewer none would pay."""
 
 COMPILED_STEPS: set[str] = set()
 """The keys of the steps that were compiled in this process: another one that is equal costs next to nothing."""
@@ -207,12 +218,15 @@ def choose_runner(
     may_compile = settings.compile
     if may_compile == "auto" and was_compiled is not None:
         may_compile = "on" if was_compiled else "off"
-    if may_compile == "off" or step.group.size > 1 or (may_compile == "auto" and not step.on_cuda):
+    if may_compile == "off" or step.group.size > 1 or (may_compile == "auto" and not may_pay(step, steps_left)):
         return runner
-    seconds = seconds_per_step(runner)
-    cost, speedup = compilation(step, key)
+    by_memory = may_compile == "auto" and not step.on_cuda
+    known = recalled(key) if by_memory else {}
+    seconds = known.get("written") or seconds_per_step(runner)
+    cost, speedup = compilation(step, key, known)
     if may_compile == "auto" and steps_left * seconds * (1 - 1 / speedup) < cost:
-        runner.description += f", {seconds * 1e6:,.0f} us each; too few for compiling to pay"
+        too = "too slow compiled" if speedup < 1 else "too few for compiling to pay"
+        runner.description += f", {seconds * 1e6:,.0f} us each; {too}"
         return runner
     backend = chosen(step.model, settings.convolutions, compiled=step.on_cuda)
     undo = lay_out(step.optimizer) if backend != "contiguous" else lambda: None
@@ -221,6 +235,10 @@ def choose_runner(
         compiled_seconds = seconds_per_step(compiled_runner)
         if step.on_cuda:
             COMPILED_STEPS.add(key)
+        if by_memory and "compiled" not in known:
+            known["written"], known["compiled"] = least_seconds([runner, compiled_runner])
+            remember(key, known)
+        seconds, compiled_seconds = known.get("written", seconds), known.get("compiled", compiled_seconds)
     except ZooError:
         raise
     except Exception as error:  # running out of memory for both included
@@ -237,10 +255,30 @@ def choose_runner(
     return compiled_runner
 
 
-def compilation(step: Step, key: str) -> tuple[float, float]:
+def may_pay(step: Step, steps_left: int) -> bool:
+    """Return whether compiling may be worth measuring."""
+    if step.on_cuda or step.done.device.type != "cpu":
+        return step.on_cuda
+    return steps_left >= LEAST_STEPS and cpu_capability() in CPU_SPEEDUP and not convolutional(step)
+
+
+def cpu_capability() -> str:
+    """Return the instructions that torch uses on this CPU, such as AVX2."""
+    return torch.backends.cpu.get_cpu_capability()
+
+
+def convolutional(step: Step) -> bool:
+    """Return whether the model has convolutions."""
+    return any(isinstance(module, Convolution) for module in step.model.modules())
+
+
+def compilation(step: Step, key: str, known: Times) -> tuple[float, float]:
     """Return the seconds that compiling a step is assumed to cost, and how many times as fast the step is then."""
-    convolutional = any(isinstance(module, Convolution) for module in step.model.modules())
-    kind = "convolutional" if convolutional else "fully connected"
+    if not step.on_cuda:
+        if "compiled" in known:
+            return CPU_COMPILE_SECONDS["again"], known["written"] / known["compiled"]
+        return CPU_COMPILE_SECONDS["first"], CPU_SPEEDUP.get(cpu_capability(), 1.0)
+    kind = "convolutional" if convolutional(step) else "fully connected"
     return 0.0 if key in COMPILED_STEPS else COMPILE_SECONDS[kind], COMPILED_SPEEDUP[kind]
 
 
@@ -288,3 +326,14 @@ def seconds_per_step(runner: EagerRunner) -> float:
         runner.run(steps, runner.batch_size)
         runner.step.done.item()  # waits for the device
     return (time.perf_counter() - started) / steps
+
+
+def least_seconds(runners: Sequence[EagerRunner], rounds: int = 6, steps: int = 8) -> list[float]:
+    """Return the seconds of one step of each runner on a CPU: the least of several rounds, in which they take turns."""
+    found = [float("inf")] * len(runners)
+    for _ in range(rounds):
+        for index, runner in enumerate(runners):
+            started = time.perf_counter()
+            runner.run(steps, runner.batch_size)
+            found[index] = min(found[index], (time.perf_counter() - started) / steps)
+    return found

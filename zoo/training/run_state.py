@@ -19,7 +19,7 @@ from zoo.system.allocator import keep_freed_memory
 from zoo.system.cores import Threads, choose_threads
 from zoo.system.randomness import seed_default_generators
 from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, to_device_if_it_fits
-from zoo.training.conv_backend import with_conv_backend
+from zoo.training.conv_backend import Layout, with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.epoch_evaluation import EpochEvaluation
 from zoo.training.execution import EagerRunner
@@ -105,6 +105,7 @@ class RunState:
         self.means = self.take_step.means
         self.runner: EagerRunner | None = None
         self.was_compiled: bool | None = None
+        self.layout: Layout | None = None
         self.step = 0
         self.drawn_order: tuple[int, torch.Tensor] | None = None
         self.history: list[EpochRecord] = []
@@ -207,6 +208,7 @@ class RunState:
             "device": self.device.type,
             "threads": self.context.threads.number,
             "compiled": self.was_compiled,
+            "layout": self.layout,
             "test_batch": self.evaluation.batch,
             "validation_batch": self.validation and self.validation.batch,
             "step": self.step,
@@ -251,6 +253,7 @@ class RunState:
             self.history.pop()  # of a part of an epoch, which goes on
         self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
         self.was_compiled = state["compiled"]
+        self.layout = state.get("layout")
         self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
         if self.recipe.execution.threads == "auto" and self.context.threads.number != state["threads"]:
             self.context.threads = Threads(state["threads"], "as before")

@@ -19,6 +19,7 @@ from zoo.system.randomness import draws_by_default
 from zoo.training.batches import equal_batches
 from zoo.training.divergence import Divergence, all_finite, check_finite
 from zoo.training.execution import choose_runner
+from zoo.training.layout_choice import choose_layout
 from zoo.training.optimizer import GRADIENT_NORM
 from zoo.training.run_state import EpochRecord, RunState
 from zoo.training.state import copied
@@ -30,10 +31,14 @@ class Trainer(RunState):
     def prepare(self) -> str:
         """Choose how to run the steps, which warms up and may compile, and return a description. No state changes."""
         self.training_mode()
-        self.context.draw_from_own(self.may_draw_from_own)
+        self.context.draw_from_own(False)  # what is compiled as a trial draws from torch's default generators
         with self.context.active():
             before = copied(self.state())
             self.loader.start(self.order(), 0)
+            fresh = self.step == 0
+            self.layout = choose_layout(
+                self.take_step, self.recipe.execution, self.sizes, self.steps_left, self.layout, fresh, self.compile_key
+            )
             self.runner = choose_runner(
                 self.take_step,
                 self.recipe.execution,
@@ -44,10 +49,14 @@ class Trainer(RunState):
                 self.compile_key,
             )
             self.was_compiled = self.runner.compiled
-            self.restore(before | {"compiled": self.was_compiled, "wall_seconds": self.wall_seconds})
+            self.restore(
+                before | {"compiled": self.was_compiled, "layout": self.layout, "wall_seconds": self.wall_seconds}
+            )
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # the memory of the runner that was not chosen
-        return self.runner.description
+        self.context.draw_from_own(self.may_draw_from_own)
+        laid_out = f", convolutions with {self.layout} images" if self.layout else ""
+        return self.runner.description + laid_out
 
     @property
     def may_draw_from_own(self) -> bool:
