@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from zoo.datasets import ImageSet
+from zoo.likelihoods.bernoulli import BernoulliConfig
+from zoo.likelihoods.gaussian import Gaussian
 from zoo.models.autoencoder import Autoencoder
-from zoo.models.likelihoods import Gaussian
 from zoo.models.posteriors import DiagonalGaussian
 from zoo.models.priors import StandardNormal
-from zoo.schema.base import BernoulliConfig, DatasetConfig, ImageShape
+from zoo.schema.base import DatasetConfig, ImageShape
 
 SHAPE = (1, 4, 4)
 

@@ -111,7 +111,7 @@ def test_jax_computes_the_same_loss_and_gradients(variant: str) -> None:
     epsilon = torch.randn(50, model.prior.latent_dim)
     posterior = model.encode(x)
     codes = posterior.mean + (posterior.logvar / 2).exp() * epsilon  # type: ignore[attr-defined]
-    expected = (posterior.kl() - model.decode(codes).log_prob(x)).mean()
+    expected = (posterior.kl_per_dimension(model.prior).sum(dim=1) - model.decode(codes).log_prob(x)).mean()
     expected.backward()
     params = {name: jnp.asarray(value.detach().numpy()) for name, value in model.named_parameters()}
     loss, gradients = jax.value_and_grad(loss_of(model))(params, jnp.asarray(x.numpy()), jnp.asarray(epsilon.numpy()))

@@ -111,6 +111,9 @@ def _file_of(code: Any) -> str:
 
 VARIANTS: Registry[Variant] = Registry("variant", "zoo.variants", "variant")
 NETWORKS: Registry[WithConfig] = Registry("network", "zoo.networks")
+POSTERIORS: Registry[WithConfig] = Registry("posterior", "zoo.posteriors")
+PRIORS: Registry[WithConfig] = Registry("prior", "zoo.priors")
+LIKELIHOODS: Registry[WithConfig] = Registry("likelihood", "zoo.likelihoods", "family")
 OBJECTIVES: Registry[WithConfig] = Registry("objective", "zoo.objectives")
 DISTANCES: Registry[WithConfig] = Registry("distance", "zoo.distances")
 DATASETS: Registry[WithConfig] = Registry("dataset", "zoo.datasets")
@@ -159,6 +162,30 @@ def _registering(registry: Registry[WithConfig], config: type[Any], paper: str =
 def register_network(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
     """Decorate the function that builds a network's layers from its config; see :func:`register_variant`."""
     return _registering(NETWORKS, config, paper)
+
+
+def register_posterior(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function that builds a code layer: from its config, the number of features and of dimensions.
+
+    The code layer is a module that turns features (B, F) into a posterior; see :func:`register_variant`.
+    """
+    return _registering(POSTERIORS, config, paper)
+
+
+def register_prior(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the function that builds a prior from its config, the dimensions of the code and the image shape.
+
+    See :func:`register_variant`.
+    """
+    return _registering(PRIORS, config, paper)
+
+
+def register_likelihood(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:
+    """Decorate the class that turns a decoder's outputs into p(x|z), built from its config.
+
+    See :func:`register_variant`.
+    """
+    return _registering(LIKELIHOODS, config, paper)
 
 
 def register_objective(*, config: type[Any], paper: str = "") -> Callable[[Builder], Builder]:

@@ -79,7 +79,7 @@ def check(recipe: Recipe, relative: float = 1e-5) -> None:
         ZooError: the objective does not fit the variant.
     """
     expected = trainer(recipe)
-    with mock.patch("zoo.models.likelihoods.binary_cross_entropy", torchs_cross_entropy):  # as off the CPU
+    with mock.patch("zoo.likelihoods.bernoulli.binary_cross_entropy", torchs_cross_entropy):  # as off the CPU
         while not expected.done:
             expected.run_epoch()
     with accelerator() as device:

@@ -23,10 +23,10 @@ from torch import nn
 
 from tests.benchmarks.contestants import Absent, Contestant
 from zoo.datasets import ImageSet
+from zoo.likelihoods.bernoulli import BernoulliConfig
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build
 from zoo.models.posteriors import GaussianHead
-from zoo.schema.base import BernoulliConfig
 from zoo.schema.recipe import Recipe
 
 Array = jax.Array

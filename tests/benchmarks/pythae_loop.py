@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from tests.benchmarks.contestants import Absent, Contestant
 from zoo.datasets import ImageSet, as_float
+from zoo.likelihoods.bernoulli import BernoulliConfig
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build
-from zoo.schema.base import BernoulliConfig
 from zoo.schema.recipe import Recipe
 
 

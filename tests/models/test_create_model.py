@@ -87,7 +87,7 @@ def test_settings_of_every_kind_reach_the_model() -> None:
         likelihood={"family": "gaussian", "variance": 0.1},
     )  # fmt: skip
     assert model.prior.latent_dim == 5
-    assert model.likelihood.variance == 0.1
+    assert model.likelihood.config.variance == 0.1
     convolutions = [layer for layer in model.encoder if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [4, 8, 8]
     assert [layer.out_features for layer in model.encoder if isinstance(layer, torch.nn.Linear)] == [10]
@@ -125,7 +125,10 @@ def test_a_nested_network_is_chosen_by_its_name(network: str) -> None:
         ({"network": {"name": 3}}, "network.name: required, the name of the network"),
         ({"network": "conv"}, "network.name: required, the name of the network"),
         ({"network": None}, "network.name: required, the name of the network"),
-        ({"likelihood": {"family": "gausian"}}, "likelihood: unknown name 'gausian'; did you mean 'gaussian'?"),
+        (
+            {"likelihood": {"family": "gausian"}},
+            "likelihood.family: unknown likelihood 'gausian'; did you mean 'gaussian'",
+        ),
     ],
     ids=str,
 )
@@ -187,7 +190,7 @@ def test_it_can_be_saved_and_loaded_as_any_module() -> None:
     other.load_state_dict(model.state_dict())
     x = torch.rand(2, *DIGITS)
     assert torch.equal(model.reconstruct(x), other.reconstruct(x))
-    assert json.dumps(model.likelihood.model_dump()) == '{"family": "bernoulli"}'
+    assert json.dumps(model.likelihood.config.model_dump()) == '{"family": "bernoulli"}'
 
 
 def test_a_builder_that_returns_something_else_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

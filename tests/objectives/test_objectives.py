@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from tests.gaussians import LinearGaussian
 from tests.helpers import CPU, SHIPPED_VARIANTS, tiny_fields, tiny_model, tiny_recipe, tiny_recipe_of
 from zoo.errors import ZooError
+from zoo.likelihoods.bernoulli import BernoulliConfig
+from zoo.likelihoods.gaussian import Gaussian
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import importance_terms
 from zoo.models.build import build
-from zoo.models.likelihoods import Gaussian
 from zoo.models.posteriors import DiagonalGaussian
 from zoo.models.priors import StandardNormal
 from zoo.objectives import Objective, build_objective
 from zoo.registry import OBJECTIVES
-from zoo.schema.base import BernoulliConfig
 from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.system.randomness import isolated_randomness
 

@@ -30,4 +30,4 @@ class AbsoluteError(Distance):
 
     def forward(self, x: Tensor, likelihood: Likelihood) -> Tensor:
         """Return sum |x - mean|: (B,)."""
-        return summed((x - likelihood.mean).abs())
+        return summed((x - likelihood.location).abs())

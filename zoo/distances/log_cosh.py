@@ -42,5 +42,5 @@ class LogCosh(Distance):
 
     def forward(self, x: Tensor, likelihood: Likelihood) -> Tensor:
         """Return sum (1/a) log cosh(a (x - mean)): (B,)."""
-        size = (self.a * (x - likelihood.mean)).abs()
+        size = (self.a * (x - likelihood.location)).abs()
         return summed((size + F.softplus(-2 * size) - math.log(2)) / self.a)

@@ -30,4 +30,4 @@ class SquaredError(Distance):
 
     def forward(self, x: Tensor, likelihood: Likelihood) -> Tensor:
         """Return sum (x - mean)^2: (B,)."""
-        return summed((x - likelihood.mean).square())
+        return summed((x - likelihood.location).square())

@@ -76,13 +76,16 @@ def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
 
 def shipped_entries(data: str) -> list[str]:
     """List the entries with weights in the package that were trained on a dataset as it is, not binarised."""
-    trained_on = {name: json.loads(path.read_text(encoding="utf-8"))["data"] for name, path in recipe_paths().items()}
+
+    def trained_on(folder: Path) -> dict[str, str]:
+        section: dict[str, str] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["recipe"]["data"]
+        return section
+
+    sections = {name: trained_on(folder) for name in list_models() if (folder := weights_folder(name))}
     return [
         name
-        for name in list_models()
-        if weights_folder(name)
-        and trained_on[name]["name"] == data
-        and trained_on[name].get("binarization", "none") == "none"
+        for name, section in sections.items()
+        if section["name"] == data and section.get("binarization", "none") == "none"
     ]
 
 

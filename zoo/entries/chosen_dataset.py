@@ -32,7 +32,7 @@ def chosen_dataset(data: str | None, config: RunConfig, location: RunLocation) -
         location.check_may_read(recipe.data)
         return recipe.data
     if names_images(data):
-        count = recipe.model.num_classes
+        count = recipe.model.classes
         classes = list(class_names(config, location) or map(str, range(count))) if count else None
         return _moved(data, config, location) or folder_for(data, config.image_shape, recipe.data, classes)
     try:

@@ -57,7 +57,7 @@ def kind_of_data(config: RunConfig) -> str:
         words.append(recipe.data.binarization)
     if recipe.model.likelihood.label:
         words.append(recipe.model.likelihood.label)
-    if recipe.model.num_classes:
+    if recipe.model.classes:
         words.append("given the class")
     if recipe.data.test_images:
         words.append(f"the first {recipe.data.test_images:,}")

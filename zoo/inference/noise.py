@@ -22,6 +22,11 @@ class Noise:
     def __init__(self, images: Tensor, seed: int) -> None:
         self._streams = [np.random.default_rng((seed, zlib.crc32(image.tobytes()))) for image in images.numpy()]
 
+    def normal_like(self, template: Tensor) -> Tensor:
+        """Return standard normal numbers like ``template``, (B, D) or (k, B, D), on its device."""
+        drawn = self.normal(template.shape[:-2].numel(), template.shape[-1])
+        return drawn.reshape(template.shape).to(template)
+
     def normal(self, k: int, d: int) -> Tensor:
         """Return standard normal numbers (k, B, d); two calls with k give the same numbers as one with 2k."""
         drawn = [stream.standard_normal((k, d), dtype=np.float32) for stream in self._streams]

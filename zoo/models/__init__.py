@@ -2,8 +2,9 @@
 
 from zoo.models.autoencoder import Autoencoder, Model
 from zoo.models.build import build, build_variant, create_model
-from zoo.models.layers import Conditioned, Residual
-from zoo.models.likelihoods import Bernoulli, Gaussian, Likelihood
+from zoo.models.layers import Conditioned, ConditionedMaps, Residual
+from zoo.models.likelihoods import Likelihood, LikelihoodHead
+from zoo.models.noise import NoiseSource
 from zoo.models.posteriors import (
     Deterministic,
     DeterministicHead,
@@ -15,7 +16,7 @@ from zoo.models.posteriors import (
 from zoo.models.priors import FittedGaussian, Prior, StandardNormal
 
 __all__ = [
-    "Autoencoder", "Bernoulli", "Conditioned", "Deterministic", "DeterministicHead", "DiagonalGaussian",
-    "FittedGaussian", "Gaussian", "GaussianHead", "HasCodeUsage", "Likelihood", "Model", "Posterior", "Prior",
-    "Residual", "StandardNormal", "build", "build_variant", "create_model",
+    "Autoencoder", "Conditioned", "ConditionedMaps", "Deterministic", "DeterministicHead", "DiagonalGaussian",
+    "FittedGaussian", "GaussianHead", "HasCodeUsage", "Likelihood", "LikelihoodHead", "Model", "NoiseSource",
+    "Posterior", "Prior", "Residual", "StandardNormal", "build", "build_variant", "create_model",
 ]  # fmt: skip

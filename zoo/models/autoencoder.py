@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.errors import ZooError
 from zoo.models.inputs import checked_codes, checked_count, checked_images, checked_labels
-from zoo.models.likelihoods import Likelihood, likelihood_of
+from zoo.models.likelihoods import Likelihood, build_likelihood
+from zoo.models.numerics import at_least_float32
 from zoo.models.posteriors import Posterior
 from zoo.models.priors import Prior
-from zoo.schema.base import ImageShape, format_shape
+from zoo.schema.base import ImageShape, LikelihoodConfig, format_shape
 from zoo.schema.run_config import RunConfig
 from zoo.system.process import PROCESS_LOCK
 from zoo.system.randomness import draws_by_default
@@ -55,9 +56,10 @@ class Autoencoder(nn.Module):
         image_shape: the shape (C, H, W) of the images.
         encoder: maps images (B, C, H, W) to a Posterior over codes (B, D), usually as a Sequential that ends in a head,
             such as ``GaussianHead``; or, with ``head``, to features.
-        decoder: maps codes (B, D) to the unbounded outputs (B, C, H, W) that the likelihood turns into images.
+        decoder: maps codes (B, D) to the outputs without bounds, (B, outputs*C, H, W), that the likelihood turns into
+            images.
         prior: the distribution p(z) of codes.
-        likelihood: the family of p(x|z), from the variant's config.
+        likelihood: the settings of p(x|z), from the variant's config.
         classes: the number of labels y of a conditional model, q(z|x,y) and p(x|z,y), whose encoder and decoder take
             one-hot labels (B, classes) as a second input; 0 for any other model.
         head: a function from features to a Posterior, where the encoder does not end in a head: the look-up in a
@@ -76,7 +78,7 @@ class Autoencoder(nn.Module):
         encoder: nn.Module,
         decoder: nn.Module,
         prior: Prior,
-        likelihood: Any,
+        likelihood: LikelihoodConfig,
         classes: int = 0,
         head: Callable[[Tensor], Posterior] | None = None,
     ) -> None:
@@ -85,9 +87,10 @@ class Autoencoder(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.prior: Prior = prior
-        self.likelihood = likelihood
+        self.likelihood = build_likelihood(likelihood)
         self.classes = classes
         self.head = head
+        prior.attach(encoder)
 
     @property
     def device(self) -> torch.device:
@@ -135,7 +138,9 @@ class Autoencoder(nn.Module):
             ZooError: the codes have another shape or dtype, or the labels are no classes.
         """
         z = checked_codes(z, self.prior.latent_dim, self._weights)
-        return likelihood_of(self.likelihood, self.decoder(z, *self._condition(labels, z.shape[0])))
+        output = at_least_float32(self.decoder(z, *self._condition(labels, z.shape[0])))
+        likelihood: Likelihood = self.likelihood(output)
+        return likelihood
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Reconstruct images as :meth:`reconstruct` does, with gradients."""
@@ -207,7 +212,7 @@ class Autoencoder(nn.Module):
             name, variant = self.config.name, f"{self.config.recipe['model']['variant']}, "
         shape = format_shape(self.image_shape)
         given = f", given one of {self.classes} classes" if self.classes else ""
-        family = self.likelihood.family.capitalize()
+        family = self.likelihood.config.family.capitalize()
         return (
             f"{name}: {variant}{self.parameter_count:,} parameters"
             f"\n  images {shape}, codes of {self.prior.latent_dim} dimensions, {family} likelihood{given}{figures}"

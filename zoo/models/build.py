@@ -9,7 +9,7 @@ from typing import Any
 from zoo.errors import ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
 from zoo.registry import VARIANTS
-from zoo.schema.axes import narrowed
+from zoo.schema.axes import narrowed, up_to_date
 from zoo.schema.base import ImageShape, VariantConfig
 from zoo.schema.parsing import validate
 from zoo.schema.recipe import Recipe
@@ -78,5 +78,7 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
         fields = json.loads(json.dumps(settings))
     except (TypeError, ValueError, RecursionError) as error:
         raise ZooError(f"{where}: {error}; settings are numbers, words, lists and dicts") from error
-    schema = narrowed(VARIANTS.get(variant).config, fields, where)
+    config = VARIANTS.get(variant).config
+    fields = up_to_date(config, config.from_older(fields))
+    schema = narrowed(config, fields, where)
     return build_variant(validate(schema, {"variant": variant, **fields}, where), shape)

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zoo.models.noise import NoiseSource
 from zoo.models.numerics import at_least_float32, product_in_32_bits
 from zoo.models.priors import Prior
 from zoo.system.collectives import all_reduce, broadcast, several
@@ -52,14 +53,18 @@ class Quantized:
         share = counts[counts > 0] / counts.sum()
         return {"perplexity": math.exp(-float((share * share.log()).sum()))}
 
-    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+    def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Repeat the mean, as there is nothing to draw: (*shape, B, D*h*w)."""
         return self.mean.expand(*shape, *self.mean.shape)
 
-    def kl(self) -> Tensor:
-        """Return h*w*log(K), the KL against the uniform prior: (B,) nats."""
-        positions = prod(self.indices.shape[1:])
-        return self.features.new_full((len(self.indices),), positions * math.log(self.size))
+    def draw(self, *shape: int, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:
+        """Repeat the mean and the logarithm of its probability, 0: (*shape, B, D*h*w) and (*shape, B)."""
+        z = self.rsample(*shape)
+        return z, z.new_zeros(z.shape[:-1])
+
+    def kl_per_dimension(self, prior: Prior) -> Tensor | None:
+        """Return log(K) for each position, the KL against the uniform prior: (B, h*w) nats."""
+        return self.features.new_full((len(self.indices), prod(self.indices.shape[1:])), math.log(self.size))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return 0 for the code itself, else minus infinity: (..., B, D*h*w) → (..., B) nats."""

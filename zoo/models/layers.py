@@ -31,6 +31,24 @@ class Dropout(nn.Dropout):
         return dropped_out(h, self.p) if self.training else h
 
 
+class ConditionedMaps(nn.Sequential):
+    """Layers that take a condition (B, Y) as Y more channels of their input, each of one value.
+
+    Args:
+        shape: the shape (C, H, W) of the input without the condition, which may come flat.
+        layers: the layers, of C + Y input channels.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.shape = shape
+
+    def forward(self, h: Tensor, condition: Tensor) -> Any:  # type: ignore[override]
+        """Apply the layers to h (B, C, H, W), or (B, C*H*W), with the condition as further channels."""
+        maps = condition[:, :, None, None].expand(-1, -1, *self.shape[1:])
+        return super().forward(torch.cat([h.reshape(-1, *self.shape), maps], dim=1))
+
+
 class Conditioned(nn.Sequential):
     """Layers that take a condition (B, Y), such as a one-hot label, beside their flattened input (B, ...)."""
 

@@ -1,62 +1,56 @@
-"""Likelihoods p(x|z): what a decoder returns, a distribution over images for each of B codes."""
+"""The contract of a likelihood p(x|z): a distribution over images for each of B codes, made of a decoder's outputs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from zoo.models.cross_entropy import binary_cross_entropy
-from zoo.models.numerics import LOG_2PI, at_least_float32
-from zoo.schema.base import BernoulliConfig, GaussianConfig
+from zoo.registry import LIKELIHOODS
+from zoo.schema.base import LikelihoodConfig
 
 
-class Likelihood(Protocol):
+class Likelihood:
     """A distribution over images for each of B codes."""
 
     @property
     def mean(self) -> Tensor:
-        """The mean image, (B, C, H, W) in [0, 1]."""
+        """The image to look at, (B, C, H, W) in [0, 1]: the mean of each pixel."""
+        raise NotImplementedError
+
+    @property
+    def location(self) -> Tensor:
+        """The image that distances are measured from, (B, C, H, W): the mean, before it is clipped to [0, 1]."""
+        return self.mean
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z), (B,) nats per image: summed over channels and pixels."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Bernoulli:
-    """Independent Bernoulli pixels; -log_prob is the summed binary cross-entropy."""
+class LikelihoodHead(nn.Module):
+    """The end of a decoder: it turns outputs without bounds into p(x|z), and may have parameters of its own.
 
-    logits: Tensor  # (B, C, H, W)
+    Args:
+        config: the settings of the family.
+    """
 
-    @property
-    def mean(self) -> Tensor:
-        """The probabilities, (B, C, H, W) in [0, 1]."""
-        return torch.sigmoid(self.logits)
+    config: Any
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x|z), (B,) nats per image."""
-        return -binary_cross_entropy(self.logits, x).flatten(1).sum(dim=1)
+    def __init__(self, config: LikelihoodConfig) -> None:
+        super().__init__()
+        self.config = config
 
+    def forward(self, output: Tensor) -> Likelihood:
+        """Return p(x|z) of outputs (B, outputs*C, H, W), in float32 at least."""
+        raise NotImplementedError
 
-@dataclass(frozen=True)
-class Gaussian:
-    """Independent Gaussian pixels of one fixed variance."""
-
-    mean: Tensor  # (B, C, H, W)
-    variance: float
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Sum -(x - mean)^2 / (2 variance) - 1/2 log(2 pi variance) over the pixels: (B,) nats per image."""
-        squared = (x - self.mean).square() / self.variance
-        return -0.5 * (squared + LOG_2PI + math.log(self.variance)).flatten(1).sum(dim=1)
+    def split(self, output: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs (B, outputs*C, H, W) one by one, each (B, C, H, W)."""
+        return output.chunk(self.config.outputs, dim=1)
 
 
-def likelihood_of(config: BernoulliConfig | GaussianConfig, output: Tensor) -> Likelihood:
-    """Turn a decoder's unbounded output (B, C, H, W) into the distribution that a model's config names."""
-    output = at_least_float32(output)
-    if isinstance(config, GaussianConfig):
-        return Gaussian(torch.sigmoid(output), config.variance)
-    return Bernoulli(output)
+def build_likelihood(config: LikelihoodConfig) -> LikelihoodHead:
+    """Build the likelihood that a model's config names."""
+    head: LikelihoodHead = LIKELIHOODS.get(config.family).build(config)
+    return head

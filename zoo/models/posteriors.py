@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.models.noise import NoiseSource, normal_like
 from zoo.models.numerics import LOG_2PI, at_least_float32
-from zoo.system.randomness import normal_like
+from zoo.models.priors import Prior, StandardNormal
 
 ACTIVE_VARIANCE = 0.01
 """A dimension counts as used where its posterior mean varies more than this over the images (Burda et al. 2016)."""
@@ -29,14 +30,20 @@ class Posterior(Protocol):
     def mean(self) -> Tensor:
         """The mean code of each image, (B, D)."""
 
-    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+    def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Draw codes (*shape, B, D), differentiable in the distribution's parameters.
 
-        They are drawn with torch's default generator, or made of standard normal numbers ``epsilon`` (*shape, B, D).
+        The random numbers come from ``noise``; None: from the generators of this thread.
         """
 
-    def kl(self) -> Tensor:
-        """Return KL(q(z|x) || p(z)), (B,) nats per image."""
+    def draw(self, *shape: int, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:
+        """Draw codes as :meth:`rsample` does, and return them with their log q(z|x), (*shape, B) nats."""
+
+    def kl_per_dimension(self, prior: Prior) -> Tensor | None:
+        """Return the parts of KL(q(z|x) || p(z)), (B, parts) nats, whose sum it is: one for each dimension of the code.
+
+        None where the two have no closed form: then log q(z|x) - log p(z) of codes that are drawn estimates the sum.
+        """
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z|x), (..., B) nats, of codes (..., B, D), or (..., 1, D): one for all of the images."""
@@ -57,7 +64,7 @@ class HasCodeUsage(Protocol):
 
 @dataclass(frozen=True)
 class DiagonalGaussian:
-    """N(mu, diag(exp(logvar))) over codes, against the prior N(0, I) (Kingma & Welling 2014, appendix B)."""
+    """N(mu, diag(exp(logvar))) over codes (Kingma & Welling 2014)."""
 
     stochastic: ClassVar[bool] = True
 
@@ -79,19 +86,32 @@ class DiagonalGaussian:
         """Count ``active_units``: dimensions whose mean has a variance above 0.01 (Burda et al. 2016, section 5.1)."""
         return {"active_units": float((codes.var(dim=0, correction=0) > ACTIVE_VARIANCE).sum())}
 
-    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+    def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Draw mu + sigma * epsilon with epsilon ~ N(0, I): (*shape, B, D)."""
-        epsilon = normal_like(self.mu.expand(*shape, *self.mu.shape)) if epsilon is None else epsilon
+        epsilon = normal_like(self.mu.expand(*shape, *self.mu.shape), noise)
         return self.mu + torch.exp(0.5 * self.logvar) * epsilon
 
-    def kl(self) -> Tensor:
-        """Return -1/2 sum_d (1 + logvar - mu^2 - exp(logvar)): (B,) nats."""
-        return -0.5 * (1 + self.logvar - self.mu.square() - self.logvar.exp()).sum(dim=1)
+    def draw(self, *shape: int, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:
+        """Draw codes and return them with their log-density: (*shape, B, D) and (*shape, B)."""
+        z = self.rsample(*shape, noise=noise)
+        return z, self.log_prob(z)
+
+    def kl_per_dimension(self, prior: Prior) -> Tensor | None:
+        """Return -1/2 (1 + logvar - mu^2 - exp(logvar)), (B, D) nats, if p(z) is N(0, I) (appendix B)."""
+        if type(prior) is not StandardNormal:
+            return None
+        return -0.5 * (1 + self.logvar - self.mu.square() - self.logvar.exp())
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density of codes, (..., B, D) → (..., B) nats."""
         squared = (z - self.mu).square() * torch.exp(-self.logvar)
         return -0.5 * (squared + self.logvar + LOG_2PI).sum(dim=-1)
+
+
+NO_KL = (
+    "a deterministic code has no KL divergence and no ELBO; train this variant with the objective 'reconstruction', or "
+    "choose a variational one"
+)
 
 
 @dataclass(frozen=True)
@@ -107,20 +127,25 @@ class Deterministic:
         """The code itself, (B, D)."""
         return self.code
 
-    def rsample(self, *shape: int, epsilon: Tensor | None = None) -> Tensor:
+    def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Repeat the code, as there is nothing to draw: (*shape, B, D)."""
         return self.code.expand(*shape, *self.code.shape)
 
-    def kl(self) -> Tensor:
+    def draw(self, *shape: int, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:
+        """Refuse: a point mass has no density.
+
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError(NO_KL)
+
+    def kl_per_dimension(self, prior: Prior) -> Tensor | None:
         """Refuse: a point mass has no finite KL to a density.
 
         Raises:
             ZooError: always.
         """
-        raise ZooError(
-            "a deterministic code has no KL divergence and no ELBO; train this variant with the objective "
-            "'reconstruction', or choose a variational one"
-        )
+        raise ZooError(NO_KL)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Refuse: a point mass has no density.
@@ -133,6 +158,8 @@ class Deterministic:
 
 class DeterministicHead(nn.Module):
     """A linear map from features (B, F) to a code (B, D) without noise."""
+
+    deterministic: ClassVar[bool] = True
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__()

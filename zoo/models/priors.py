@@ -31,6 +31,9 @@ class Prior(nn.Module):
         super().__init__()
         self.latent_dim = latent_dim
 
+    def attach(self, encoder: nn.Module) -> None:
+        """Take note of the model's encoder, for a prior that is made of it; most have no use for it."""
+
     def fit(self, codes: Tensor) -> None:
         """Estimate the prior's parameters from codes (N, D); most priors have nothing to estimate."""
 

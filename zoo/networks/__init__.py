@@ -1,5 +1,5 @@
 """One file per network, named like it: the layers between images and codes, without the code."""
 
-from zoo.networks._base import Network, build_network, halved
+from zoo.networks._base import Network, build_grid, build_network, halved
 
-__all__ = ["Network", "build_network", "halved"]
+__all__ = ["Network", "build_grid", "build_network", "halved"]

@@ -42,28 +42,34 @@ class ConvConfig(ConvSizes, NetworkConfig):
 
 
 @register_network(config=ConvConfig)
-def conv(config: ConvSizes, shape: ImageShape) -> Network:
+def conv(config: ConvSizes, shape: ImageShape, condition: int = 0) -> Network:
     """Build Conv k3 s2 per channel count, hidden layers; the decoder's hidden layers, ConvTranspose s2 mirrored."""
     c, h, w = halved(shape, len(config.channels), "conv")
-    channels = (c, *config.channels)
+    channels = (c + condition, *config.channels)
     innermost = (config.neck, 1, 1) if config.neck else (channels[-1], h, w)
-    encoder: list[nn.Module] = []
+    trunk: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
-        encoder += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]  # (B, outputs, H/2, W/2)
+        trunk += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]  # (B, outputs, H/2, W/2)
     if config.neck:
-        encoder.append(nn.Conv2d(channels[-1], config.neck, (h, w)))  # (B, neck, 1, 1)
+        trunk.append(nn.Conv2d(channels[-1], config.neck, (h, w)))  # (B, neck, 1, 1)
     sizes = (prod(innermost), *config.hidden)
-    encoder += [nn.Flatten(), *dense(sizes)]
+    encoder = [*trunk, nn.Flatten(), *dense(sizes)]
 
-    def decoder(code: int) -> list[nn.Module]:
-        outward = (code, *mirrored(config.hidden, config.decoder_hidden))
-        layers = [*dense(outward), nn.Linear(outward[-1], prod(innermost)), nn.Unflatten(1, innermost)]
+    def decoder(code: int, shape: ImageShape) -> list[nn.Module]:
+        outward = (code + condition, *mirrored(config.hidden, config.decoder_hidden))
+        return [*dense(outward), nn.Linear(outward[-1], prod(innermost)), nn.Unflatten(1, innermost), *upward(shape)]
+
+    def upward(shape: ImageShape) -> list[nn.Module]:
+        layers: list[nn.Module] = []
         if config.neck:
             layers.append(nn.ConvTranspose2d(config.neck, channels[-1], (h, w)))  # (B, C, h, w)
         odd = config.decoder_kernel % 2  # an odd kernel would leave the output one pixel short of twice the size
-        for inputs, outputs in pairwise(reversed(channels)):
+        for inputs, outputs in pairwise((*reversed(config.channels), shape[0])):
             upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=odd)
             layers += [nn.ReLU(), upsample]  # (B, outputs, 2H, 2W)
         return layers
 
-    return Network(encoder, (sizes[-1],), decoder)
+    def grid_decoder(code: int, shape: ImageShape) -> list[nn.Module]:
+        return [nn.Conv2d(code + condition, innermost[0], 1), *upward(shape)]
+
+    return Network(encoder, (sizes[-1],), decoder, grid=Network(trunk, innermost, grid_decoder))

@@ -39,33 +39,44 @@ class ConvPoolConfig(ConvPoolSizes, NetworkConfig):
 
 
 @register_network(config=ConvPoolConfig)
-def conv_pool(config: ConvPoolSizes, shape: ImageShape) -> Network:
+def conv_pool(config: ConvPoolSizes, shape: ImageShape, condition: int = 0) -> Network:
     """Build three convolutions and an MLP down; linear maps and three transposed convolutions back up."""
     c, h, w = halved(shape, 2, "conv_pool")
     c1, c2, c3 = config.channels
     sizes = (c3 * h * w, *config.hidden)
 
-    encoder: list[nn.Module] = [
-        *(nn.Conv2d(c, c1, 3, padding=1), nn.LeakyReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(c1)),  # (B, c1, 2h, 2w)
+    trunk: list[nn.Module] = [
+        *(
+            nn.Conv2d(c + condition, c1, 3, padding=1),
+            nn.LeakyReLU(),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(c1),
+        ),  # (B, c1, 2h, 2w)
         *(nn.Conv2d(c1, c2, 3, padding=1), nn.LeakyReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(c2)),  # (B, c2, h, w)
         nn.Conv2d(c2, c3, 3, padding=1),  # (B, c3, h, w)
-        nn.Flatten(),
-        Dropout(config.dropout),
     ]
+    encoder = [*trunk, nn.Flatten(), Dropout(config.dropout)]
     for inputs, outputs in pairwise(sizes):
         encoder += [nn.Linear(inputs, outputs), nn.LeakyReLU(), Dropout(config.dropout)]
     encoder.append(nn.BatchNorm1d(sizes[-1]))
 
-    def decoder(code: int) -> list[nn.Module]:
+    def decoder(code: int, shape: ImageShape) -> list[nn.Module]:
+        outward = (code + condition, *reversed(sizes))
+        linear = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(outward)]
+        return [*linear, nn.Unflatten(1, (c3, h, w)), *upward(shape)]
+
+    def grid_decoder(code: int, shape: ImageShape) -> list[nn.Module]:
+        return [nn.Conv2d(code + condition, c3, 1), *upward(shape)]
+
+    def upward(shape: ImageShape) -> list[nn.Module]:
         return [
-            *(nn.Linear(inputs, outputs) for inputs, outputs in pairwise((code, *reversed(sizes)))),
-            nn.Unflatten(1, (c3, h, w)),
             *(nn.ConvTranspose2d(c3, c2, 3, padding=1), nn.BatchNorm2d(c2)),  # (B, c2, h, w)
             *(nn.ConvTranspose2d(c2, c1, (h + 1, w + 1)), nn.BatchNorm2d(c1)),  # stride 1: (B, c1, 2h, 2w)
-            nn.ConvTranspose2d(c1, c, (2 * h + 1, 2 * w + 1)),  # (B, c, 4h, 4w)
+            nn.ConvTranspose2d(c1, shape[0], (2 * h + 1, 2 * w + 1)),  # (B, c, 4h, 4w)
         ]
 
-    return Network(encoder, (sizes[-1],), decoder, initialise)
+    grid = Network(trunk, (c3, h, w), grid_decoder, initialise)
+    return Network(encoder, (sizes[-1],), decoder, initialise, grid)
 
 
 def initialise(layer: nn.Module) -> None:

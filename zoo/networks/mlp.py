@@ -54,12 +54,12 @@ def mlp(config: MLPSizes, shape: ImageShape, condition: int = 0) -> Network:
     pixels = prod(shape)
     sizes = (pixels + condition, *config.hidden)
 
-    def decoder(code: int) -> list[nn.Module]:
+    def decoder(code: int, shape: ImageShape) -> list[nn.Module]:
         outward = (code + condition, *mirrored(config.hidden, config.decoder_hidden))
-        return [*dense(outward, config.activation), nn.Linear(outward[-1], pixels), nn.Unflatten(1, shape)]
+        return [*dense(outward, config.activation), nn.Linear(outward[-1], prod(shape)), nn.Unflatten(1, shape)]
 
     flatten = [] if condition else [nn.Flatten()]
-    return Network([*flatten, *dense(sizes, config.activation)], (sizes[-1],), decoder)
+    return Network([*flatten, *dense(sizes, config.activation)], (sizes[-1],), decoder, flat_input=True)
 
 
 def dense(sizes: Sequence[int], activation: Activation = "relu") -> list[nn.Module]:

@@ -29,20 +29,26 @@ class ResidualConfig(ResidualSizes, NetworkConfig):
 
 
 @register_network(config=ResidualConfig)
-def residual(config: ResidualSizes, shape: ImageShape) -> Network:
+def residual(config: ResidualSizes, shape: ImageShape, condition: int = 0) -> Network:
     """Build Conv k4 s2 twice, residual k3 and k1; back through ConvTranspose k2 s2 twice."""
     c, h, w = halved(shape, 2, "residual")
     n = config.channels
-    encoder = [
-        *(nn.Conv2d(c, n, 4, stride=2, padding=1), nn.Conv2d(n, n, 4, stride=2, padding=1)),  # (B, n, h, w)
+    trunk = [
+        *(nn.Conv2d(c + condition, n, 4, stride=2, padding=1), nn.Conv2d(n, n, 4, stride=2, padding=1)),  # (B, n, h, w)
         *(nn.ReLU(), Residual(nn.Conv2d(n, n, 3, padding=1)), nn.ReLU(), Residual(nn.Conv2d(n, n, 1))),
     ]
 
-    def decoder(code: int) -> list[nn.Module]:
+    def decoder(code: int, shape: ImageShape) -> list[nn.Module]:
+        return [nn.Linear(code + condition, n * h * w), nn.Unflatten(1, (n, h, w)), *upward(shape)]
+
+    def grid_decoder(code: int, shape: ImageShape) -> list[nn.Module]:
+        return [nn.Conv2d(code + condition, n, 1), *upward(shape)]
+
+    def upward(shape: ImageShape) -> list[nn.Module]:
         return [
-            *(nn.Unflatten(1, (code, h, w)), nn.Conv2d(code, n, 1)),  # (B, n, h, w)
             *(Residual(nn.Conv2d(n, n, 1)), nn.ReLU(), Residual(nn.Conv2d(n, n, 3, padding=1)), nn.ReLU()),
-            *(nn.ConvTranspose2d(n, n, 2, stride=2), nn.ConvTranspose2d(n, c, 2, stride=2)),  # (B, C, 4h, 4w)
+            *(nn.ConvTranspose2d(n, n, 2, stride=2), nn.ConvTranspose2d(n, shape[0], 2, stride=2)),  # (B, C, 4h, 4w)
         ]
 
-    return Network(encoder, (n, h, w), decoder)
+    grid = Network(trunk, (n, h, w), grid_decoder)
+    return Network([*trunk, nn.Flatten()], (n * h * w,), decoder, grid=grid)

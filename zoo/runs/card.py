@@ -78,7 +78,7 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
     )
     history = history_sentence(config, recipe)
     shipped = variant.build.__module__.startswith("zoo.")
-    classes = recipe.model.num_classes
+    classes = recipe.model.classes
     given, labels = (", labels=labels", ", labels") if classes else ("", "")
     needs, making = ("import torch\n\n", f"labels = torch.arange(16) % {classes}\n") if classes else ("", "")
     return f"""---

@@ -56,6 +56,17 @@ def narrowed(schema: type[S], fields: Mapping[str, Any], where: str) -> type[S]:
     return narrowed_schema
 
 
+def up_to_date(schema: type[Section], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields as JSON with every section whose name is known written as in this version."""
+    current = dict(fields)
+    for name, _, registry in axes_of(schema):
+        section = current.get(name)
+        if isinstance(section, dict) and section.get(registry.tag) in registry.names():
+            config = registry.get(section[registry.tag]).config
+            current[name] = up_to_date(config, config.from_older(section))
+    return current
+
+
 def _narrowed(schema: type[S], fields: Mapping[str, Any], prefix: str, mistakes: list[str]) -> type[S]:
     types: list[tuple[str, Types]] = []
     for name, section in _inner_sections(schema):

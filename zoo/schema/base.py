@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from zoo.registry import DISTANCES, SCHEDULES
+from zoo.registry import DISTANCES, LIKELIHOODS, SCHEDULES
 
 Split = Literal["train", "test"]
 
@@ -66,6 +66,11 @@ class Section(BaseModel):
     WORD: ClassVar[bool] = False
     """True if a name alone, as a plain word, stands for the settings of this name, and is written where there are
     no others."""
+
+    @classmethod
+    def from_older(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return fields as JSON, written for an older version of this section, as they are written now."""
+        return fields
 
     @model_serializer(mode="wrap")
     def _without_unused_additions(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any] | str:
@@ -144,54 +149,56 @@ class DatasetConfig(Section):
         return self
 
 
-class BernoulliConfig(Section):
-    """Independent Bernoulli pixels; the decoder returns logits. Intensities in [0, 1] count as probabilities."""
+class LikelihoodConfig(Section):
+    """The distribution of an image given its code. Each family adds its own settings."""
 
-    family: Literal["bernoulli"] = "bernoulli"
+    family: str = Field(description="The registered family of distributions.")
+
+    @property
+    def outputs(self) -> int:
+        """The number of values that the decoder puts out for each channel of each pixel."""
+        return 1
 
     @property
     def label(self) -> str:
         """The words that distinguish values under this likelihood in tables; empty for the usual one."""
-        return ""
+        return self.family
 
 
-class GaussianConfig(Section):
-    """Independent Gaussian pixels of one fixed variance around a mean in [0, 1] (a sigmoid of the decoder's output)."""
+class PosteriorConfig(Section):
+    """The distribution of the code of an image. Each posterior adds its own settings."""
 
-    family: Literal["gaussian"] = "gaussian"
-    variance: Positive = Field(
-        1.0,
-        description="The variance of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a "
-        "constant.",
-    )
-
-    @property
-    def label(self) -> str:
-        """The words that distinguish values under this likelihood in tables."""
-        return f"{self.family} {self.variance:g}"
+    name: str = Field(description="The registered posterior.")
 
 
-LikelihoodConfig = Annotated[BernoulliConfig | GaussianConfig, Field(discriminator="family")]
+class PriorConfig(Section):
+    """The distribution of codes before any image is seen. Each prior adds its own settings."""
+
+    name: str = Field(description="The registered prior.")
 
 
 class VariantConfig(Section):
     """The kind of autoencoder. Each variant adds its sizes."""
 
     variant: str = Field(description="The registered variant.")
-    likelihood: LikelihoodConfig = Field(
-        BernoulliConfig(), description="p(x|z), the distribution of an image given its code."
+    likelihood: Annotated[LikelihoodConfig, LIKELIHOODS] = Field(
+        default_factory=lambda: LIKELIHOODS.get("bernoulli").config(),
+        description="p(x|z), the distribution of an image given its code.",
     )
-
-    @property
-    def num_classes(self) -> int:
-        """The number of labels that a conditional model is given; 0 for every other."""
-        return int(getattr(self, "classes", 0))
+    classes: Annotated[int, Field(ge=0, le=10_000), ADDED_LATER] = Field(
+        0, description="The number of labels that encoder and decoder are given; 0: none."
+    )
 
 
 class NetworkConfig(Section):
     """The layers between images and codes. Each network adds its sizes."""
 
     name: str = Field(description="The registered network.")
+    spectral_norm: Annotated[bool, ADDED_LATER] = Field(
+        False,
+        description="Divide the weights of each layer of the decoder by their largest singular value (Miyato et al. "
+        "2018, arXiv:1802.05957).",
+    )
 
 
 class ObjectiveConfig(Section):

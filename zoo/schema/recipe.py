@@ -17,12 +17,12 @@ from pydantic import Field
 
 from zoo.errors import ZooError
 from zoo.registry import DATASETS, OBJECTIVES, OPTIMIZERS, VARIANTS
-from zoo.schema.axes import narrowed, with_every_choice
+from zoo.schema.axes import narrowed, up_to_date, with_every_choice
 from zoo.schema.base import NAME, DatasetConfig, ObjectiveConfig, OptimizerConfig, Section, VariantConfig
 from zoo.schema.digest import digest
-from zoo.schema.parsing import override, parse_json, validate
+from zoo.schema.extends import read_fields
+from zoo.schema.parsing import override, validate
 from zoo.schema.sections import Claim, Execution, HubPin, Source, Training
-from zoo.schema.text import read_text
 
 
 class Recipe(Section):
@@ -73,7 +73,7 @@ def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             message names every wrong field).
     """
     path = Path(path).expanduser() if os.fspath(path).startswith("~/") else Path(path)
-    fields = parse_json(read_text(path, "the recipe"), str(path))
+    fields = read_fields(path)
     if any(not override.startswith("execution.") for override in overrides):
         fields.pop("claims", None)  # they hold for the unchanged recipe only
     changed = changes_of_model(overrides)
@@ -97,10 +97,10 @@ def parse_recipe(fields: dict[str, Any], where: str = "recipe", overrides: Seque
     """
     if "weights_sha256" in fields:
         raise ZooError(f"{where}: this is the config.json of a run, not a recipe; the recipe is its field 'recipe'")
-    changed = override(deepcopy(fields), overrides) if overrides else fields
+    changed = up_to_date(Recipe, override(deepcopy(fields), overrides) if overrides else fields)
     schema = narrowed(Recipe, changed, where)
     if overrides:
-        changed = override(deepcopy(fields), overrides, schema)
+        changed = up_to_date(Recipe, override(deepcopy(fields), overrides, schema))
     recipe: Recipe = validate(schema, changed, where)
     return recipe
 
@@ -123,4 +123,10 @@ class _OnlyData(Section):
 def recipe_schema() -> dict[str, Any]:
     """Return the JSON Schema of every recipe that the registered names allow."""
     schema = with_every_choice(Recipe).model_json_schema(by_alias=True)
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "A recipe's file, relative to this one, whose fields hold where this one states no others.",
+    }
+    required = [name for name in schema.pop("required") if name != "name"]
+    schema |= {"required": ["name"], "anyOf": [{"required": required}, {"required": ["extends"]}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Autoencoder zoo recipe"}

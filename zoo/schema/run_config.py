@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from zoo.errors import ZooError
 from zoo.registry import VARIANTS
-from zoo.schema.axes import narrowed
+from zoo.schema.axes import narrowed, up_to_date
 from zoo.schema.base import NAME, SHA256, Section, Size, Split, VariantConfig
 from zoo.schema.digest import digest
 from zoo.schema.parsing import validate
@@ -144,8 +144,9 @@ class RunConfig(Strict):
                 were trained from.
         """
         where = f"the recipe of {self.name}"
-        config: Any = narrowed(_OnlyModel, self.recipe, where).model_fields["model"].annotation
-        model: VariantConfig = validate(config, self.recipe["model"], where)
+        fields = up_to_date(_OnlyModel, self.recipe)
+        config: Any = narrowed(_OnlyModel, fields, where).model_fields["model"].annotation
+        model: VariantConfig = validate(config, fields["model"], where)
         if digest(self.recipe) != self.recipe_sha256:
             raise ZooError(
                 f"the recipe of {self.name} is not the one that its weights were trained from: its sha256 differs"

@@ -63,15 +63,12 @@ def score(model: Autoencoder, images: ImageStream, samples: int = 0, *, seed: in
 def _scores(prepared: PreparedBatch, samples: int) -> dict[str, Tensor]:
     model, x, posterior = prepared.model, prepared.x, prepared.model.encode(prepared.x)
 
-    def epsilon(k: int) -> Tensor:
-        return prepared.noise.normal(k, posterior.mean.shape[1]).to(x.device)
-
     scores = {"mse": mean_squared_errors(x, model.decode(posterior.mean).mean)}
     if posterior.stochastic:
-        reconstruction, kl = elbo_terms(model, x, posterior, epsilon(1)[0])
+        reconstruction, kl = elbo_terms(model, x, posterior, prepared.noise)
         scores["negative_elbo"] = kl + reconstruction
     if samples:
-        scores[f"nll_{samples}"] = -log_likelihood(model, x, samples, epsilon)
+        scores[f"nll_{samples}"] = -log_likelihood(model, x, samples, prepared.noise)
     return scores
 
 

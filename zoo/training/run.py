@@ -114,7 +114,7 @@ def run(
     folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
-    labels = bool(recipe.model.num_classes or recipe.data.only_classes)
+    labels = bool(recipe.model.classes or recipe.data.only_classes)
     written_out = {"data": recipe.data.resolved(labels=labels), "training": resolved(recipe.training)}
     recipe = recipe.model_copy(update=written_out)
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):

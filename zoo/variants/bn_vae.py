@@ -15,7 +15,7 @@ from zoo.models import Autoencoder
 from zoo.networks.conv_pool import ConvPoolSizes, conv_pool
 from zoo.registry import register_variant
 from zoo.schema.base import ImageShape, Size, VariantConfig
-from zoo.variants._gaussian import gaussian_vae
+from zoo.variants._assembled import on_network
 
 
 class BatchNormVAEConfig(ConvPoolSizes, VariantConfig):
@@ -32,4 +32,4 @@ class BatchNormVAEConfig(ConvPoolSizes, VariantConfig):
 )
 def bn_vae(config: BatchNormVAEConfig, shape: ImageShape) -> Autoencoder:
     """Build three convolutions and an MLP down to (mu, logvar); linear maps, three transposed convolutions back up."""
-    return gaussian_vae(config, shape, conv_pool(config, shape), config.latent_dim)
+    return on_network(config, shape, conv_pool(config, shape, config.classes), config.latent_dim)

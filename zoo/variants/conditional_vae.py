@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from zoo.models import Autoencoder, Conditioned, GaussianHead, StandardNormal
+from zoo.models import Autoencoder
 from zoo.networks.mlp import MLPSizes, mlp
 from zoo.registry import register_variant
 from zoo.schema.base import ImageShape, Size, VariantConfig
+from zoo.variants._assembled import on_network
 
 
 class ConditionalVAEConfig(MLPSizes, VariantConfig):
@@ -27,8 +28,4 @@ class ConditionalVAEConfig(MLPSizes, VariantConfig):
 )
 def conditional_vae(config: ConditionalVAEConfig, shape: ImageShape) -> Autoencoder:
     """Build (C*H*W + classes) - hidden - (mu, logvar), (latent_dim + classes) - decoder's hidden - C*H*W."""
-    network = mlp(config, shape, condition=config.classes)
-    encoder = Conditioned(*network.encoder, GaussianHead(network.features[0], config.latent_dim))
-    decoder = Conditioned(*network.decoder(config.latent_dim))
-    prior = StandardNormal(config.latent_dim)
-    return Autoencoder(shape, encoder, decoder, prior, config.likelihood, classes=config.classes)
+    return on_network(config, shape, mlp(config, shape, config.classes), config.latent_dim)

@@ -10,7 +10,7 @@ from zoo.models import Autoencoder
 from zoo.networks.conv import ConvSizes, conv
 from zoo.registry import register_variant
 from zoo.schema.base import ImageShape, Size, VariantConfig
-from zoo.variants._gaussian import gaussian_vae
+from zoo.variants._assembled import on_network
 
 
 class ConvVAEConfig(ConvSizes, VariantConfig):
@@ -27,4 +27,4 @@ class ConvVAEConfig(ConvSizes, VariantConfig):
 )
 def conv_vae(config: ConvVAEConfig, shape: ImageShape) -> Autoencoder:
     """Build Conv k3 s2 per channel count, hidden, (mu, logvar); decoder's hidden, ConvTranspose s2 mirrored."""
-    return gaussian_vae(config, shape, conv(config, shape), config.latent_dim)
+    return on_network(config, shape, conv(config, shape, config.classes), config.latent_dim)

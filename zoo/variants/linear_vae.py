@@ -10,7 +10,7 @@ from zoo.models import Autoencoder
 from zoo.networks.mlp import MLPSizes, mlp
 from zoo.registry import register_variant
 from zoo.schema.base import ImageShape, Size, VariantConfig
-from zoo.variants._gaussian import gaussian_vae
+from zoo.variants._assembled import on_network
 
 
 class LinearVAEConfig(MLPSizes, VariantConfig):
@@ -27,4 +27,4 @@ class LinearVAEConfig(MLPSizes, VariantConfig):
 )
 def linear_vae(config: LinearVAEConfig, shape: ImageShape) -> Autoencoder:
     """Build C*H*W - hidden - (mu, logvar), latent_dim - decoder's hidden - C*H*W."""
-    return gaussian_vae(config, shape, mlp(config, shape), config.latent_dim)
+    return on_network(config, shape, mlp(config, shape, config.classes), config.latent_dim)

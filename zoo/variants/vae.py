@@ -1,4 +1,4 @@
-"""The variational autoencoder (Kingma & Welling 2014) on any network."""
+"""The variational autoencoder (Kingma & Welling 2014) with any network, posterior, prior and likelihood."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zoo.errors import ZooError
 from zoo.models import Autoencoder
 from zoo.networks import build_network
-from zoo.registry import NETWORKS, register_variant
-from zoo.schema.base import ImageShape, NetworkConfig, Size, VariantConfig
-from zoo.variants._gaussian import gaussian_vae
+from zoo.registry import NETWORKS, POSTERIORS, PRIORS, register_variant
+from zoo.schema.base import ImageShape, NetworkConfig, PosteriorConfig, PriorConfig, Size, VariantConfig
+from zoo.variants._assembled import on_network
 
 
 class VAEConfig(VariantConfig):
-    """VAE with a Gaussian code on a network of choice."""
+    """VAE with a network, a posterior and a prior of choice."""
 
     variant: Literal["vae"] = "vae"
     latent_dim: Size = Field(20, description="Dimensions of the code.")
     network: Annotated[NetworkConfig, NETWORKS] = Field(
         default_factory=lambda: NETWORKS.get("mlp").config(), description="The layers between images and codes."
+    )
+    posterior: Annotated[PosteriorConfig, POSTERIORS] = Field(
+        default_factory=lambda: POSTERIORS.get("gaussian").config(),
+        description="q(z|x), the distribution of the code of an image.",
+    )
+    prior: Annotated[PriorConfig, PRIORS] = Field(
+        default_factory=lambda: PRIORS.get("standard_normal").config(),
+        description="p(z), the distribution that codes are drawn from.",
     )
 
 
@@ -30,12 +37,6 @@ class VAEConfig(VariantConfig):
     tiny={"latent_dim": 4, "network": {"name": "mlp", "hidden": [16]}},
 )
 def vae(config: VAEConfig, shape: ImageShape) -> Autoencoder:
-    """Build the network's encoder, (mu, logvar), the network's decoder.
-
-    Raises:
-        ZooError: the network's features are a map, which has no flat Gaussian code.
-    """
-    network = build_network(config.network, shape)
-    if len(network.features) > 1:
-        raise ZooError(f"the features of the network {config.network.name!r} are a map; choose mlp, conv or conv_pool")
-    return gaussian_vae(config, shape, network, config.latent_dim)
+    """Build the network's encoder, the posterior's code layer and the network's decoder."""
+    network = build_network(config.network, shape, config.classes)
+    return on_network(config, shape, network, config.latent_dim, config.posterior, config.prior)

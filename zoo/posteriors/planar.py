@@ -1,0 +1,37 @@
+"""A Gaussian deformed by planar flows (Rezende & Mohamed 2015, equations 10 to 13)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from zoo.models.flows import planar as planar_map
+from zoo.posteriors._flow import Flow, FlowConfig, FlowHead
+from zoo.registry import register_posterior
+
+
+class PlanarConfig(FlowConfig):
+    """A Gaussian deformed by planar flows, whose parameters depend on the image."""
+
+    name: Literal["planar"] = "planar"
+
+
+@register_posterior(
+    config=PlanarConfig, paper="Rezende & Mohamed 2015, arXiv:1505.05770, equations 10 to 13; û as in appendix A.1"
+)
+def planar(config: PlanarConfig, features: int, latent_dim: int) -> FlowHead:
+    """Build linear maps to mu, log sigma^2, and u, w (D) and b of each flow."""
+    sizes = [latent_dim, latent_dim, 1]
+
+    def flow(parameters: Tensor) -> Flow:
+        def deform(z: Tensor) -> tuple[Tensor, Tensor]:
+            total = z.new_zeros(z.shape[:-1])
+            for each in parameters.chunk(config.flows, dim=1):
+                z, log_det = planar_map(z, *each.split(sizes, dim=1))
+                total = total + log_det
+            return z, total
+
+        return deform
+
+    return FlowHead(features, latent_dim, config.flows * sum(sizes), flow)

@@ -1,0 +1,21 @@
+"""A code without noise: the linear code of a plain autoencoder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from zoo.models import DeterministicHead
+from zoo.registry import register_posterior
+from zoo.schema.base import PosteriorConfig
+
+
+class PointConfig(PosteriorConfig):
+    """A point: a linear map of the features, without noise."""
+
+    name: Literal["point"] = "point"
+
+
+@register_posterior(config=PointConfig, paper="Hinton & Salakhutdinov 2006, Science 313")
+def point(config: PointConfig, features: int, latent_dim: int) -> DeterministicHead:
+    """Build the linear map from features to codes."""
+    return DeterministicHead(features, latent_dim)

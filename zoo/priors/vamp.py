@@ -1,0 +1,73 @@
+"""The VampPrior: a mixture of the posteriors of K pseudo-inputs, which are trained with the model."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.models import DiagonalGaussian, Prior
+from zoo.priors._mixture import draw, log_density
+from zoo.registry import register_prior
+from zoo.schema.base import ImageShape, PriorConfig, Size
+
+
+class VampConfig(PriorConfig):
+    """A mixture of the posteriors of K trained pseudo-inputs."""
+
+    name: Literal["vamp"] = "vamp"
+    components: Size = Field(500, description="The number K of pseudo-inputs.")
+
+
+class VampPrior(Prior):
+    """1/K sum_k q(z|u_k), u_k = hardtanh of trained images, between 0 and 1.
+
+    Args:
+        latent_dim: the dimensions D of a code.
+        components: the number K of pseudo-inputs.
+        shape: the shape of an image (C, H, W).
+    """
+
+    def __init__(self, latent_dim: int, components: int, shape: ImageShape) -> None:
+        super().__init__(latent_dim)
+        self.pseudo_inputs = nn.Parameter(0.5 + 0.05 * torch.randn(components, *shape))
+        self._encoder: tuple[nn.Module, ...] = ()
+
+    def attach(self, encoder: nn.Module) -> None:
+        """Take note of the model's encoder; in a tuple, so that its weights count as the model's only."""
+        self._encoder = (encoder,)
+
+    def components(self) -> DiagonalGaussian:
+        """Return the posteriors of the pseudo-inputs.
+
+        Raises:
+            ZooError: the model's posterior is not Gaussian, or its encoder takes labels.
+        """
+        try:
+            posterior = self._encoder[0](nn.functional.hardtanh(self.pseudo_inputs, 0.0, 1.0))
+        except TypeError as error:
+            raise ZooError("the pseudo-inputs of a vamp prior have no labels; set classes to 0") from error
+        if type(posterior) is not DiagonalGaussian:
+            raise ZooError("a vamp prior is a mixture of Gaussian posteriors; choose the posterior gaussian")
+        return posterior
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n codes (n, D), each from the posterior of one of the pseudo-inputs."""
+        found = self.components()
+        return draw(found.mu, found.logvar, torch.ones_like(found.mu[:, 0]), n, generator)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log 1/K sum_k q(z|u_k), (..., D) → (...) nats."""
+        found = self.components()
+        weights = found.mu.new_full((len(found.mu),), -math.log(len(found.mu)))
+        return log_density(z, found.mu, found.logvar, weights)
+
+
+@register_prior(config=VampConfig, paper="Tomczak & Welling 2018, arXiv:1705.07120, equations 9 and 10")
+def vamp(config: VampConfig, latent_dim: int, shape: ImageShape) -> VampPrior:
+    """Build the prior with pseudo-inputs of the shape of the images."""
+    return VampPrior(latent_dim, config.components, shape)
