@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from zoo.likelihoods import Likelihood, LikelihoodHead
+from zoo.likelihoods import LikelihoodHead
+from zoo.likelihoods._base import Located, LocatedConfig
 from zoo.models.numerics import LOG_2PI
 from zoo.registry import register_likelihood
-from zoo.schema.base import ADDED_LATER, LikelihoodConfig, Positive
+from zoo.schema.base import Positive
 
 
-class GaussianConfig(LikelihoodConfig):
+class GaussianConfig(LocatedConfig):
     """Independent Gaussian pixels of one fixed variance."""
 
     family: Literal["gaussian"] = "gaussian"
@@ -24,11 +24,6 @@ class GaussianConfig(LikelihoodConfig):
         1.0,
         description="The variance of each pixel in [0, 1]. At 0.5, -log p(x|z) is the summed squared error plus a "
         "constant.",
-    )
-    location: Annotated[Literal["sigmoid", "linear"], ADDED_LATER] = Field(
-        "sigmoid",
-        description="The mean of a pixel: a sigmoid of the decoder's output, which is in [0, 1], or the output itself; "
-        "images to look at are then clipped.",
     )
 
     @property
@@ -38,22 +33,10 @@ class GaussianConfig(LikelihoodConfig):
 
 
 @dataclass(frozen=True)
-class Gaussian(Likelihood):
-    """Independent Gaussian pixels of one fixed variance."""
+class Gaussian(Located):
+    """Independent Gaussian pixels of one fixed variance around mu."""
 
-    mu: Tensor  # (B, C, H, W)
     variance: float
-    bounded: bool = True  # mu is in [0, 1] already
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean image mu, (B, C, H, W), clipped to [0, 1]."""
-        return self.mu if self.bounded else self.mu.clamp(0, 1)
-
-    @property
-    def location(self) -> Tensor:
-        """The mean image mu, (B, C, H, W)."""
-        return self.mu
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Sum -(x - mu)^2 / (2 variance) - 1/2 log(2 pi variance) over the pixels: (B,) nats per image."""
@@ -67,5 +50,4 @@ class GaussianHead(LikelihoodHead):
 
     def forward(self, output: Tensor) -> Gaussian:
         """Return p(x|z) of outputs (B, C, H, W)."""
-        bounded = self.config.location == "sigmoid"
-        return Gaussian(torch.sigmoid(output) if bounded else output, self.config.variance, bounded)
+        return Gaussian(self.config.located(output), self.config.variance)

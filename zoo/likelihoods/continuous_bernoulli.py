@@ -1,0 +1,67 @@
+"""Continuous Bernoulli pixels, a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, equations 6 to 8)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo.likelihoods import Likelihood, LikelihoodHead
+from zoo.likelihoods._base import summed
+from zoo.registry import register_likelihood
+from zoo.schema.base import LikelihoodConfig
+
+NEAR = 0.1
+"""Logits nearer to 0 than this are taken through the series at 0, where the closed forms are 0/0."""
+
+
+class ContinuousBernoulliConfig(LikelihoodConfig):
+    """Independent continuous Bernoulli pixels, a density on [0, 1]; the decoder returns logits."""
+
+    family: Literal["continuous_bernoulli"] = "continuous_bernoulli"
+
+    @property
+    def label(self) -> str:
+        """The words that distinguish values under this likelihood in tables."""
+        return "continuous Bernoulli"
+
+
+@dataclass(frozen=True)
+class ContinuousBernoulli(Likelihood):
+    """Independent continuous Bernoulli pixels of logits eta."""
+
+    logits: Tensor  # (B, C, H, W)
+
+    @property
+    def mean(self) -> Tensor:
+        """1 / (1 - exp(-eta)) - 1 / eta, (B, C, H, W) in [0, 1]; it is not sigmoid(eta)."""
+        eta, near, safe = self._parts()
+        series = 0.5 + eta / 12 - eta**3 / 720
+        return torch.where(near, series, 0.5 + 0.5 / torch.tanh(safe / 2) - 1 / safe)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Sum eta x - softplus(eta) + log C over the pixels, C = eta / tanh(eta / 2): (B,) nats per image."""
+        eta, near, safe = self._parts()
+        series = math.log(2) + eta**2 / 12 - 7 * eta**4 / 1440
+        log_c = torch.where(near, series, (safe / torch.tanh(safe / 2)).log())
+        return summed(eta * x - F.softplus(eta) + log_c)
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return eta, where it is near 0, and eta with a number there that is not: gradients stay finite."""
+        near = self.logits.abs() < NEAR
+        return self.logits, near, torch.where(near, NEAR, self.logits)
+
+
+@register_likelihood(
+    config=ContinuousBernoulliConfig, paper="Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, equations 6 to 8"
+)
+class ContinuousBernoulliHead(LikelihoodHead):
+    """The outputs are logits."""
+
+    def forward(self, output: Tensor) -> ContinuousBernoulli:
+        """Return p(x|z) of logits (B, C, H, W)."""
+        return ContinuousBernoulli(output)

@@ -1,0 +1,56 @@
+"""Pixels whose -log p is the log-cosh error (Chen et al. 2019): squared if small, absolute if large."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo.likelihoods import LikelihoodHead
+from zoo.likelihoods._base import Located, LocatedConfig, summed
+from zoo.registry import register_likelihood
+from zoo.schema.base import Positive
+
+
+class LogCoshConfig(LocatedConfig):
+    """Independent pixels with the density exp(-log cosh(a t) / a) / Z of their error t."""
+
+    family: Literal["log_cosh"] = "log_cosh"
+    a: Positive = Field(10.0, description="The steepness a: errors well below 1/a count squared, those above absolute.")
+
+    @property
+    def label(self) -> str:
+        """The words that distinguish values under this likelihood in tables."""
+        return f"log-cosh {self.a:g}"
+
+
+@dataclass(frozen=True)
+class LogCosh(Located):
+    """Independent hyperbolic secant power pixels around mu."""
+
+    a: float
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Sum -log cosh(a (x - mu)) / a - log Z over the pixels: (B,) nats per image."""
+        scaled = (self.a * (x - self.mu)).abs()
+        log_cosh = scaled + F.softplus(-2 * scaled) - math.log(2)
+        return -summed(log_cosh / self.a + log_normaliser(self.a))
+
+
+def log_normaliser(a: float) -> float:
+    """Return log Z, Z = B(1/(2a), 1/2) / a, the integral of cosh(a t)^(-1/a) over the real line."""
+    half = 1 / (2 * a)
+    return math.lgamma(half) + math.lgamma(0.5) - math.lgamma(half + 0.5) - math.log(a)
+
+
+@register_likelihood(config=LogCoshConfig, paper="Chen et al. 2019, Log Hyperbolic Cosine Loss Improves VAE")
+class LogCoshHead(LikelihoodHead):
+    """The outputs are the locations, or their logits."""
+
+    def forward(self, output: Tensor) -> LogCosh:
+        """Return p(x|z) of outputs (B, C, H, W)."""
+        return LogCosh(self.config.located(output), self.config.a)
