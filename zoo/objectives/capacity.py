@@ -28,7 +28,7 @@ class CapacityConfig(ObjectiveConfig):
     config=CapacityConfig, paper="Burgess et al. 2018, Understanding disentangling in beta-VAE, arXiv:1804.03599"
 )
 class Capacity(Objective):
-    """The loss is reconstruction + gamma |KL - C|, the KL a mean over the batch: single images may need more or less."""
+    """The loss is reconstruction + gamma |KL - C|, the KL a mean over the batch: images may differ."""
 
     def __init__(self, config: CapacityConfig) -> None:
         super().__init__()

@@ -40,8 +40,8 @@ class FreeBits(Objective):
         posterior = model.encode(x)
         if posterior.kl_per_dimension(model.prior) is None:
             raise ZooError(
-                "free bits need the KL of each dimension, which this posterior and prior have not in closed form; choose "
-                "a gaussian posterior and a standard_normal prior, or the objective 'elbo'"
+                "free bits need the KL of each dimension, which this posterior and prior have not in closed form; "
+                "choose a gaussian posterior and a standard_normal prior, or the objective 'elbo'"
             )
         reconstructions, parts = elbo_parts(model, x, posterior)
         reconstruction, each = reconstructions.mean(), parts.mean(dim=0)  # (D,)

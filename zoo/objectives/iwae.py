@@ -43,8 +43,8 @@ class IWAEConfig(ObjectiveConfig):
 
 @register_objective(
     config=IWAEConfig,
-    paper="Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, arXiv:1509.00519, equation 8; Rainforth "
-    "et al. 2018, arXiv:1802.04537",
+    paper="Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, arXiv:1509.00519, equation 8; "
+    "Rainforth et al. 2018, arXiv:1802.04537",
 )
 class IWAE(Objective):
     """The loss is -log 1/K sum_k w_k with w_k = p(x|z_k) p(z_k) / q(z_k|x), in nats per image."""
