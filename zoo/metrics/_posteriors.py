@@ -42,6 +42,11 @@ class EncodedModel:
         self.model, self.x, self.batch, self.kept = model, x, batch, kept
 
     @property
+    def training(self) -> bool:
+        """True in training mode, False in eval mode."""
+        return self.model.training
+
+    @property
     def prior(self) -> Prior:
         """The prior p(z)."""
         return self.model.prior

@@ -36,6 +36,10 @@ class Model(Protocol):
     """
 
     @property
+    def training(self) -> bool:
+        """True in training mode, False in eval mode."""
+
+    @property
     def prior(self) -> Prior:
         """The prior p(z)."""
 
@@ -128,8 +132,12 @@ class Autoencoder(nn.Module):
             ZooError: the images have another shape, dtype or range, or the labels are no classes.
         """
         x = checked_images(x, self.image_shape, self._weights, training=self.training)
-        posterior: Posterior = self.encoder(x, *self._condition(labels, x.shape[0]))
+        posterior: Posterior = self.encoder(self.seen(x), *self._condition(labels, x.shape[0]))
         return self.head(posterior) if self.head else posterior  # type: ignore[arg-type]  # then they are features
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Return what the encoder takes for images (B, C, H, W): themselves, unless a variant adds to them."""
+        return x
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Likelihood:
         """Return p(x|z) of codes (B, D); a conditional model takes labels (B,) as well.
@@ -226,6 +234,11 @@ class Given:
         self.model = model
         fitting = labels is None or (isinstance(labels, Tensor) and labels.dtype is torch.int64 and labels.dim() == 1)
         self.labels = labels if fitting else checked_labels(labels, model.classes)
+
+    @property
+    def training(self) -> bool:
+        """True in training mode, False in eval mode."""
+        return self.model.training
 
     @property
     def prior(self) -> Prior:

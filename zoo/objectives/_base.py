@@ -7,8 +7,10 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.augmentations import Augmentations
 from zoo.distances import build_distance
 from zoo.models.autoencoder import Autoencoder, Model
+from zoo.objectives._corruption import Corrupted
 from zoo.registry import DISTANCES, OBJECTIVES
 from zoo.schema.base import DistanceConfig, ImageShape, ObjectiveConfig
 from zoo.schema.recipe import Recipe
@@ -23,6 +25,9 @@ class Objective(nn.Module):
 
     unit: str = "nats per image"
     """The unit of the terms."""
+
+    corrupt: Augmentations = Augmentations(())
+    """The random changes of what the encoder gets in training."""
 
     annealed: float = 0.0
     """The number of epochs after which every term has its whole weight; validation images are measured with that, so
@@ -51,6 +56,29 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
+class Corrupting(Objective):
+    """An objective whose model sees changed images while it is trained.
+
+    Args:
+        objective: the objective.
+        corrupt: the random changes.
+    """
+
+    def __init__(self, objective: Objective, corrupt: Augmentations) -> None:
+        super().__init__()
+        self.objective, self.corrupt = objective, corrupt
+        self.unit, self.annealed = objective.unit, objective.annealed
+
+    def setup(self, model: Model, shape: ImageShape, images: int) -> None:
+        """Prepare the objective."""
+        self.objective.setup(model, shape, images)
+
+    def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
+        """Return the terms of the objective, of changed images in training mode only."""
+        terms: Terms = self.objective(Corrupted(model, self.corrupt) if model.training else model, x, epoch)
+        return terms
+
+
 class DistanceObjectiveConfig(ObjectiveConfig):
     """Settings of an objective that takes any distance between image and reconstruction."""
 
@@ -77,6 +105,8 @@ def build_objective(recipe: Recipe, model: Autoencoder, images: int) -> Objectiv
     """Build the objective that a recipe names, set up for a model and its number of training images."""
     with initial_weights():
         objective = _built(recipe)
+        if recipe.objective.corruption:
+            objective = Corrupting(objective, Augmentations(recipe.objective.corruption))
         objective.setup(model, model.image_shape, images)
     return objective
 

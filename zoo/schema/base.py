@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from zoo.registry import DISTANCES, LIKELIHOODS, SCHEDULES
+from zoo.registry import AUGMENTATIONS, DISTANCES, LIKELIHOODS, SCHEDULES
 
 Split = Literal["train", "test"]
 
@@ -201,10 +201,24 @@ class NetworkConfig(Section):
     )
 
 
+class AugmentationConfig(Section):
+    """A random change of images. Each augmentation adds its own settings."""
+
+    name: str = Field(description="The registered augmentation.")
+    probability: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="The probability with which an image is changed at all."
+    )
+
+
 class ObjectiveConfig(Section):
     """The loss to minimise. Each objective adds its own settings."""
 
     name: str = Field(description="The registered objective.")
+    corruption: Annotated[tuple[AugmentationConfig, ...], AUGMENTATIONS, ADDED_LATER, Field(max_length=32)] = Field(
+        (),
+        description="Random changes of what the encoder gets in training, drawn anew in every step; the image that is "
+        "to be reconstructed stays as it is (denoising).",
+    )
 
 
 class DistanceConfig(Section):
@@ -218,15 +232,6 @@ class DistanceConfig(Section):
     @classmethod
     def _of_its_name(cls, fields: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         return DISTANCES.get(fields).config() if isinstance(fields, str) else validate(fields)
-
-
-class AugmentationConfig(Section):
-    """A random change of images. Each augmentation adds its own settings."""
-
-    name: str = Field(description="The registered augmentation.")
-    probability: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="The probability with which an image is changed at all."
-    )
 
 
 class ScheduleConfig(Section):

@@ -61,7 +61,13 @@ class Trainer(RunState):
     @property
     def may_draw_from_own(self) -> bool:
         """True if no step needs torch's default generators: nothing of it is compiled, captured or draws by itself."""
-        parts = self.model, self.objective, self.optimizer.rule.build, *self.take_step.augment.functions
+        parts = (
+            self.model,
+            self.objective,
+            self.optimizer.rule.build,
+            *self.take_step.augment.functions,
+            *self.objective.corrupt.functions,
+        )
         compiles = self.recipe.execution.compile == "on" or bool(self.was_compiled)
         return self.device.type == "cpu" and not compiles and not any(map(draws_by_default, parts))
 

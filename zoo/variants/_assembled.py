@@ -19,6 +19,7 @@ def on_network(
     latent_dim: int,
     posterior: PosteriorConfig | None = None,
     prior: PriorConfig | None = None,
+    kind: type[Autoencoder] = Autoencoder,
 ) -> Autoencoder:
     """Build an autoencoder with a code of ``latent_dim`` dimensions on a network whose features are flat.
 
@@ -29,6 +30,7 @@ def on_network(
         latent_dim: the dimensions D of the code.
         posterior: the settings of q(z|x); None: Gaussian.
         prior: the settings of p(z); None: N(0, I).
+        kind: the class of the model.
     """
     (features,) = network.features
     posterior = posterior or GaussianConfig()
@@ -37,7 +39,7 @@ def on_network(
     decoder = decoder_of(network.decoder(latent_dim, outputs_of(config, shape)), (latent_dim,), config)
     chosen = PRIORS.get(prior.name).build(prior, latent_dim, shape) if prior else StandardNormal(latent_dim)
     refuse_senseless(head, chosen, config)
-    model = Autoencoder(shape, encoder, decoder, chosen, config.likelihood, config.classes)
+    model = kind(shape, encoder, decoder, chosen, config.likelihood, config.classes)
     if network.initialise:
         model.apply(network.initialise)
     return model
