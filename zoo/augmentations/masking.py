@@ -16,9 +16,7 @@ class MaskingConfig(AugmentationConfig):
     """Single pixels set to 0, in all channels alike."""
 
     name: Literal["masking"] = "masking"
-    share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.25, description="The share nu of pixels that are set to 0."
-    )
+    share: Annotated[float, Field(ge=0, le=1)] = Field(0.25, description="The share nu of pixels that are set to 0.")
 
 
 @register_augmentation(config=MaskingConfig)

@@ -37,9 +37,7 @@ class TopKHead(nn.Module):
         return Deterministic(torch.zeros_like(code).scatter(1, kept, code.gather(1, kept)))
 
 
-@register_posterior(
-    config=TopKConfig, paper="Makhzani & Frey 2013, arXiv:1312.5663, algorithm 1"
-)
+@register_posterior(config=TopKConfig, paper="Makhzani & Frey 2013, arXiv:1312.5663, algorithm 1")
 def top_k(config: TopKConfig, features: int, latent_dim: int) -> TopKHead:
     """Build the code layer.
 
