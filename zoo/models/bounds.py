@@ -53,16 +53,22 @@ def elbo_terms(
 def elbo_parts(
     model: Model, x: Tensor, posterior: Posterior | None = None, noise: NoiseSource | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the terms of :func:`elbo_terms` with the KL in parts, (B, parts): one for each dimension of the code.
+    """Return the terms of :func:`elbo_terms` with the KL in the parts of :func:`drawn_with_rate`, (B, parts)."""
+    z, parts = drawn_with_rate(model.encode(x) if posterior is None else posterior, model.prior, noise)
+    return -model.decode(z).log_prob(x), parts
 
-    Where posterior and prior have no closed form there is one part, log q(z|x) - log p(z) of the code that is decoded.
+
+def drawn_with_rate(posterior: Posterior, prior: Prior, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:
+    """Draw one code of each image and return it, (B, D), with the KL in parts, (B, parts) nats.
+
+    There is one part for each dimension of the code. Where the pair has no closed form there is one for all of them,
+    log q(z|x) - log p(z) of this very code.
     """
-    posterior = model.encode(x) if posterior is None else posterior
-    parts = posterior.kl_per_dimension(model.prior)
+    parts = posterior.kl_per_dimension(prior)
     if parts is not None:  # the density of z would be computed for nothing
-        return -model.decode(posterior.rsample(noise=noise)).log_prob(x), parts
+        return posterior.rsample(noise=noise), parts
     z, log_q = posterior.draw(noise=noise)
-    return -model.decode(z).log_prob(x), (log_q - model.prior.log_prob(z))[:, None]
+    return z, (log_q - prior.log_prob(z))[:, None]
 
 
 def importance_terms(
