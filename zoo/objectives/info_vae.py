@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from zoo.models.autoencoder import Model
+from zoo.models.bounds import drawn_with_rate
 from zoo.objectives import Objective, Terms
 from zoo.objectives._codes import KernelConfig, gaussian, mmd, prior_draws
 from zoo.registry import register_objective
@@ -60,8 +61,8 @@ class InfoVAE(Objective):
             ZooError: the code is not Gaussian.
         """
         posterior = gaussian(model.encode(x), "info_vae")
-        z = posterior.rsample()
-        reconstruction, kl = -model.decode(z).log_prob(x).mean(), posterior.kl().mean()
+        z, kls = drawn_with_rate(posterior, model.prior)
+        reconstruction, kl = -model.decode(z).log_prob(x).mean(), kls.sum(dim=1).mean()
         found = mmd(z, prior_draws(model, z, "info_vae"), self.config)
         alpha, weight = self.config.alpha, self.config.weight
         loss = reconstruction + (1 - alpha) * kl + (alpha + weight - 1) * found
