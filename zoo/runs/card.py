@@ -11,6 +11,7 @@ from zoo.metrics import metric_of
 from zoo.registry import VARIANTS
 from zoo.runs import markdown
 from zoo.runs.folder import LOSS_CURVES_FILE, RECONSTRUCTIONS_FILE, SAMPLES_FILE
+from zoo.runs.remarks import remarks
 from zoo.schema.base import format_shape
 from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import RunConfig
@@ -106,7 +107,7 @@ the {config.dataset["train"].images:,} that it did. {selection_sentence(config)}
 {metrics_table(config)}
 
 `zoo evaluate --list` says what each is; `zoo evaluate {load_name} --check` measures them again.
-{measured_on(config)}{claims}
+{measured_on(config)}{claims}{remarked(config)}
 
 {"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
 
@@ -191,6 +192,11 @@ def machine(hardware: str, versions: Mapping[str, str]) -> str:
 def recipe_json(config: RunConfig) -> str:
     """Write the recipe as JSON in which nothing looks like HTML to a careless reader."""
     return json.dumps(config.recipe, indent=2).replace("<", r"\u003c")
+
+
+def remarked(config: RunConfig) -> str:
+    """Write what the figures say is wrong with the model, if anything."""
+    return "".join(f"\n{sentence}\n" for sentence in remarks(config))
 
 
 def measured_on(config: RunConfig) -> str:

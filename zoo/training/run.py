@@ -14,6 +14,7 @@ import torch
 
 from zoo.datasets import load_images
 from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, read_config
+from zoo.runs.remarks import remarks
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
@@ -170,6 +171,8 @@ def run(
                     trainer.context.disable_tf32()
                     with trainer.context.active(), trainer.optimizer.averaged():
                         config = finish(trainer, partial, folder)
+                    for sentence in remarks(config):
+                        progress.say(f"{out.name}: {sentence}")
                     run_log.finished(trainer.epoch, config.metrics)
         if group.rank == 0:
             publish(partial, folder, overwrite=overwrite, keep=recipe.execution.keep_checkpoint)
