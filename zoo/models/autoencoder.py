@@ -18,6 +18,7 @@ from zoo.errors import ZooError
 from zoo.models.inputs import checked_codes, checked_count, checked_images, checked_labels
 from zoo.models.likelihoods import Likelihood, build_likelihood
 from zoo.models.numerics import at_least_float32
+from zoo.models.parts import decoded_in_parts
 from zoo.models.posteriors import Posterior
 from zoo.models.priors import Prior
 from zoo.schema.base import ImageShape, LikelihoodConfig, format_shape
@@ -146,8 +147,9 @@ class Autoencoder(nn.Module):
             ZooError: the codes have another shape or dtype, or the labels are no classes.
         """
         z = checked_codes(z, self.prior.latent_dim, self._weights)
-        output = at_least_float32(self.decoder(z, *self._condition(labels, z.shape[0])))
-        likelihood: Likelihood = self.likelihood(output)
+        condition = self._condition(labels, z.shape[0])
+        output = decoded_in_parts(self.decoder, z, *condition, image_shape=self.image_shape)
+        likelihood: Likelihood = self.likelihood(at_least_float32(output))
         return likelihood
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
