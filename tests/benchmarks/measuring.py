@@ -1,6 +1,6 @@
 """The seconds that measuring commands take: ``python -m tests.benchmarks.measuring [--against ../another-checkout]``.
 
-Prints a table of medians: the time on the clock and the time of the system, in turns with another checkout if there is one.
+Prints a table of medians: time on the clock and time of the system, in turns with another checkout if there is one.
 """
 
 from __future__ import annotations

@@ -23,6 +23,22 @@ class Residual(nn.Module):
         return output
 
 
+class SelfAttention(nn.Module):
+    """Each position of a map takes from the others what it asks for: softmax(q k^T / sqrt(F)) v, with one head."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return what each position of h (B, F, h, w) takes, of the same shape."""
+        q, k, v = self.qkv(self.norm(h)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # (B, h*w, F)
+        taken = nn.functional.scaled_dot_product_attention(q, k, v)
+        output: Tensor = self.out(taken.transpose(1, 2).reshape(h.shape))
+        return output
+
+
 class Dropout(nn.Dropout):
     """torch's dropout, drawn from the generators of this thread where it has its own."""
 
