@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers import tiny_recipe
+from tests.helpers import tiny_recipe, trainer
 from zoo.distances import Distance, build_distance
 from zoo.distances.ms_ssim import MSSSIM, MSSSIMConfig
 from zoo.errors import ZooError
-from zoo.models.likelihoods import Bernoulli, Gaussian
+from zoo.likelihoods.bernoulli import Bernoulli
+from zoo.likelihoods.gaussian import Gaussian
+from zoo.models.classifier import CLASSIFIERS, read_classifier
 from zoo.objectives import unit_of
 from zoo.registry import DISTANCES
 from zoo.schema.recipe import recipe_schema
@@ -31,6 +33,10 @@ class Shown:
 
     mean: Tensor
 
+    @property
+    def location(self) -> Tensor:
+        return self.mean
+
 
 def images(count: int = 3, channels: int = 2, side: int = 28, seed: int = 0) -> Tensor:
     """Smooth images, so that windows have structure."""
@@ -38,7 +44,7 @@ def images(count: int = 3, channels: int = 2, side: int = 28, seed: int = 0) -> 
     return torch.nn.functional.interpolate(noise, size=(side, side), mode="bilinear").double()
 
 
-@pytest.mark.parametrize("name", [name for name in DISTANCES.names() if name != "nll"])
+@pytest.mark.parametrize("name", [name for name in DISTANCES.names() if name not in ("nll", "perceptual")])
 def test_it_is_a_value_per_image_that_is_0_for_the_image_itself_and_has_a_gradient(name: str) -> None:
     x, found = images(), distance(name)
     found.setup((2, 28, 28))
@@ -146,6 +152,46 @@ def test_images_that_are_too_small_are_refused() -> None:
     ms_ssim(window=3).setup((1, 8, 8))
 
 
+# --- in the features of a classifier ----------------------------------------------------------------------------------
+
+
+def test_perceptual_is_the_error_in_the_maps_of_the_classifier() -> None:
+    classifier = read_classifier(CLASSIFIERS / "mnist.safetensors")
+    seen: list[Tensor] = []
+    for layer in classifier.body:
+        if isinstance(layer, torch.nn.ReLU):
+            layer.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    x, y = images(3, 1).float(), images(3, 1, seed=1).float().requires_grad_()
+    found = distance("perceptual", classifier="mnist")
+    values = found(x, Shown(y))
+    classifier(x)
+    classifier(y)
+    expected = sum(0.5 * (a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(seen[:3], seen[4:7], strict=True))
+    torch.testing.assert_close(values, 784 * expected)
+    assert found(x, Shown(x)).abs().max() == 0
+    (gradient,) = torch.autograd.grad(values.sum(), y)
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+
+
+def test_the_classifier_is_a_constant_that_no_training_changes() -> None:
+    recipe = tiny_recipe(
+        objective={"name": "reconstruction", "distance": {"name": "perceptual", "classifier": "mnist"}}
+    )
+    run = trainer(recipe)
+    before = [buffer.clone() for buffer in run.objective.buffers()]
+    run.run_epoch()
+    assert len(before) == 6 and all(map(torch.equal, before, run.objective.buffers()))
+    assert not list(run.objective.parameters()) and not run.objective.state_dict()
+
+
+def test_a_classifier_is_named_and_takes_images_of_its_shape() -> None:
+    for section in ("perceptual", {"name": "perceptual"}):
+        with pytest.raises(ZooError, match="objective.distance.classifier: field required"):
+            tiny_recipe(**fields(section))
+    with pytest.raises(ZooError, match="'mnist' takes images of 1x28x28, not of 3x32x32"):
+        distance("perceptual", classifier="mnist").setup((3, 32, 32))
+
+
 # --- in recipes -------------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +220,7 @@ def test_words_and_sections_fit_the_schema() -> None:
     for good in ("nll", {"name": "nll"}, {"name": "log_cosh", "a": 2.0}):
         jsonschema.validate(tiny_recipe(**fields(good)).to_dict(), schema)
     recipe = tiny_recipe().to_dict()
-    for bad in ("nl", {"name": "log_cosh", "b": 2.0}):
+    for bad in ("nl", "perceptual", {"name": "perceptual"}, {"name": "log_cosh", "b": 2.0}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(recipe | fields(bad), schema)
 

@@ -13,14 +13,13 @@ from tests.helpers import CPU, PLUGIN, command, dataset, needs_fashion_mnist, ne
 from zoo.datasets import ImageSet, fashion_mnist, load_images, mnist
 from zoo.errors import NotApplicable, ZooError
 from zoo.metrics._classifier import (
-    CLASSIFIERS,
-    FEATURES,
     accuracy,
     classifier_of,
     features_of,
     fit_classifier,
     load_classifier,
 )
+from zoo.models.classifier import CLASSIFIERS, FEATURES
 
 
 def about(path: Path) -> dict[str, object]:

@@ -17,7 +17,6 @@ from zoo.datasets import ImageSet, load_images
 from zoo.errors import NotApplicable, UnknownNameError, ZooError
 from zoo.likelihoods.gaussian import GaussianConfig
 from zoo.metrics import EvalContext, Metric, all_metrics, evaluate, families, fid, metric_of, register_metrics, samples
-from zoo.metrics._classifier import Classifier
 from zoo.metrics.disentanglement import (
     dci,
     factor_vae_score,
@@ -28,6 +27,7 @@ from zoo.metrics.samples import frechet_distance, gaussian, share_covered
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import log_likelihood
 from zoo.models.build import build
+from zoo.models.classifier import Classifier
 from zoo.models.posteriors import Deterministic, DiagonalGaussian
 from zoo.models.priors import StandardNormal
 from zoo.registry import METRICS

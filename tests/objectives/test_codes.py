@@ -317,10 +317,20 @@ def test_the_kl_penalty_of_saturated_activations_is_finite() -> None:
 
 SHIPPED = [name for name, item in OBJECTIVES.items().items() if item.build.__module__.startswith("zoo.")]
 
+DISTANCES = [
+    "nll",
+    "absolute_error",
+    *("log_cosh", {"name": "log_cosh", "a": 2.0}),
+    *("ms_ssim", *({"name": "ms_ssim", **more} for more in ({"weight": 9.0}, {"window": 7}, {"scales": 1}))),
+    *({"name": "perceptual", "classifier": "mnist", **more} for more in ({}, {"weight": 9.0})),
+    {"name": "perceptual", "classifier": "glyphs"},
+]
+"""Other distances than the default, and other values of each of their fields."""
+
 CHANGES: dict[str, dict[str, list[Any]]] = {
     "elbo": {"beta": [2.0], "annealing": [{"name": "linear", "epochs": 4.0}, {"name": "cyclical", "period": 4.0}]},
     "iwae": {"k": [3]},
-    "reconstruction": {"distance": ["nll", "absolute_error", "log_cosh", {"name": "log_cosh", "a": 2.0}]},
+    "reconstruction": {"distance": DISTANCES},
     "vq": {"distance": ["nll"], "beta": [1.0]},
     "wae_mmd": {"distance": ["nll"], "weight": [1.0], "kernel": ["rbf"], "scales": [[1.0]]},
     "swae": {"distance": ["nll"], "weight": [1.0], "directions": [3]},

@@ -11,64 +11,24 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.datasets import SET_ZOO_DATA, ImageSet, data_folder, load_images
 from zoo.errors import NotApplicable, ZooError
 from zoo.inference.loops import epoch_permutation, eval_batch_size
+from zoo.models.classifier import CLASSIFIERS, Classifier, read_classifier
 from zoo.schema.base import DatasetConfig, ImageShape, format_shape
 from zoo.schema.recipe import parse_data
-from zoo.system.files import read_file, user_path, writing
+from zoo.system.files import user_path, writing
 from zoo.system.folders import make_folder
 from zoo.system.process import initial_weights
-from zoo.system.randomness import CPU, default_generators_kept, isolated_randomness
-from zoo.system.sealed import seal, unseal
-
-CLASSIFIERS = Path(__file__).parent / "classifiers"
-"""The folder of the shipped classifiers."""
-
-CHANNELS = (16, 32, 32)
-"""The output channels of the convolutions, each of which halves the image."""
-
-FEATURES = 64
-
-ABOUT = ("dataset", "image_shape", "classes", "accuracy", "epochs", "seed", "train_sha256")
-"""What a file says about its classifier."""
-
-
-class Classifier(nn.Module):
-    """Three convolutions, a layer of 64 features, a linear map to the classes.
-
-    Args:
-        shape: the shape (C, H, W) of the images.
-        classes: the number of classes.
-    """
-
-    def __init__(self, shape: ImageShape, classes: int) -> None:
-        super().__init__()
-        channels = (shape[0], *CHANNELS)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(channels):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
-        height, width = (-(-side // 2 ** len(CHANNELS)) for side in shape[1:])
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(CHANNELS[-1] * height * width, FEATURES), nn.ReLU())
-        self.head = nn.Linear(FEATURES, classes)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the features (B, 64) of images (B, C, H, W) in [0, 1]."""
-        features: Tensor = self.body(x)
-        return features
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, classes) of images (B, C, H, W) in [0, 1]."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
+from zoo.system.randomness import CPU, isolated_randomness
+from zoo.system.sealed import seal
 
 
 def features_of(classifier: Classifier, images: Tensor, device: torch.device) -> Tensor:
@@ -111,18 +71,12 @@ def load_classifier(dataset: str, shape: ImageShape) -> Classifier:
     for path in candidate_paths(dataset):
         if not path.is_file():
             continue
-        try:
-            weights, about = unseal(read_file(path), "about", unsealed=ABOUT)
-            if tuple(about["image_shape"]) != shape:
-                raise NotApplicable(
-                    f"the classifier of {dataset!r} takes images of another shape than {format_shape(shape)}"
-                )
-            with default_generators_kept(CPU), initial_weights():  # fresh weights are overwritten
-                model = Classifier(shape, int(about["classes"]))
-            model.load_state_dict(weights, strict=True)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ZooError(f"{path} holds no classifier of the zoo ({error}); train it again") from error
-        return model.eval()
+        model = read_classifier(path)
+        if model.shape != shape:
+            raise NotApplicable(
+                f"the classifier of {dataset!r} takes images of another shape than {format_shape(shape)}"
+            )
+        return model
     raise NotApplicable(
         f"there is no classifier of {dataset!r} to compare samples with; if it has classes, train one with "
         f"`zoo classifier {dataset}`"

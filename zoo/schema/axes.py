@@ -158,6 +158,11 @@ def _base(info: FieldInfo) -> type[Section]:
     return base
 
 
+def _requires_more(config: type[Section], registry: Registry[Any]) -> bool:
+    """Return whether a config has required fields besides the name."""
+    return any(info.is_required() for name, info in config.model_fields.items() if name != registry.tag)
+
+
 def _plain(info: FieldInfo) -> FieldInfo:
     """Return a copy of a field without its registry, because its type is known."""
     plain = copy(info)
@@ -192,7 +197,8 @@ def with_every_choice(schema: type[S]) -> type[S]:
         choice = _any_of([with_every_choice(item.config) for item in registry.items().values()], registry)
         several = get_origin(info.annotation) is tuple
         if not several and _base(info).WORD:
-            choice = Literal[*registry.names()] | choice
+            words = [item.name for item in registry.items().values() if not _requires_more(item.config, registry)]
+            choice = Literal[*words] | choice
         default = Field(info.get_default(call_default_factory=True), description=info.description)
         fields[name] = (_list_of(choice) if several else choice, default)
     if not fields:

@@ -231,7 +231,10 @@ class DistanceConfig(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _of_its_name(cls, fields: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        return DISTANCES.get(fields).config() if isinstance(fields, str) else validate(fields)
+        if isinstance(fields, str) and cls is DistanceConfig:  # in a config made in Python, which no name has narrowed
+            found: Self = DISTANCES.get(fields).config.model_validate({"name": fields})
+            return found
+        return validate({"name": fields} if isinstance(fields, str) else fields)
 
 
 class ScheduleConfig(Section):
