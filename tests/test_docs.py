@@ -146,13 +146,16 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
 
 
 def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
-    names = ("network", "objective", "optimizer", "augmentation", "figure")
+    names = ("network", "posterior", "prior", "likelihood", "objective", "optimizer", "augmentation", "figure")
     _, _, *codes = snippets("docs/your_own_variant.md")
     for name, code in zip(names, codes, strict=True):
         (tmp_path / f"my_{name}.py").write_text(code)
     page = (ROOT / "docs" / "your_own_variant.md").read_text()
     sections = ", ".join(re.findall(r"^In a recipe: `(.*)`\.$", page, re.MULTILINE))
-    recipe = tiny_recipe().to_dict() | json.loads(f"{{{sections}}}") | {"objective": {"name": "capacity"}}
+    parts = json.loads(f"{{{', '.join(re.findall(r'^In a model: `(.*)`[.]$', page, re.MULTILINE))}}}")
+    assert parts.keys() == {"posterior", "prior", "likelihood"}
+    recipe: dict[str, Any] = tiny_recipe().to_dict() | json.loads(f"{{{sections}}}") | {"objective": {"name": "kl_target"}}
+    recipe["model"] |= parts
     (tmp_path / "mine.json").write_text(json.dumps(recipe))
     imports = [word for name in names for word in ("--import", f"my_{name}.py")]
     (tmp_path / "all.py").write_text(
@@ -166,6 +169,7 @@ def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
     assert (tmp_path / "mean.png").is_file()
     config = read_config(tmp_path / "mine")
     assert config.recipe["model"]["network"] == {"name": "silu", "hidden": 300}
+    assert parts.items() <= config.recipe["model"].items()
     assert config.recipe["optimizer"]["schedule"] == {"name": "warm_up", "rise": 3}
     assert config.recipe["training"]["augment"] == [{"name": "gamma", "probability": 1.0, "largest": 2.0}]
 

@@ -40,11 +40,14 @@ if TYPE_CHECKING:
     from zoo.registry import register_dataset as register_dataset
     from zoo.registry import register_distance as register_distance
     from zoo.registry import register_figure as register_figure
+    from zoo.registry import register_likelihood as register_likelihood
     from zoo.registry import register_logger as register_logger
     from zoo.registry import register_metrics as register_metrics
     from zoo.registry import register_network as register_network
     from zoo.registry import register_objective as register_objective
     from zoo.registry import register_optimizer as register_optimizer
+    from zoo.registry import register_posterior as register_posterior
+    from zoo.registry import register_prior as register_prior
     from zoo.registry import register_schedule as register_schedule
     from zoo.registry import register_variant as register_variant
 
@@ -57,6 +60,9 @@ _HOME = {
     "list_variants": "zoo.registry",
     "register_variant": "zoo.registry",
     "register_network": "zoo.registry",
+    "register_posterior": "zoo.registry",
+    "register_prior": "zoo.registry",
+    "register_likelihood": "zoo.registry",
     "register_objective": "zoo.registry",
     "register_distance": "zoo.registry",
     "register_dataset": "zoo.registry",

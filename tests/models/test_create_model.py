@@ -91,9 +91,14 @@ def test_settings_of_every_kind_reach_the_model() -> None:
     convolutions = [layer for layer in model.encoder if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [4, 8, 8]
     assert [layer.out_features for layer in model.encoder if isinstance(layer, torch.nn.Linear)] == [10]
-    labelled = [name for name in SHIPPED_VARIANTS if "classes" in VARIANTS.get(name).config.model_fields]
-    assert labelled
-    assert all(tiny(name, classes=3).classes == 3 for name in labelled)
+
+
+@every_variant
+def test_every_variant_takes_labels_or_refuses_them(variant: str) -> None:
+    if variant == "masked_ae":
+        assert message(variant, classes=3) == "masked_ae takes no labels; set classes to 0"
+    else:
+        assert tiny(variant, classes=3).classes == 3
 
 
 @pytest.mark.parametrize("network", NETWORKS.names())
@@ -205,3 +210,33 @@ def test_a_builder_that_returns_something_else_is_named(monkeypatch: pytest.Monk
 def test_a_name_in_place_of_a_section_says_how_it_is_written() -> None:
     with pytest.raises(ZooError, match=r'network.name: required, the name of the network; write {"name": "conv"}'):
         zoo.create_model("vae", image_shape=(1, 28, 28), network="conv")
+
+
+def test_a_builder_that_forgets_the_labels_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = VARIANTS.get("ae").build
+    forgetful = dataclasses.replace(
+        VARIANTS.get("ae"), build=lambda config, shape: built(config.model_copy(update={"classes": 0}), shape)
+    )
+    monkeypatch.setitem(VARIANTS._registered, "ae", forgetful)
+    assert message("ae", classes=3) == (
+        "the variant 'ae' built a model of 0 classes where the setting classes is 3; its builder must hand "
+        "config.classes on to the Autoencoder, or refuse it"
+    )
+
+
+def test_a_decoder_of_too_few_channels_is_named() -> None:
+    model = tiny("vae", likelihood={"family": "learned_gaussian", "variance": "per_pixel"})
+    model.decoder.append(Channel())
+    with pytest.raises(ZooError) as caught:
+        model.sample(2)
+    assert str(caught.value) == (
+        "the decoder puts out 1x28x28 for a code; the likelihood learned_gaussian wants 2x28x28: 2 "
+        "(config.likelihood.outputs) for each channel of an image"
+    )
+
+
+class Channel(torch.nn.Module):
+    """The first channel of maps (B, C, H, W)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :1]

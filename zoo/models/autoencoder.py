@@ -93,6 +93,7 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.prior: Prior = prior
         self.likelihood = build_likelihood(likelihood)
+        self._output_shape = (likelihood.outputs * image_shape[0], *image_shape[1:])
         self.classes = classes
         self.head = head
         prior.attach(encoder)
@@ -144,13 +145,23 @@ class Autoencoder(nn.Module):
         """Return p(x|z) of codes (B, D); a conditional model takes labels (B,) as well.
 
         Raises:
-            ZooError: the codes have another shape or dtype, or the labels are no classes.
+            ZooError: the codes have another shape or dtype, or the labels are no classes; or the decoder's output has
+                not the shape that the likelihood takes.
         """
         z = checked_codes(z, self.prior.latent_dim, self._weights)
         condition = self._condition(labels, z.shape[0])
         output = decoded_in_parts(self.decoder, z, *condition, image_shape=self.image_shape)
+        if tuple(output.shape[1:]) != self._output_shape:
+            raise ZooError(self._misfit(tuple(output.shape[1:])))
         likelihood: Likelihood = self.likelihood(at_least_float32(output))
         return likelihood
+
+    def _misfit(self, found: tuple[int, ...]) -> str:
+        config, wanted = self.likelihood.config, format_shape(self._output_shape)
+        return (
+            f"the decoder puts out {format_shape(found)} for a code; the likelihood {config.family} wants {wanted}: "
+            f"{config.outputs} (config.likelihood.outputs) for each channel of an image"
+        )
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Reconstruct images as :meth:`reconstruct` does, with gradients."""

@@ -30,7 +30,8 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
     """Build a model from its settings and an image shape (C, H, W), as :func:`build` does.
 
     Raises:
-        ZooError: the variant cannot take such images, is too large, or its builder returns something else.
+        ZooError: the variant cannot take such images, is too large, or its builder returns something else, such as a
+            model of another number of classes.
     """
     try:
         with explaining_memory(), initial_weights():
@@ -43,6 +44,11 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
         kind = type(model).__name__
         raise ZooError(
             f"the builder of the variant {config.variant!r} returned a {kind}; it must return an Autoencoder"
+        )
+    if model.classes != config.classes:
+        raise ZooError(
+            f"the variant {config.variant!r} built a model of {model.classes} classes where the setting classes is "
+            f"{config.classes}; its builder must hand config.classes on to the Autoencoder, or refuse it"
         )
     return model
 

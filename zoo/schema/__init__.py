@@ -7,11 +7,14 @@ from zoo.schema.base import (
     DistanceConfig,
     Epochs,
     ImageShape,
+    LikelihoodConfig,
     NetworkConfig,
     NonNegative,
     ObjectiveConfig,
     OptimizerConfig,
     Positive,
+    PosteriorConfig,
+    PriorConfig,
     Probability,
     ScheduleConfig,
     Section,
@@ -23,7 +26,8 @@ from zoo.schema.base import (
 from zoo.schema.recipe import Recipe, parse_recipe, read_recipe
 
 __all__ = [
-    "AugmentationConfig", "Count", "DatasetConfig", "DistanceConfig", "Epochs", "ImageShape", "NetworkConfig",
-    "NonNegative", "ObjectiveConfig", "OptimizerConfig", "Positive", "Probability", "Recipe", "ScheduleConfig",
-    "Section", "Size", "Sizes", "Split", "VariantConfig", "parse_recipe", "read_recipe",
+    "AugmentationConfig", "Count", "DatasetConfig", "DistanceConfig", "Epochs", "ImageShape", "LikelihoodConfig",
+    "NetworkConfig", "NonNegative", "ObjectiveConfig", "OptimizerConfig", "Positive", "PosteriorConfig", "PriorConfig",
+    "Probability", "Recipe", "ScheduleConfig", "Section", "Size", "Sizes", "Split", "VariantConfig", "parse_recipe",
+    "read_recipe",
 ]  # fmt: skip

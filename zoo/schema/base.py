@@ -28,7 +28,7 @@ ImageShape = tuple[int, int, int]
 """The shape of an image: channels, height, width."""
 
 
-def format_shape(shape: ImageShape) -> str:
+def format_shape(shape: tuple[int, ...]) -> str:
     """Return an image shape as text: ``1x28x28`` for (1, 28, 28)."""
     return "x".join(map(str, shape))
 
