@@ -154,8 +154,9 @@ def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
     sections = ", ".join(re.findall(r"^In a recipe: `(.*)`\.$", page, re.MULTILINE))
     parts = json.loads(f"{{{', '.join(re.findall(r'^In a model: `(.*)`[.]$', page, re.MULTILINE))}}}")
     assert parts.keys() == {"posterior", "prior", "likelihood"}
-    recipe: dict[str, Any] = tiny_recipe().to_dict() | json.loads(f"{{{sections}}}") | {"objective": {"name": "kl_target"}}
+    recipe: dict[str, Any] = tiny_recipe().to_dict() | json.loads(f"{{{sections}}}")
     recipe["model"] |= parts
+    recipe["objective"] = {"name": "kl_target"}
     (tmp_path / "mine.json").write_text(json.dumps(recipe))
     imports = [word for name in names for word in ("--import", f"my_{name}.py")]
     (tmp_path / "all.py").write_text(
