@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli._common import CHANGED, add_common, becomes_another, expand_recipes, find_recipe, is_run, loadable
+from zoo.cli._common import CHANGED, add_common, becomes_another, is_run, loadable
 from zoo.cli._output import is_first_process, print_table, say, say_lines
 from zoo.cli._places import prepare
+from zoo.cli._plan import Planned, axis, folders_of, part_of, plan, shard
 from zoo.errors import ZooError
 from zoo.system.cores import wait_passively_if_busy
 from zoo.system.files import user_path
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import torch
 
     from zoo.schema.recipe import Recipe
-    from zoo.training.multi_run import Run
 
 MAX_SEEDS = 1000
 """The most seeds of one command."""
@@ -37,6 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=seeds, default=[], metavar="0-9", help="train with each of these seeds: 0-9 or 0,2,5"
     )
+    parser.add_argument(
+        "--grid", type=axis, action="append", default=[], metavar="FIELD=VALUE,VALUE",
+        help="train with each of these values, as in --grid objective.beta=1,2,4; of several, every combination",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shard", type=shard, metavar="PART/PARTS",
+        help="train one part of the runs, as in --shard 3/16, as a job of an array does",
+    )  # fmt: skip
     parser.add_argument(
         "--out", type=user_path,
         help="the run folder to write (default: runs/NAME); for several, the folder they go into",
@@ -72,11 +80,12 @@ def run(options: argparse.Namespace) -> None:
     overrides = [*switches(options), *options.overrides, *(f"training.seed={seed}" for seed in options.seeds[:1])]
     if options.resume and not options.out:
         options.out = home_of(options)
-    recipes = [
-        recipe
-        for source in expand_recipes(options.recipes, everything=options.all)
-        for recipe in with_seeds(find_recipe(source, overrides), options.seeds)  # found once: a pipe is read once
-    ]
+    runs = plan(options, overrides)
+    mine = part_of(runs, options.shard)
+    recipes = [item.recipe for item in mine]
+    if not mine:
+        say(f"--shard {'/'.join(map(str, options.shard))}: none of the {len(runs)} runs is in this part")
+        return
     if options.print_recipe:
         import json
 
@@ -97,9 +106,9 @@ def run(options: argparse.Namespace) -> None:
         first_seeds = {recipe.name: recipe for recipe in reversed(recipes)}  # the others have the same sizes
         say_lines("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
         return
+    outs = folders_of(runs, options)
     if options.out:
-        several = len(recipes) > 1 or options.seeds
-        prepare("--out", options.out if several else options.out.parent, files=False)
+        prepare("--out", outs[0].parent, files=False)
     for name in dict.fromkeys(recipe.name for recipe in recipes):
         entry = name.removesuffix(CHANGED)
         if entry != name and becomes_another(entry, options.overrides) and is_first_process():
@@ -108,10 +117,19 @@ def run(options: argparse.Namespace) -> None:
         from zoo.training.run_log import check_loggers
 
         check_loggers(options.log)
+    every = dict(zip(outs, runs, strict=True))
     if len(recipes) == 1:
-        train_one(recipes[0], options, device)
+        (out,) = part_of(outs, options.shard)
+        train_one(recipes[0], out, options, device)
+        failed: dict[Path, str] = {}
     else:
-        train_several(recipes, options, device)
+        failed = train_several(recipes, part_of(outs, options.shard), options, device)
+    if len(runs) > 1 and is_first_process():
+        sum_up({out: item for out, item in every.items() if out not in failed}, part_of(outs, options.shard), options)
+    if len(recipes) > 1:
+        say(f"{len(recipes) - len(failed)} of {len(recipes)} runs are ready in {outs[0].parent}")
+    if failed:
+        raise ZooError("\n".join(f"{out} failed: {reason}" for out, reason in failed.items()))
 
 
 def home_of(options: argparse.Namespace) -> Path | None:
@@ -123,8 +141,9 @@ def home_of(options: argparse.Namespace) -> Path | None:
     homes = [path for path in map(user_path, options.recipes) if path.is_dir() and is_run(path)]
     if not homes:
         return None
-    if len(options.recipes) > 1 or options.all or options.seeds:
-        raise ZooError(f"{homes[0]} is a run folder, which goes on by itself: name it alone, without --seeds")
+    if len(options.recipes) > 1 or options.all or options.seeds or options.grid or options.shard:
+        several = "without --seeds, --grid and --shard"
+        raise ZooError(f"{homes[0]} is a run folder, which goes on by itself: name it alone, {several}")
     return homes[0].with_name(homes[0].name.removesuffix(".partial"))
 
 
@@ -159,12 +178,6 @@ def seeds(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{expected}, got {found!r}") from error
 
 
-def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> list[Recipe]:
-    """Return the recipe with each of the seeds, or as it is where there are none."""
-    trainings = [recipe.training.model_copy(update={"seed": seed}) for seed in seeds] or [recipe.training]
-    return [recipe.model_copy(update={"training": training}) for training in trainings]
-
-
 def positive(text: str) -> int:
     """Parse a number above 0."""
     if not text.isdecimal() or not int(text):
@@ -177,12 +190,11 @@ def switches(options: argparse.Namespace) -> list[str]:
     return [f"execution.{name}={getattr(options, name)}" for name in SWITCHES if getattr(options, name)]
 
 
-def train_one(recipe: Recipe, options: argparse.Namespace, device: torch.device) -> None:
+def train_one(recipe: Recipe, out: Path, options: argparse.Namespace, device: torch.device) -> None:
     """Train one run, perhaps in several processes."""
     from zoo.training.distributed import joined
     from zoo.training.run import train
 
-    out = folder_of(recipe, options, several=bool(options.seeds))
     with joined(device) as group:
         train(recipe, out, device, resume=options.resume, overwrite=options.overwrite, group=group, log=options.log)
     if group.rank == 0:
@@ -190,42 +202,45 @@ def train_one(recipe: Recipe, options: argparse.Namespace, device: torch.device)
         say(f"{out} is ready: zoo.load({loadable(out)!r}), zoo compare {loadable(out)}{imports}")
 
 
-def train_several(recipes: Sequence[Recipe], options: argparse.Namespace, device: torch.device) -> None:
-    """Train several runs on one device."""
+def train_several(
+    recipes: Sequence[Recipe], outs: Sequence[Path], options: argparse.Namespace, device: torch.device
+) -> dict[Path, str]:
+    """Train several runs on one device; return those that failed, each with the reason."""
     from zoo.training.distributed import launched
     from zoo.training.multi_run import Run, train_many
 
     if launched():
         raise ZooError("torchrun trains one recipe in several processes; drop it for several recipes")
-    outs = [folder_of(recipe, options, several=True) for recipe in recipes]
-    twice = {str(out) for out in outs if outs.count(out) > 1}
-    if twice:
-        raise ZooError(f"several of these recipes would be written to {', '.join(sorted(twice))}; train them apart")
     log = tuple(options.log)
     runs = [Run(recipe, out, options.resume, options.overwrite, log) for recipe, out in zip(recipes, outs, strict=True)]
-    failed = train_many(runs, device, max_concurrent=options.at_once)
-    sum_up([item for item in runs if item.out not in failed])
-    say(f"{len(runs) - len(failed)} of {len(runs)} runs are ready in {outs[0].parent}")
-    if failed:
-        raise ZooError("\n".join(f"{out} failed: {reason}" for out, reason in failed.items()))
+    return train_many(runs, device, max_concurrent=options.at_once)
 
 
-def sum_up(runs: Sequence[Run]) -> None:
-    """Write and print mean and standard deviation of each recipe of which several seeds are ready."""
+def sum_up(runs: Mapping[Path, Planned], mine: Collection[Path], options: argparse.Namespace) -> None:
+    """Write and print a summary of the runs that are ready: of each grid, or of each recipe with several seeds.
+
+    Args:
+        runs: the runs of the command line by their folders, but for those that failed.
+        mine: the folders of those that this process has trained; another may have trained the others, or not yet.
+        options: the options.
+    """
+    from zoo.training.grid_summary import GridSummary
+    from zoo.training.run import is_ready
     from zoo.training.seed_summary import SeedSummary
 
-    for name in dict.fromkeys(item.recipe.name for item in runs):
-        folders = [item.out for item in runs if item.recipe.name == name]
-        if len(folders) > 1:
-            summary = SeedSummary.read(folders)
-            files = summary.write()
-            print_table(summary.table())
-            say(f"wrote {' and '.join(map(str, files))}")
-
-
-def folder_of(recipe: Recipe, options: argparse.Namespace, several: bool) -> Path:
-    """Return the folder that a run is written to."""
-    if options.out and not several:
-        return Path(options.out)
-    name = f"{recipe.name}-seed{recipe.training.seed}" if options.seeds else recipe.name
-    return (options.out or Path("runs")) / name
+    ready = {out: item for out, item in runs.items() if out in mine or is_ready(item.recipe, out)}
+    for base in dict.fromkeys(item.base for item in ready.values()):
+        places = [out for out, item in ready.items() if item.base == base]
+        if len(places) < 2:
+            continue
+        summary: GridSummary | SeedSummary
+        if options.grid:
+            by_point: dict[tuple[str, ...], list[Path]] = {}
+            for out in places:
+                by_point.setdefault(ready[out].point, []).append(out)
+            summary = GridSummary.read(base, options.grid, by_point)
+        else:
+            summary = SeedSummary.read(places)
+        files = summary.write()
+        print_table(summary.table())
+        say(f"wrote {' and '.join(map(str, files))}")

@@ -13,6 +13,7 @@ from types import FrameType
 import torch
 
 from zoo.datasets import load_images
+from zoo.errors import ZooError
 from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, read_config
 from zoo.runs.remarks import remarks
 from zoo.schema.recipe import Recipe
@@ -84,6 +85,25 @@ def train(
     return out
 
 
+def written_out(recipe: Recipe) -> Recipe:
+    """Return a recipe with what its data and its start turn out to be, as the card states it.
+
+    Raises:
+        ZooError: they cannot be found.
+    """
+    labels = bool(recipe.model.classes or recipe.data.only_classes)
+    found = {"data": recipe.data.resolved(labels=labels), "training": resolved(recipe.training)}
+    return recipe.model_copy(update=found)
+
+
+def is_ready(recipe: Recipe, out: Path) -> bool:
+    """Return whether ``out`` holds a finished run of this recipe, perhaps of another process."""
+    try:
+        return is_finished(out, written_out(recipe))
+    except ZooError:
+        return False
+
+
 def run(
     recipe: Recipe,
     out: Path,
@@ -115,9 +135,7 @@ def run(
     folder = Path(os.path.abspath(user_path(out)))
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
-    labels = bool(recipe.model.classes or recipe.data.only_classes)
-    written_out = {"data": recipe.data.resolved(labels=labels), "training": resolved(recipe.training)}
-    recipe = recipe.model_copy(update=written_out)
+    recipe = written_out(recipe)
     if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
         progress.say(f"{out} is finished already")
         return
