@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.entries.catalog import natural, recipe_folder, recipe_paths
+from tests.helpers import command
+from zoo.entries.catalog import natural, recipe_folder, recipe_paths, record_folder
 from zoo.errors import UnknownNameError, ZooError
 
 FOUR = ["ae_mnist", "bn_vae_mnist", "conv_vae_mnist", "linear_vae_mnist"]
@@ -20,6 +21,45 @@ def test_wildcards_and_natural_order() -> None:
     assert [name for name in zoo.list_models("*_mnist") if name in FOUR] == FOUR
     assert sorted(["vae_10d", "vae_2d", "ae", "vae_2d_b"], key=natural) == ["ae", "vae_2d", "vae_2d_b", "vae_10d"]
     assert zoo.list_models("nothing*") == []
+
+
+def test_filters_by_what_the_checked_recipes_say() -> None:
+    recipes = {name: zoo.recipe(name) for name in zoo.list_models()}
+    for data in sorted({recipe.data.name for recipe in recipes.values()}):
+        assert zoo.list_models(data=data) == [name for name in recipes if recipes[name].data.name == data]
+    for variant in sorted({recipe.model.variant for recipe in recipes.values()}):
+        assert zoo.list_models(variant=variant) == [name for name in recipes if recipes[name].model.variant == variant]
+    assert zoo.list_models(task="labels") == [name for name in recipes if recipes[name].model.classes]
+    assert zoo.list_models("denoising_*", task="denoising") == zoo.list_models("denoising_*") != []
+    assert zoo.list_models("*ae_mnist", task="likelihood", variant="conv_vae", weights=True) == ["conv_vae_mnist"]
+    assert zoo.list_models("linear_*", task="likelihood") == ["linear_vae_mnist"]
+    assert zoo.list_models(task="denoising", variant="vq_vae") == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ({"variant": "conv_vea"}, "unknown variant 'conv_vea'; did you mean 'conv_vae'"),
+        ({"data": "mnits"}, "unknown dataset 'mnits'; did you mean 'mnist'"),
+        ({"task": "label"}, "unknown task 'label'; did you mean 'labels'"),
+    ],
+    ids=str,
+)
+def test_a_filter_that_nothing_has_shows_the_close_match(filters: dict[str, str], words: str) -> None:
+    with pytest.raises(UnknownNameError, match=words):
+        zoo.list_models(**filters)  # type: ignore[arg-type]
+
+
+def test_the_command_lists_what_is_asked_for() -> None:
+    done = command("list", "--variant", "conv_vae", "--task", "likelihood", "--data", "mnist", "--json")
+    found = {row["entry"] for row in json.loads(done.stdout)}
+    trained = [name for name in zoo.list_models(variant="conv_vae", data="mnist") if record_folder(name)]
+    assert found == set(trained) != set()
+    none = command("list", "--variant", "vae", "--data", "svhn")
+    assert (none.returncode, none.stderr) == (
+        2,
+        "error: no trained entry has the variant vae and the data svhn; drop one of the options\n",
+    )
 
 
 def test_only_entries_with_weights() -> None:

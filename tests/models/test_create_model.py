@@ -14,7 +14,7 @@ import zoo
 from tests.helpers import SHIPPED_VARIANTS, tiny_model, tiny_recipe_of
 from zoo.errors import UnknownNameError, ZooError
 from zoo.models import Autoencoder, build, create_model
-from zoo.registry import NETWORKS, VARIANTS
+from zoo.registry import NETWORKS, POSTERIORS, VARIANTS
 from zoo.schema.base import ImageShape
 
 DIGITS = (1, 28, 28)
@@ -210,6 +210,21 @@ def test_a_builder_that_returns_something_else_is_named(monkeypatch: pytest.Monk
 def test_a_name_in_place_of_a_section_says_how_it_is_written() -> None:
     with pytest.raises(ZooError, match=r'network.name: required, the name of the network; write {"name": "conv"}'):
         zoo.create_model("vae", image_shape=(1, 28, 28), network="conv")
+
+
+def test_configs_say_whether_codes_have_a_density() -> None:
+    for posterior in POSTERIORS.names():
+        fields = {"name": posterior} | ({"k": 2} if posterior == "top_k" else {})
+        config = VARIANTS.get("vae").config(posterior=POSTERIORS.get(posterior).config(**fields))
+        model = tiny("vae", posterior=fields)
+        assert config.stochastic == model.encode(torch.rand(2, *DIGITS)).stochastic, posterior
+
+
+@every_variant
+def test_the_config_of_a_variant_says_whether_codes_have_a_density(variant: str) -> None:
+    config, model = VARIANTS.get(variant).config(), tiny(variant)
+    labels = torch.zeros(2, dtype=torch.int64)
+    assert config.stochastic == model.encode(torch.rand(2, *DIGITS), labels).stochastic
 
 
 def test_a_builder_that_forgets_the_labels_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from zoo.datasets import load_images
 from zoo.entries.loading import load
 from zoo.errors import ZooError
 from zoo.models import Autoencoder
-from zoo.registry import VARIANTS, register_variant
+from zoo.registry import NETWORKS, VARIANTS, register_variant
 from zoo.runs.card import load_name_in, load_name_of, write_card
 from zoo.schema import ImageShape, VariantConfig
 from zoo.training import run
@@ -255,7 +255,8 @@ def test_tied_weights_can_be_trained_saved_and_loaded(tmp_path: Path) -> None:
 
         @register_variant(config=TiedConfig)
         def tied(config: TiedConfig, shape: ImageShape) -> Autoencoder:
-            model = VARIANTS.get("ae").build(VARIANTS.get("ae").config(hidden=(), latent_dim=784), shape)
+            network = NETWORKS.get("mlp").config(hidden=())
+            model = VARIANTS.get("ae").build(VARIANTS.get("ae").config(network=network, latent_dim=784), shape)
             model.decoder[0].weight = model.encoder[1].code.weight
             return model  # type: ignore[no-any-return]
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.helpers import CPU, ROOT, command, tiny_fields
 from zoo.errors import ZooError
-from zoo.schema.extends import merged, read_fields
+from zoo.extends import merged
+from zoo.schema.extends import read_fields
 from zoo.schema.recipe import read_recipe
 from zoo.training import train
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from zoo.cli._output import print_table, say_json, write
-from zoo.errors import ZooError, suggest
+from zoo.entries.catalog import TASKS, list_models
+from zoo.errors import ZooError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC",
         help="the column to sort by, the best first (default: negative_elbo)",
     )
+    parser.add_argument("--variant", metavar="NAME", help="list only entries of this variant")
     parser.add_argument("--data", metavar="NAME", help="list only entries of this dataset")
+    tasks = "; ".join(f"{name}: {meaning}" for name, (meaning, _) in TASKS.items())
+    parser.add_argument("--task", metavar="NAME", help=f"list only entries made for this task ({tasks})")
     parser.add_argument(
         "--metrics", metavar="NAME,…", help="show these columns (default: the main ones; all: every one)"
     )
@@ -40,11 +44,11 @@ def run(options: argparse.Namespace) -> None:
     from zoo.metrics import all_metrics, metric_of, summary_metrics
     from zoo.system.terminal import plain
 
-    entries = leaderboard_entries()
-    rows = [row for row in entries if options.data in (None, row.config.recipe["data"]["name"])]
+    names_asked = list_models(variant=options.variant, data=options.data, task=options.task)
+    rows = [row for row in leaderboard_entries() if row.name in names_asked]
     if not rows:
-        datasets = sorted({row.config.recipe["data"]["name"] for row in entries})
-        raise ZooError(f"no trained entry is of the dataset {options.data!r}{suggest(options.data, datasets)}")
+        asked_for = [f"{name} {vars(options)[name]}" for name in ("variant", "data", "task") if vars(options)[name]]
+        raise ZooError(f"no trained entry has the {' and the '.join(asked_for)}; drop one of the options")
     rows = best_first(rows, options.sort)
     if options.metrics and (options.csv or options.json):
         raise ZooError("--csv and --json have every column: drop --metrics")

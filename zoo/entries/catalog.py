@@ -1,18 +1,22 @@
 """The entries of the zoo: its recipes, and which of them come with weights.
 
-Needs only the standard library to list, so that looking around costs no import of torch or pydantic.
+Needs only the standard library to list, so that looking around costs no import of torch or pydantic; but for what
+:data:`TASKS` ask of checked recipes.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UnknownNameError, ZooError
+from zoo.extends import resolved
+from zoo.registry import DATASETS, VARIANTS
 
 if TYPE_CHECKING:
     from zoo.schema.recipe import Recipe
@@ -63,15 +67,82 @@ def record_folder(name: str) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
-def list_models(pattern: str = "*", *, weights: bool = False) -> list[str]:
+TASKS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
+    "likelihood": ("codes have a density, so that there is an ELBO", lambda recipe: recipe.model.stochastic),
+    "labels": ("images of a label are drawn", lambda recipe: recipe.model.classes > 0),
+    "denoising": ("trained to restore what was corrupted", lambda recipe: bool(recipe.objective.corruption)),
+}
+"""What not every entry can do, with what it means and whether a recipe says so."""
+
+
+def list_models(
+    pattern: str = "*",
+    *,
+    weights: bool = False,
+    variant: str | None = None,
+    data: str | None = None,
+    task: str | None = None,
+) -> list[str]:
     """List the names of the zoo's entries in natural order.
+
+    >>> import zoo
+    >>> zoo.list_models(variant="vq_vae", data="cifar10")
+    ['vq_vae_cifar10']
 
     Args:
         pattern: shell wildcards that a name must match, such as ``"conv*"``.
         weights: list only the entries that ``zoo.load`` can load: their weights are shipped, or pinned on the Hub.
+        variant: list only the entries of a variant, one of :func:`zoo.list_variants`.
+        data: list only the entries that are trained on a dataset.
+        task: list only the entries that are made for a task: ``"likelihood"`` (codes have a density, so that there is
+            an ELBO), ``"labels"`` (images of a label are drawn) or ``"denoising"`` (trained to restore what was
+            corrupted). Recipes are checked for it, which takes longer: torch is imported.
+
+    Raises:
+        UnknownNameError: there is no such variant, dataset or task; shows the close matches.
     """
-    names = (name for name in recipe_paths() if fnmatchcase(name, pattern))
-    return sorted((name for name in names if not weights or weights_folder(name) or pinned(name)), key=natural)
+    check_filters(variant, data, task)
+    names = [name for name in recipe_paths() if fnmatchcase(name, pattern)]
+    if variant or data:
+        names = [name for name in names if _is_of(fields_of(name), variant, data)]
+    if weights:
+        names = [name for name in names if weights_folder(name) or pinned(name)]
+    if task:
+        names = [name for name in names if TASKS[task][1](recipe(name))]
+    return sorted(names, key=natural)
+
+
+def check_filters(variant: str | None, data: str | None, task: str | None) -> None:
+    """Refuse names that nothing has.
+
+    Raises:
+        UnknownNameError: there is no such variant, dataset or task; shows the close matches.
+    """
+    asked = (("variant", variant, VARIANTS.names()), ("dataset", data, DATASETS.names()), ("task", task, list(TASKS)))
+    for kind, name, known in asked:
+        if name is not None and name not in known:
+            raise UnknownNameError(kind, name, known)
+
+
+def fields_of(name: str) -> dict[str, Any]:
+    """Return the fields of an entry's recipe as they are written, with those of the recipes that it extends.
+
+    Raises:
+        ZooError: a recipe that it extends cannot be read.
+    """
+
+    def read(path: Path, what: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ZooError(f"cannot read {what} {path}: {error}") from error
+
+    return resolved(recipe_path(name), read)
+
+
+def _is_of(fields: dict[str, Any], variant: str | None, data: str | None) -> bool:
+    """Return whether a recipe's fields name a variant and a dataset; None: any."""
+    return variant in (None, fields["model"]["variant"]) and data in (None, fields["data"]["name"])
 
 
 def shipped_entries(data: str) -> list[str]:

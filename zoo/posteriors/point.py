@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from zoo.models import DeterministicHead
 from zoo.registry import register_posterior
@@ -11,6 +11,8 @@ from zoo.schema.base import PosteriorConfig
 
 class PointConfig(PosteriorConfig):
     """A point: a linear map of the features, without noise."""
+
+    STOCHASTIC: ClassVar[bool] = False
 
     name: Literal["point"] = "point"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,8 @@ from zoo.schema.base import PosteriorConfig, Size
 
 class TopKConfig(PosteriorConfig):
     """A point whose k largest dimensions are kept; the others are 0."""
+
+    STOCHASTIC: ClassVar[bool] = False
 
     name: Literal["top_k"] = "top_k"
     k: Size = Field(25, description="The number of dimensions that are kept.")

@@ -168,6 +168,9 @@ class LikelihoodConfig(Section):
 class PosteriorConfig(Section):
     """The distribution of the code of an image. Each posterior adds its own settings."""
 
+    STOCHASTIC: ClassVar[bool] = True
+    """True if codes have a density, and with it the model a bound on log p(x)."""
+
     name: str = Field(description="The registered posterior.")
 
 
@@ -188,6 +191,12 @@ class VariantConfig(Section):
     classes: Annotated[int, Field(ge=0, le=10_000), ADDED_LATER] = Field(
         0, description="The number of labels that encoder and decoder are given; 0: none."
     )
+
+    @property
+    def stochastic(self) -> bool:
+        """True if codes have a density: what the posterior says, in a variant that takes one, unless overridden."""
+        posterior: PosteriorConfig | None = getattr(self, "posterior", None)
+        return posterior is None or posterior.STOCHASTIC
 
 
 class NetworkConfig(Section):

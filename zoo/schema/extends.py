@@ -1,24 +1,13 @@
-"""Recipes by difference: a file says which other one it extends, and states only what is different.
-
-``"extends": "bench/base.json"`` is a path relative to the file. Sections are merged field by field, unless they name
-another choice of an axis: a section with another ``name``, ``variant`` or ``family`` replaces the one it extends.
-What a file says about itself is not taken over: its name, its words, its claims and its place on the Hub.
-"""
+"""Reading recipes by difference, as people write them; :mod:`zoo.extends` says how files are merged."""
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
-from zoo.errors import ZooError
+from zoo.extends import resolved
 from zoo.schema.parsing import parse_json
 from zoo.schema.text import read_text
-
-TAGS = ("name", "variant", "family")
-"""The fields that name the choice of an axis."""
-
-ABOUT_ITSELF = ("$schema", "name", "summary", "claims", "hub")
-"""The fields of a file that do not hold for a file that extends it."""
 
 
 def read_fields(path: Path) -> dict[str, Any]:
@@ -27,42 +16,4 @@ def read_fields(path: Path) -> dict[str, Any]:
     Raises:
         ZooError: a file cannot be read, is not JSON, or extends itself; the message names it.
     """
-    return _read(path, ())
-
-
-def _read(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    what = f"the recipe that {extending[-1]} extends," if extending else "the recipe"
-    fields = parse_json(read_text(path, what), str(path))
-    if "extends" not in fields:
-        return fields
-    base = fields.pop("extends")
-    if not isinstance(base, str) or not base:
-        raise ZooError(f"{path}: extends: give the path of a recipe, relative to this file, as in bench/base.json")
-    if PurePosixPath(base).is_absolute() or PureWindowsPath(base).anchor or "://" in base:
-        raise ZooError(f"{path}: extends: {base!r} must be relative to this file")
-    target = path.parent / base
-    seen = [file.resolve() for file in (*extending, path)]
-    if target.resolve() in seen:
-        circle = " extends ".join(map(str, [*extending, path, target]))
-        raise ZooError(f"{path}: extends: a recipe cannot extend itself ({circle})")
-    taken = {name: value for name, value in _read(target, (*extending, path)).items() if name not in ABOUT_ITSELF}
-    if isinstance(taken.get("source"), dict):
-        taken["source"] = {name: value for name, value in taken["source"].items() if name != "published"}
-    return merged(taken, fields)
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes``; see the module for how sections are merged."""
-    result = dict(base)
-    for name, value in changes.items():
-        before = base.get(name)
-        if isinstance(before, dict) and isinstance(value, dict) and same_choice(before, value):
-            result[name] = merged(before, value)
-        else:
-            result[name] = value
-    return result
-
-
-def same_choice(base: dict[str, Any], changes: dict[str, Any]) -> bool:
-    """Return whether changes of a section keep the choice of the axis that it is about."""
-    return all(tag not in changes or changes[tag] == base.get(tag) for tag in TAGS)
+    return resolved(path, lambda file, what: parse_json(read_text(file, what), str(file)))

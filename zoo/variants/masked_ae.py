@@ -33,6 +33,11 @@ class MaskedAEConfig(VariantConfig):
         description="p(z), the distribution that codes are drawn from.",
     )
 
+    @property
+    def stochastic(self) -> bool:
+        """False: the code is a point."""
+        return False
+
 
 class MaskedAutoencoder(Autoencoder):
     """An autoencoder whose encoder takes one channel more than images have: what it sees of each pixel."""
