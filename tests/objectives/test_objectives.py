@@ -189,6 +189,10 @@ def test_every_objective_takes_a_variant_or_says_what_is_missing(variant: str, n
     needed = {
         "elbo": posterior.stochastic,
         "iwae": posterior.stochastic,
+        "capacity": posterior.stochastic,
+        "distance_kl": posterior.stochastic,
+        "free_bits": posterior.stochastic,
+        "masked": variant == "masked_ae",
         "vq": discrete,
         "wae_mmd": not discrete,
         "swae": not discrete,
@@ -201,7 +205,9 @@ def test_every_objective_takes_a_variant_or_says_what_is_missing(variant: str, n
         assert terms["loss"].requires_grad
         assert "loss" in terms and all(value.isfinite() for value in terms.values())
     else:
-        with pytest.raises(ZooError, match="objective '(reconstruction|vq)'|no density|variant such as 'vae'"):
+        with pytest.raises(
+            ZooError, match="objective '(reconstruction|vq)'|no density|variant such as 'vae'|the variant masked_ae"
+        ):
             of_recipe(recipe)(model.given(labels), x, EPOCH)
 
 

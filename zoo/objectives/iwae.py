@@ -74,8 +74,20 @@ class IWAE(Objective):
         bound = torch.logsumexp(log_w, dim=1) - math.log(self.k)
         if self.config.gradient == "dreg" and z.requires_grad:
             weights = torch.softmax(log_w.detach(), dim=1).flatten(0, 1)  # (M*K, B)
-            z.register_hook(lambda gradient: weights[..., None] * gradient)
+            factors = doubly_reparameterised(weights, self.k, self.config.beta)
+            z.register_hook(lambda gradient: factors[..., None] * gradient)
         loss = -bound.mean()
         if self.config.beta:
             loss = (1 - self.config.beta) * loss - self.config.beta * log_w.mean()
         return {"loss": loss, "reconstruction": reconstruction.mean(), "kl": kl.mean()}
+
+
+def doubly_reparameterised(weights: Tensor, k: int, beta: float) -> Tensor:
+    """Return the factors that make of the gradients of samples z, with normalised weights w, those of DReG.
+
+    The bound's part of a gradient, (1 - beta) w, becomes (1 - beta) w²; that of the ELBO, beta/K, stays.
+    """
+    if not beta:
+        return weights
+    bound, elbo = (1 - beta) * weights, beta / k
+    return (bound * weights + elbo) / (bound + elbo)
