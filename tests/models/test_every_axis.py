@@ -15,7 +15,7 @@ import zoo
 from tests.helpers import tiny_recipe, trainer
 from zoo.errors import NotApplicable
 from zoo.models import Autoencoder
-from zoo.models.bounds import elbo_terms, log_likelihood
+from zoo.models.bounds import elbo_terms, log_likelihood, rate
 from zoo.registry import LIKELIHOODS, NETWORKS, POSTERIORS, PRIORS, Registry
 
 SHAPE = (1, 8, 8)
@@ -220,11 +220,14 @@ def test_one_draw_reaches_every_place(axis: str, name: str, monkeypatch: pytest.
     torch.manual_seed(4)
     _, kl = elbo_terms(made, x)
     assert len(seen["decoded"]) == 1
+    asked = list(seen["prior"])
     torch.manual_seed(4)
     z, log_q = posterior.draw()
     torch.testing.assert_close(seen["decoded"][0], z)
+    torch.testing.assert_close(rate(posterior, made.prior, z, log_q), kl)
+    torch.testing.assert_close(rate(posterior, made.prior, z.expand(2, 6, 4), log_q.expand(2, 6)), kl.expand(2, 6))
     if posterior.kl_per_dimension(made.prior) is None:
-        assert [torch.equal(code, seen["decoded"][0]) for code in seen["prior"]] == [True]
+        assert [torch.equal(code, seen["decoded"][0]) for code in asked] == [True]
         torch.testing.assert_close(kl, log_q - made.prior.log_prob(z))
     else:  # the closed form is the mean of what is drawn
         torch.manual_seed(0)
