@@ -4,6 +4,7 @@
 - ``docs/recipe.md``, the table of every field, between its markers
 - ``README.md``, the table of entries with their measured figures, between its markers
 - ``docs/sources.md``, published figures beside the zoo's own
+- ``docs/variants/``, a page for each entry of the common size
 - ``docs/models.md`` and ``docs/models.csv``, every entry and every figure; its plots with ``--plots``
 - the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
 
@@ -149,6 +150,7 @@ def documents() -> dict[Path, str]:
     sys.path.insert(0, str(ROOT))  # a script finds only what is beside it
     from docs.models import models_page
     from docs.sources import sources_page
+    from docs.variants import variant_pages
 
     schema = recipe_schema()
     readme, recipe = ROOT / "README.md", ROOT / "docs" / "recipe.md"
@@ -168,6 +170,7 @@ def documents() -> dict[Path, str]:
             shipped[folder / "README.md"] = write_card(config)
     return {
         **shipped,
+        **{ROOT / "docs" / "variants" / name: page for name, page in variant_pages().items()},
         ROOT / "docs" / "sources.md": sources_page(),
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "models.csv": to_csv(leaderboard_entries()),
@@ -190,12 +193,18 @@ def main() -> None:
 
         for name, content in plots().items():
             write_atomically(ROOT / "docs" / "models" / name, content)
-    stale = {path: text for path, text in documents().items() if not path.exists() or path.read_text() != text}
+    written = documents()
+    stale = {path: text for path, text in written.items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():
         print(f"{path.relative_to(ROOT)} {'is out of date' if check else 'written'}")
         if not check:
             write_atomically(path, text)
-    sys.exit(1 if check and stale else 0)
+    left = [path for path in (ROOT / "docs" / "variants").glob("*.md") if path not in written]
+    for path in left:
+        print(f"{path.relative_to(ROOT)} {'is of no entry' if check else 'removed'}")
+        if not check:
+            path.unlink()
+    sys.exit(1 if check and (stale or left) else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""A Gaussian deformed by inverse autoregressive flows (Kingma et al. 2016, algorithm 1)."""
+"""A Gaussian deformed by inverse autoregressive flows (Kingma et al. 2016, algorithm 1).
+
+Each maps z to σ z + (1 - σ) m, σ = sigmoid(s + forget_bias), with log|det| = sum_d log σ_d; m and s of a dimension
+depend on the dimensions before it and on the image. After each, the order of the dimensions is reversed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A Gaussian deformed by planar flows (Rezende & Mohamed 2015, equations 10 to 13)."""
+"""A Gaussian deformed by planar flows (Rezende & Mohamed 2015, equations 10 to 13).
+
+Each maps z to z + û tanh(wᵀz + b), with log|det| = log|1 + (1 - tanh²(wᵀz + b)) wᵀû|; u, w and b are linear in the
+features of the image, and û is u moved along w so that the map is invertible.
+"""
 
 from __future__ import annotations
 

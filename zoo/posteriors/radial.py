@@ -1,4 +1,8 @@
-"""A Gaussian deformed by radial flows (Rezende & Mohamed 2015, equation 14)."""
+"""A Gaussian deformed by radial flows (Rezende & Mohamed 2015, equation 14).
+
+Each maps z to z + β̂ (z - c) / (α + r), r = |z - c|, around a centre c of the image's own; β̂ = -α + softplus(β) makes
+the map invertible.
+"""
 
 from __future__ import annotations
 
