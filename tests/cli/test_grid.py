@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import PLUGIN, command
+from zoo.cli._common import with_runs_of_folders
 from zoo.cli._plan import part_of
+from zoo.errors import ZooError
 from zoo.plotting.sweep import Line, sweep
 from zoo.runs.folder import read_config
 from zoo.schema.grid import Axis, name_of, points
@@ -101,6 +103,9 @@ def test_the_jobs_of_an_array_train_a_grid_and_the_last_sums_it_up(
         assert row.startswith(f"| {beta:g} | {size} | ")
         assert f" {config.metrics['test']['negative_elbo']:.2f} " in row
     before = {path: path.stat().st_mtime_ns for name in names for path in (tmp_path / "runs" / name).iterdir()}
+    compared = command("compare", tmp_path / "runs", "--import", PLUGIN, "--device", "cpu", "--json")
+    assert compared.returncode == 0, compared.stderr
+    assert [model["name"] for model in json.loads(compared.stdout)["models"]] == names
     again = command("train", recipe_file(), *TINY, *grid, "--shard", "2/2")
     assert again.returncode == 0, again.stderr
     assert "is finished already" in again.stdout
@@ -172,3 +177,32 @@ def test_a_run_folder_that_goes_on_is_in_no_grid(trained: Path) -> None:
     done = command("train", trained, "--import", PLUGIN, "--resume", "--grid", "training.epochs=3,4")
     assert done.returncode == 2
     assert "without --seeds, --grid and --shard" in done.stderr
+
+
+def test_a_folder_stands_for_the_finished_runs_in_it_in_natural_order(tmp_path: Path) -> None:
+    for name in ("vae_beta_16", "vae_beta_2", "vae_beta_4.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").touch()
+    (tmp_path / "empty").mkdir()
+    found = with_runs_of_folders(["ae_mnist", str(tmp_path), str(tmp_path / "vae_beta_2"), str(tmp_path / "empty")])
+    runs = [str(tmp_path / name) for name in ("vae_beta_2", "vae_beta_16")]
+    assert found == ["ae_mnist", *runs, str(tmp_path / "empty")]
+
+
+def test_a_job_that_was_stopped_goes_on_with_its_part(
+    recipe_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("train", recipe_file(), *TINY, "--set", "training.epochs=2", "--grid", "objective.beta=1,4", "--resume")
+    line = (*line, "--shard", "2/2", "--out", tmp_path / "runs")
+
+    def stop(*_: object, **__: object) -> None:
+        raise ZooError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.training.run.finish", stop)
+        assert command(*line).returncode == 2
+    assert os.listdir(tmp_path / "runs") == ["tiny_vae_beta_4.partial"]
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    assert os.listdir(tmp_path / "runs") == ["tiny_vae_beta_4"]
+    assert "epoch 1/2" not in done.stdout  # it went on from the checkpoint

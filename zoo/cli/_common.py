@@ -16,7 +16,7 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.entries.catalog import list_models, recipe_path, recipe_paths
+from zoo.entries.catalog import list_models, natural, recipe_path, recipe_paths
 from zoo.errors import ZooError, closest, escaped
 from zoo.system.files import is_path, user_path
 
@@ -204,6 +204,17 @@ def expand_models(sources: Sequence[str]) -> list[str]:
         if not matches:
             raise ZooError(f"no entry with weights fits {source!r}; there are {', '.join(list_models(weights=True))}")
         expanded += matches
+    return list(dict.fromkeys(expanded))
+
+
+def with_runs_of_folders(sources: Sequence[str]) -> list[str]:
+    """Return models, where a folder that is no run stands for the finished runs in it, in natural order."""
+    expanded: list[str] = []
+    for source in sources:
+        folder = user_path(source)
+        inside = folder.iterdir() if is_path(source) and folder.is_dir() and not is_run(folder) else ()
+        runs = [path for path in inside if (path / "config.json").is_file() and path.suffix != ".partial"]
+        expanded += [loadable(path) for path in sorted(runs, key=lambda path: natural(path.name))] or [source]
     return list(dict.fromkeys(expanded))
 
 

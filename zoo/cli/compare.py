@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from zoo.cli._common import add_common, add_data, add_json, check_range
+from zoo.cli._common import add_common, add_data, add_json, check_range, with_runs_of_folders
 from zoo.cli._figure_options import add_options, check_kinds, drawing_options
 from zoo.cli._output import print_table, say, say_json
 from zoo.cli._places import output_file
@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models",
         nargs="*",
-        help="entries and run folders (./runs/mine); by default the shipped entries of the dataset --data, or of MNIST",
+        help="entries, run folders (./runs/mine) and folders of them (./runs); by default the shipped "
+        "entries of the dataset --data, or of MNIST",
     )
     add_data(parser, "what the first model was trained on")
     parser.add_argument("--out", type=user_path, help="the figure (default: compare.png; none with --json)")
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         raise ZooError("--kind draws a figure: drop --json")
     if not options.kind and (options.at or options.between or options.seed or options.path != "linear"):
         raise ZooError("--at, --between, --path and --seed are for --kind")
-    models = options.models or shipped_entries(options.data or "mnist")
+    models = with_runs_of_folders(options.models) or shipped_entries(options.data or "mnist")
     if not models:
         raise ZooError(
             f"no entry with weights is of the dataset {options.data or 'mnist'!r}; name models, as in "

@@ -162,7 +162,7 @@ def shipped_entries(data: str) -> list[str]:
 
 def natural(name: str) -> list[tuple[bool, int, str]]:
     """Return a sort key that puts ``vae_2d`` before ``vae_10d``."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name) if part]
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def recipe_path(name: str) -> Path:
