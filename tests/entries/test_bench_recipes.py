@@ -70,6 +70,7 @@ def test_a_recipe_without_weights_builds_and_takes_a_step(name: str) -> None:
 def test_a_recipe_on_fashion_mnist_is_its_relative_on_other_data(name: str) -> None:
     own = json.loads(FASHION[name].read_text())
     relative = recipe_paths().get(name.replace("_fashion_mnist", "_mnist"))
+    assert relative is not None
     assert relative == FASHION[name].parent / own["extends"]
     assert own.keys() <= {"$schema", "extends", "name", "summary", "data", "model"}
     assert own.get("model", {}).keys() <= {"likelihood"}

@@ -233,7 +233,7 @@ def log_weights(model: LinearGaussian, x: Tensor, samples: int) -> Tensor:
 
 @pytest.mark.parametrize(("m", "k"), [(3, 2), (2, 5), (1, 4), (4, 1)])
 def test_miwae_is_the_mean_of_m_bounds_of_k_samples(m: int, k: int) -> None:
-    model, x = LinearGaussian(blur=3.0, shift=0.5), torch.rand(5, 1, 4, 4)
+    model, x = LinearGaussian(blur=3.0, shift=0.5), images(5)[..., :4, :4]
     log_w = log_weights(model, x, m * k)
     bounds = [torch.logsumexp(log_w[i * k : (i + 1) * k], dim=0) - math.log(k) for i in range(m)]
     expected = -torch.stack(bounds).mean()
@@ -245,7 +245,7 @@ def test_miwae_is_the_mean_of_m_bounds_of_k_samples(m: int, k: int) -> None:
 
 
 def test_ciwae_goes_from_the_bound_to_the_elbo_of_the_same_samples() -> None:
-    model, x = LinearGaussian(blur=3.0, shift=0.5), torch.rand(5, 1, 4, 4)
+    model, x = LinearGaussian(blur=3.0, shift=0.5), images(5)[..., :4, :4]
     iwae, half, elbo = (float(terms("iwae", model, x, k=4, beta=beta)["loss"]) for beta in (0.0, 0.5, 1.0))
     assert elbo == pytest.approx(-float(log_weights(model, x, 4).mean()), rel=1e-5)
     assert half == pytest.approx((iwae + elbo) / 2, rel=1e-5)
