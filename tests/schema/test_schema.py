@@ -295,6 +295,7 @@ def test_the_committed_json_schema_accepts_every_recipe(name: str) -> None:
     "section",
     [
         {"model": {"variant": "nope"}},
+        {"model": {"latent_dim": 3}},
         {"model": {"variant": "vae", "network": {"name": "nope"}}},
         {"training": {"epochs": -1}},
         {"data": {"name": "mnist", "x": 1}},

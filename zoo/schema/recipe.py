@@ -17,7 +17,7 @@ from pydantic import Field
 
 from zoo.errors import ZooError
 from zoo.registry import DATASETS, OBJECTIVES, OPTIMIZERS, VARIANTS
-from zoo.schema.axes import narrowed, up_to_date, with_every_choice
+from zoo.schema.axes import axes_of, narrowed, up_to_date, with_every_choice
 from zoo.schema.base import NAME, DatasetConfig, ObjectiveConfig, OptimizerConfig, Section, VariantConfig
 from zoo.schema.digest import digest
 from zoo.schema.extends import read_fields
@@ -128,5 +128,10 @@ def recipe_schema() -> dict[str, Any]:
         "description": "A recipe's file, relative to this one, whose fields hold where this one states no others.",
     }
     required = [name for name in schema.pop("required") if name != "name"]
-    schema |= {"required": ["name"], "anyOf": [{"required": required}, {"required": ["extends"]}]}
+    whole: dict[str, Any] = {"required": required, "properties": {}}
+    for name, _, registry in axes_of(Recipe):  # a section by difference need not name the choice that it keeps
+        section = schema["properties"][name]
+        section["anyOf"] = section.pop("oneOf")
+        whole["properties"][name] = {"required": [registry.tag]}
+    schema |= {"required": ["name"], "anyOf": [whole, {"required": ["extends"]}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Autoencoder zoo recipe"}
