@@ -34,7 +34,10 @@ from zoo.objectives import build_objective
 from zoo.schema.recipe import Recipe
 
 DOCS = ROOT / "docs"
-AE = {"model": tiny_model("ae") | {"hidden": [16], "latent_dim": 4}, "objective": {"name": "reconstruction"}}
+AE = {
+    "model": tiny_model("ae") | {"network": {"name": "mlp", "hidden": [16]}, "latent_dim": 4},
+    "objective": {"name": "reconstruction"},
+}
 needs_jax = pytest.mark.skipif(not (find_spec("jax") and find_spec("optax")), reason="jax and optax are not installed")
 needs_pythae = pytest.mark.skipif(find_spec("pythae") is None, reason="pythae is not installed")
 

@@ -160,12 +160,12 @@ def test_the_python_that_runs_the_tests_runs_the_commands() -> None:
     [
         (("train", "--dryrun", "x"), "unrecognized arguments: --dryrun; did you mean --dry-run?"),
         (("push", "a", "b/c", "--taag", "v1"), "did you mean --tag?"),
-        (("train", "quickstart", "--epochs", "3"), "did you mean --set training.epochs=3?"),
+        (("train", "quickstart", "--epochs", "3"), "did you mean --set training.epochs=3"),
         (("train", "--learning-rate=0.1", "quickstart"), "did you mean --set optimizer.learning_rate=0.1?"),
         (("train", "quickstart", "--latent-dim", "--all"), "did you mean --set model.latent_dim=…?"),
         (("--vresion",), "unknown option '--vresion'"),
         (("train", "--out=--", "x"), "argument --out: expected a value, found '--'"),
-        (("list", "--data", "mnits"), "the dataset 'mnits'; did you mean 'mnist'?"),
+        (("list", "--data", "mnits"), "unknown dataset 'mnits'; did you mean 'mnist'"),
     ],
 )
 def test_a_mistyped_option_or_value_gets_the_close_match(arguments: tuple[str, ...], expected: str) -> None:

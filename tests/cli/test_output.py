@@ -48,6 +48,7 @@ COMMANDS: dict[str, list[str]] = {
     "completion": ["bash"],
     "cache": ["--json"],
     "watch": [".", "--once"],
+    "finish": [f"./cut/{HOSTILE}.partial", "--import", str(PLUGIN)],
 }
 """A command line of every verb that works, with names that are not made for printing."""
 
@@ -129,6 +130,11 @@ def prepared(place: Path, hub: StandInHub) -> Callable[[str], None]:
         if verb == "decompress":
             assert run(place, "compress", io.BytesIO())[0] == 0
             (place / "x.aez").rename(place / "made.aez")
+        if verb == "finish":  # a run that was stopped before it was published
+            assert run(place, "train", io.BytesIO())[0] == 0
+            (place / "cut").mkdir()
+            (place / "trained" / HOSTILE).rename(place / "cut" / f"{HOSTILE}.partial")
+            (place / "cut" / f"{HOSTILE}.partial" / "config.json").unlink()
         if verb == "pull":
             folder = place / "other" / HOSTILE
             hub.repository("me/there", {path.name: path.read_bytes() for path in folder.iterdir()})

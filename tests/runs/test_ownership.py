@@ -77,9 +77,9 @@ def test_files_that_appear_while_a_run_is_replaced_are_kept(
     shutil.copytree(trained, out)
     finish = training.finish
 
-    def finishing(*arguments: object) -> None:
+    def finishing(*arguments: object) -> object:
         (out / "notes.txt").write_text("mine")
-        finish(*arguments)  # type: ignore[arg-type]
+        return finish(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "finish", finishing)
     with pytest.raises(ZooError, match=r"notes.txt.*the new run is complete in .*run.partial"):

@@ -34,6 +34,8 @@ class AEConfig(VariantConfig):
     @classmethod
     def from_older(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Read settings from before there were networks: their sizes are those of an MLP."""
+        if "network" in fields:
+            return fields
         sizes = {name: fields[name] for name in fields if name in MLPSizes.model_fields}
         others = {name: fields[name] for name in fields if name not in sizes}
         return {"network": {"name": "mlp", "hidden": [512], **sizes}, **others} if sizes else fields

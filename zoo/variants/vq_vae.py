@@ -42,7 +42,7 @@ class VQVAEConfig(VariantConfig):
     def from_older(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Read settings from before there were networks: their channels are those of a residual one."""
         others = {name: value for name, value in fields.items() if name != "channels"}
-        if "channels" not in fields:
+        if "channels" not in fields or "network" in fields:
             return fields
         return {"network": {"name": "residual", "channels": fields["channels"]}, **others}
 
