@@ -207,7 +207,8 @@ def normal_like(template: Tensor) -> Tensor:
 def uniform_like(template: Tensor) -> Tensor:
     """Draw numbers from [0, 1) in the shape, dtype and layout of a tensor, on its device."""
     if torch.compiler.is_compiling():
-        return torch.rand_like(template)
+        numbers = handed()
+        return torch.rand_like(template) if numbers is None else numbers
     with generator_on(template.device) as generator:
         if generator is None:
             return torch.rand_like(template)
