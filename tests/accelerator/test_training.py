@@ -103,9 +103,9 @@ def check(recipe: Recipe, relative: float = 1e-5) -> None:
     ],
 )
 def test_no_step_of_any_variant_waits_with_any_objective_that_fits(variant: str, objective: str) -> None:
-    # An objective of a batch is far more sensitive to rounding than one of single images.
+    # Steps on an objective of a batch enlarge rounding; at this rate the losses compare what is computed.
     own = objective in ("elbo", "reconstruction")
-    rate = {} if own else {"optimizer": {"name": "adam", "learning_rate": 1e-5}}
+    rate = {} if own else {"optimizer": {"name": "adam", "learning_rate": 1e-8}}
     try:
         check(recipe_of(variant, objective={"name": objective}, **rate), 1e-5 if own else 1e-3)
     except ZooError:
@@ -123,8 +123,8 @@ def test_no_step_of_any_optimizer_waits(optimizer: str) -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES.names())
 @pytest.mark.parametrize("variant", VARIANTS.names())
 def test_no_step_of_any_combination_waits(variant: str, objective: str, optimizer: str) -> None:
-    optimizer_section = {"name": optimizer, "learning_rate": 1e-5}  # at which the large weight of swae is no trouble
-    try:  # RMSprop divides its first gradients by themselves, and with them their rounding
+    optimizer_section = {"name": optimizer, "learning_rate": 1e-8}  # at which steps do not enlarge what is rounded
+    try:
         check(recipe_of(variant, objective={"name": objective}, optimizer=optimizer_section), relative=1e-3)
     except ZooError:
         assert objective != VARIANTS.get(variant).objective

@@ -22,11 +22,11 @@ def run(options: argparse.Namespace) -> None:
     from zoo.system.devices import choose_device
     from zoo.training.checkpoint import last_state
     from zoo.training.distributed import joined, local_device
-    from zoo.training.output_folder import has_checkpoint, partial_folder
+    from zoo.training.output_folder import finished_folder, has_checkpoint, partial_folder
     from zoo.training.run import train
     from zoo.training.state import recipe_of
 
-    out = options.run.with_name(options.run.name.removesuffix(".partial"))
+    out = finished_folder(options.run)
     partial = partial_folder(out)
     if not has_checkpoint(partial):
         raise ZooError(f"there is no checkpoint of an unfinished run in {partial}")

@@ -49,6 +49,12 @@ def is_finished(out: Path, recipe: Recipe) -> bool:
     raise ZooError(f"{found}; --overwrite replaces it, --out writes elsewhere")
 
 
+def finished_folder(run: Path) -> Path:
+    """Return the folder that a run ends in, from that folder or from the ``.partial`` one; ``.`` has a name, too."""
+    named = run if run.name else Path(os.path.abspath(run))
+    return named.with_name(named.name.removesuffix(".partial")) if named.name else named
+
+
 def partial_folder(out: Path) -> Path:
     """Return the folder that a run to ``out`` writes into until it is complete."""
     return out.parent / f"{out.name}.partial"
