@@ -13,6 +13,7 @@ import zoo
 from tests.gaussians import LinearGaussian
 from tests.helpers import tiny_fields
 from zoo.augmentations import Augmentations
+from zoo.errors import ZooError
 from zoo.likelihoods.bernoulli import BernoulliConfig
 from zoo.likelihoods.gaussian import Gaussian
 from zoo.models import Autoencoder, DiagonalGaussian, StandardNormal
@@ -348,3 +349,11 @@ def test_the_loss_is_of_hidden_pixels_and_the_encoder_sees_only_the_others() -> 
     torch.testing.assert_close(whole.mean, model.encode_visible(x, torch.ones_like(visible)).mean)
     assert torch.equal(encoded[-1][:, 1:], torch.ones_like(visible))
     assert not torch.allclose(whole.mean, model.encode_visible(x, visible).mean)
+
+
+def test_the_number_of_patches_that_are_seen_is_exact_and_never_none() -> None:
+    made = OBJECTIVES.get("masked").build(OBJECTIVES.get("masked").config(share=0.9, patch=1))
+    assert made.seen_of(100) == 10  # 100 * (1 - 0.9) is a little less in floats
+    assert made.seen_of(49) == 4
+    with pytest.raises(ZooError, match="no patch of 1 would"):
+        made.setup(None, (1, 2, 2), 10)

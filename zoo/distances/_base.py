@@ -31,8 +31,3 @@ def build_distance(config: DistanceConfig) -> Distance:
     """Build the distance that a config describes."""
     distance: Distance = DISTANCES.get(config.name).build(config)
     return distance
-
-
-def summed(values: Tensor) -> Tensor:
-    """Sum values (B, C, H, W) over channels and pixels: (B,)."""
-    return values.flatten(1).sum(dim=1)

@@ -7,8 +7,8 @@ from typing import Literal
 from torch import Tensor
 
 from zoo.distances import Distance
-from zoo.distances._base import summed
 from zoo.models.likelihoods import Likelihood
+from zoo.models.numerics import summed
 from zoo.registry import register_distance
 from zoo.schema.base import DistanceConfig
 

@@ -6,16 +6,14 @@ does not overflow.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.distances import Distance
-from zoo.distances._base import summed
 from zoo.models.likelihoods import Likelihood
+from zoo.models.numerics import log_cosh, summed
 from zoo.registry import register_distance
 from zoo.schema.base import DistanceConfig, Positive
 
@@ -42,5 +40,4 @@ class LogCosh(Distance):
 
     def forward(self, x: Tensor, likelihood: Likelihood) -> Tensor:
         """Return sum (1/a) log cosh(a (x - mean)): (B,)."""
-        size = (self.a * (x - likelihood.location)).abs()
-        return summed((size + F.softplus(-2 * size) - math.log(2)) / self.a)
+        return summed(log_cosh(self.a * (x - likelihood.location)) / self.a)

@@ -72,7 +72,7 @@ TASKS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
     "labels": ("images of a label are drawn", lambda recipe: recipe.model.classes > 0),
     "denoising": ("trained to restore what was corrupted", lambda recipe: bool(recipe.objective.corruption)),
 }
-"""What not every entry can do, with what it means and whether a recipe says so."""
+"""The tasks that only some entries can do: what each means, and a function that tells it from a recipe."""
 
 
 def list_models(

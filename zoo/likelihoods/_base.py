@@ -1,4 +1,4 @@
-"""What families of likelihoods share: a location for each pixel, with a density around it."""
+"""Code that several likelihoods share: a location for each pixel, with a density around it."""
 
 from __future__ import annotations
 
@@ -42,11 +42,6 @@ class Located(Likelihood):
     def location(self) -> Tensor:
         """The location mu, (B, C, H, W)."""
         return self.mu
-
-
-def summed(nats: Tensor) -> Tensor:
-    """Sum values (B, C, H, W) over channels and pixels: (B,)."""
-    return nats.flatten(1).sum(dim=1)
 
 
 LOG_SIGMA_FLOOR = -6.0

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.likelihoods import Likelihood, LikelihoodHead
-from zoo.likelihoods._base import summed
+from zoo.models.numerics import summed
 from zoo.registry import register_likelihood
 from zoo.schema.base import LikelihoodConfig
 

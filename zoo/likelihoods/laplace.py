@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.likelihoods import LikelihoodHead
-from zoo.likelihoods._base import Located, LocatedConfig, summed
+from zoo.likelihoods._base import Located, LocatedConfig
+from zoo.models.numerics import summed
 from zoo.registry import register_likelihood
 from zoo.schema.base import Positive
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.likelihoods import LikelihoodHead
-from zoo.likelihoods._base import Located, LocatedConfig, soft_floor, summed
-from zoo.models.numerics import LOG_2PI
+from zoo.likelihoods._base import Located, LocatedConfig, soft_floor
+from zoo.models.numerics import LOG_2PI, summed
 from zoo.registry import register_likelihood
 from zoo.schema.base import LikelihoodConfig
 from zoo.system.collectives import all_reduce, several

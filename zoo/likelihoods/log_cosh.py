@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.likelihoods import LikelihoodHead
-from zoo.likelihoods._base import Located, LocatedConfig, summed
+from zoo.likelihoods._base import Located, LocatedConfig
+from zoo.models.numerics import log_cosh, summed
 from zoo.registry import register_likelihood
 from zoo.schema.base import Positive
 
@@ -36,9 +36,7 @@ class LogCosh(Located):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Sum -log cosh(a (x - mu)) / a - log Z over the pixels: (B,) nats per image."""
-        scaled = (self.a * (x - self.mu)).abs()
-        log_cosh = scaled + F.softplus(-2 * scaled) - math.log(2)
-        return -summed(log_cosh / self.a + log_normaliser(self.a))
+        return -summed(log_cosh(self.a * (x - self.mu)) / self.a + log_normaliser(self.a))
 
 
 def log_normaliser(a: float) -> float:

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.likelihoods import LikelihoodHead
-from zoo.likelihoods._base import Located, LocatedConfig, soft_floor, summed
+from zoo.likelihoods._base import Located, LocatedConfig, soft_floor
+from zoo.models.numerics import summed
 from zoo.registry import register_likelihood
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a logger is built from."""
+    """A run as its loggers know it: its name, its recipe and its folder."""
 
     name: str
     """The name of the run folder."""

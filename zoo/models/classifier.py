@@ -26,7 +26,7 @@ CHANNELS = (16, 32, 32)
 FEATURES = 64
 
 ABOUT = ("dataset", "image_shape", "classes", "accuracy", "epochs", "seed", "train_sha256")
-"""What a file says about its classifier."""
+"""The facts that a classifier's file states in its header."""
 
 
 class Classifier(nn.Module):

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -30,6 +31,17 @@ def split_for_tf32(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the part of float32 numbers that fits into TF32, and the rest; both add up to the numbers."""
     high = (x.view(torch.int32) & ~0x1FFF).view(torch.float32)  # without the last 13 of 23 bits of the fraction
     return high, x - high
+
+
+def summed(values: Tensor) -> Tensor:
+    """Sum values (B, C, H, W) over channels and pixels: (B,)."""
+    return values.flatten(1).sum(dim=1)
+
+
+def log_cosh(x: Tensor) -> Tensor:
+    """Return log cosh x as |x| + softplus(-2 |x|) - log 2, which does not overflow."""
+    size = x.abs()
+    return size + F.softplus(-2 * size) - math.log(2)
 
 
 def mean_squared_errors(x: Tensor, y: Tensor) -> Tensor:

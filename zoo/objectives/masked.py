@@ -44,6 +44,10 @@ class Masked(Objective):
         _, h, w = shape
         if h % self.config.patch or w % self.config.patch:
             raise ZooError(f"an image of {h}x{w} cannot be cut into patches of {self.config.patch}; change patch")
+        if not self.seen_of(h * w // self.config.patch**2):
+            raise ZooError(
+                f"of an image of {h}x{w} no patch of {self.config.patch} would be seen; lower share or patch"
+            )
         if not hasattr(model, "encode_visible"):
             raise ZooError("the objective 'masked' needs a model that can be told what it sees: the variant masked_ae")
 
@@ -55,10 +59,14 @@ class Masked(Objective):
         error = ((x - likelihood.location).square() * (1 - visible)).flatten(1).sum(dim=1).mean()
         return {"loss": error, "reconstruction": error}
 
+    def seen_of(self, patches: int) -> int:
+        """Return how many of the patches are seen: the whole part of their share, whatever a float makes of it."""
+        return int(patches * (1 - self.config.share) + 1e-9)
+
     def visible(self, x: Tensor) -> Tensor:
         """Draw which patches of images (B, C, H, W) are seen: 1 there and 0 elsewhere, (B, 1, H, W)."""
         side = self.config.patch
         grid = uniform_like(x[:, :1, ::side, ::side])  # (B, 1, h, w)
-        seen = int(grid[0].numel() * (1 - self.config.share))
+        seen = self.seen_of(grid[0].numel())
         order = grid.flatten(1).argsort(dim=1).argsort(dim=1).reshape(grid.shape)
         return (order < seen).to(x).repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)

@@ -1,4 +1,4 @@
-"""What the mixtures share: the density of K Gaussians, and a draw from them."""
+"""The density of a mixture of K Gaussians, and a draw from it: what the priors that are mixtures share."""
 
 from __future__ import annotations
 
