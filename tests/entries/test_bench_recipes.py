@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -72,13 +73,33 @@ def test_a_recipe_on_fashion_mnist_is_its_relative_on_other_data(name: str) -> N
     relative = recipe_paths().get(name.replace("_fashion_mnist", "_mnist"))
     assert relative is not None
     assert relative == FASHION[name].parent / own["extends"]
-    assert own.keys() <= {"$schema", "extends", "name", "summary", "data", "model"}
+    assert own.keys() <= {"$schema", "extends", "name", "summary", "data", "model", "source"}
     assert own.get("model", {}).keys() <= {"likelihood"}
+    assert own.get("source", {}).keys() <= {"published"}
     mine, theirs = sections(read_recipe(FASHION[name])), sections(read_recipe(relative))
     assert mine["data"]["name"] == "fashion_mnist"
     for recipe in (mine, theirs):
         del recipe["name"], recipe["summary"], recipe["data"], recipe["model"]["likelihood"]
+        del recipe["source"]["published"]
     assert mine == theirs
+
+
+def test_a_figure_that_others_have_published_says_where_and_on_what() -> None:
+    stated = [(name, figure) for name, path in EXTENDING.items() for figure in read_recipe(path).source.published]
+    assert len(stated) >= 20
+    for name, figure in stated:
+        assert "MNIST" in figure.computed, name
+        assert re.search(r"table \d|arXiv|\d{4}|code|transcribe", figure.computed), name
+        assert ("Fashion-MNIST" in figure.computed) == name.endswith("fashion_mnist"), name
+        assert (figure.metric is None) == (figure.value is None), name
+        if figure.value is not None:
+            assert figure.figure.lstrip("−").startswith(f"{figure.value:.2f}"), name
+
+
+def test_a_mistake_of_another_implementation_names_it_and_its_state() -> None:
+    for name in EXTENDING:
+        for mistake in read_recipe(EXTENDING[name]).source.corrected:
+            assert re.search(r"\([0-9a-f]{7}\)|\d+\.\d+\.\d+ \(PyPI\)|^The ", mistake), name
 
 
 @pytest.mark.parametrize("name", sorted(EXTENDING))

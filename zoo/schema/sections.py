@@ -236,8 +236,12 @@ class Source(Section):
     paper: str = Field("", description="Authors, year, title or identifier.")
     url: str = Field("", description="The address of the source.")
     license: str = Field("", description="The license of the weights, as the Hub spells it: `apache-2.0`.")
-    published: tuple[Published, ...] = Field((), description="Values that the source states.")
-    corrected: tuple[str, ...] = Field((), description="Mistakes of the source that are not repeated.")
+    published: tuple[Published, ...] = Field(
+        (), description="Values that the source states, or that others state of the same method."
+    )
+    corrected: tuple[str, ...] = Field(
+        (), description="Mistakes of the source, or of other implementations, that are not repeated."
+    )
     notes: str = Field("", description="Other differences from the source, and the reasons.")
 
 
