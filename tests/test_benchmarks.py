@@ -256,6 +256,7 @@ def test_the_races_that_are_over_are_kept_when_a_later_one_breaks(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @needs_mnist
 def test_the_command_measures_and_writes_what_it_has_measured(tmp_path: Path) -> None:
     options = ["--quick", "--repetitions", "1", "--entries", "linear_vae_mnist", "--device", "cpu"]
@@ -445,6 +446,7 @@ def test_a_black_image_gets_every_score(model: Autoencoder) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_memory_of_scoring_a_folder_is_measured(folder: Path) -> None:
     done = python("-c", SCORING, folder)
     assert done.returncode == 0, done.stderr

@@ -51,6 +51,7 @@ def test_the_two_commands_stand_at_the_top_of_the_readme() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_quickstart_needs_no_download_and_trains_in_under_90_seconds(tmp_path: Path) -> None:
     done = command("train", "recipes/quickstart.json", "--out", tmp_path / "quickstart", "--device", "cpu")
     assert done.returncode == 0, done.stderr

@@ -38,6 +38,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_stage_that_breaks_or_hangs_is_recorded_and_the_next_goes_on_within_the_seconds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_stage_that_breaks_or_hangs_is_recorded_and_the_next_goes_on_within_th
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_interrupted_stage_has_its_grace_and_leaves_nothing_behind(tmp_path: Path) -> None:
     child = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
     code = (

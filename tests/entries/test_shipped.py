@@ -235,6 +235,7 @@ for name in sys.argv[1:]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_entry_loads_in_under_100_ms_once_torch_and_pydantic_are_imported(tmp_path: Path) -> None:
     done = python("-c", LOADS, str(tmp_path), *FOUR * 3)
     assert done.returncode == 0, done.stderr

@@ -146,6 +146,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="the most memory of a process is in KiB on Linux")
 @pytest.mark.parametrize("kind", BOMBS)
 def test_the_memory_that_two_threads_take_for_an_image_that_unpacks_to_a_thousand_times_its_size(kind: str) -> None:

@@ -182,6 +182,7 @@ def test_every_process_has_noise_of_its_own() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_only_the_clock_of_the_first_process_counts(tmp_path: Path) -> None:
     # A second process never writes, so its own clock would ask for a checkpoint again and again.
     minutes = {"checkpoint_minutes": 0.05}
