@@ -42,6 +42,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Measure and look": {
         "evaluate": "measure trained models, and check what their cards state",
         "verify": "check where trained models come from, and train them again",
+        "explore": "show trained models in the browser, where a code is moved and the image follows",
         "figures": "draw figures of a trained model",
         "classifier": "train the classifier in whose features samples are compared",
     },

@@ -6,6 +6,7 @@ from zoo.datasets._base import (
     ImageSet,
     as_float,
     binarized,
+    check_may_download,
     damaged,
     data_folder,
     display_images,
@@ -13,12 +14,13 @@ from zoo.datasets._base import (
     load_images,
     unavailable,
     where_labelled,
+    without_downloads,
 )
 from zoo.datasets._validation import split_off, validation_size
 from zoo.schema.base import Split
 
 __all__ = [
-    "BINARIZATION_SEEDS", "SET_ZOO_DATA", "ImageSet", "Split", "as_float", "binarized", "damaged", "data_folder",
-    "display_images", "from_torchvision", "load_images", "split_off", "unavailable", "validation_size",
-    "where_labelled",
+    "BINARIZATION_SEEDS", "SET_ZOO_DATA", "ImageSet", "Split", "as_float", "binarized", "check_may_download", "damaged",
+    "data_folder", "display_images", "from_torchvision", "load_images", "split_off", "unavailable", "validation_size",
+    "where_labelled", "without_downloads",
 ]  # fmt: skip

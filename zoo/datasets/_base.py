@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +99,32 @@ def data_folder() -> Path:
         ) from error
 
 
+_DOWNLOADS: ContextVar[bool] = ContextVar("downloads", default=True)
+
+
+@contextmanager
+def without_downloads() -> Iterator[None]:
+    """Enter a context in which a dataset that is not on this machine is an error, and not downloaded."""
+    before = _DOWNLOADS.set(False)
+    try:
+        yield
+    finally:
+        _DOWNLOADS.reset(before)
+
+
+def check_may_download(name: str) -> None:
+    """Refuse to download a dataset in the context of :func:`without_downloads`.
+
+    Raises:
+        NotApplicable: nothing is to be downloaded.
+    """
+    if not _DOWNLOADS.get():
+        raise NotApplicable(
+            f"the dataset {name!r} is not under {data_folder()}, and nothing is downloaded without being asked for; "
+            f"`zoo evaluate` and `zoo figures` download it"
+        )
+
+
 SET_ZOO_DATA = "set ZOO_DATA to a folder that can be written and has room"
 """The remedy where something cannot be written in the data folder."""
 
@@ -181,6 +209,7 @@ def from_torchvision(name: str, dataset: str, **options: Any) -> Any:
     except Exception as error:
         if "not found" not in str(error):  # torchvision's words for missing files
             raise damaged(name, error) from error
+    check_may_download(name)
     try:
         return open_dataset(root, download=True, **options)
     except Exception as error:

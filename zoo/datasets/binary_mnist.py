@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.datasets import ImageSet, Split, damaged, data_folder, unavailable
+from zoo.datasets import ImageSet, Split, check_may_download, damaged, data_folder, unavailable
 from zoo.registry import register_dataset
 from zoo.schema.base import DatasetConfig, ImageShape
 
@@ -51,6 +51,7 @@ def read(part: str) -> Tensor:
     """
     path = data_folder() / "binary_mnist" / f"binarized_mnist_{part}.amat"
     if not path.is_file():
+        check_may_download("binary_mnist")
         download(path)
     digits = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     digits = digits[(digits != ord(" ")) & (digits != ord("\n")) & (digits != ord("\r"))] - ord("0")

@@ -1,0 +1,169 @@
+// The shell: the model, the tabs of its views, the theme, and the state in the address.
+import { complain, field, h, select, sentence } from "./kit.js";
+
+// The views in the order of their tabs, with the words on these; a view's module is fetched when it is shown.
+const TABS = [
+  ["map", "Map"],
+  ["sliders", "Sliders"],
+  ["interpolation", "Interpolation"],
+  ["samples", "Samples"],
+  ["codebook", "Codebook"],
+  ["draw", "Draw"],
+  ["training", "Training"],
+  ["leaderboard", "Leaderboard"],
+];
+
+export async function start(root, ask) {
+  const state = { ...read() };
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const lost = h("p", { class: "lost", role: "status", hidden: true });
+  root.addEventListener("lost", () => {
+    lost.hidden = false;
+    lost.textContent = "The server does not answer. Is it still running? This page goes on by itself when it is back.";
+  });
+  root.addEventListener("back", () => (lost.hidden = true));
+  setTheme(root, stored("theme"));
+  const main = h("main", { id: "view", role: "tabpanel", tabindex: "-1" });
+  const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views" });
+  const chooser = h("div", { class: "chooser" });
+  const theme = h("button", { class: "quiet", onclick: () => switchTheme(root) }, "Dark or light");
+  root.append(h("header", {}, h("h1", {}, "zoo explorer"), chooser, theme), tabs, lost, problem, main);
+
+  let mounted = null;
+  let shown = {};
+  let fits = {};
+  let models = [];
+  let turn = 0;
+
+  // Change some of the state: a new entry in the browser's history for a new view or model, or where `keep` is true;
+  // null takes a value out.
+  function setState(changes, { keep = false } = {}) {
+    Object.assign(state, changes);
+    for (const [name, value] of Object.entries(state)) if (value === null || value === undefined) delete state[name];
+    const address = `#${new URLSearchParams(state)}`;
+    if (address === location.hash) return;
+    history[keep ? "pushState" : "replaceState"](null, "", address);
+  }
+
+  async function show() {
+    const mine = ++turn;
+    complain(problem, null);
+    try {
+      const names = models.map((one) => one.name);
+      if (state.model && !names.includes(state.model)) {
+        const missing = state.model;
+        setState({ model: names[0] });
+        complain(problem, `The model ${missing} is not open here; this is ${names[0]}`);
+      }
+      if (!state.model) setState({ model: names[0] });
+      if (state.model !== shown.model) fits = (await ask("fits", { model: state.model })).views;
+      if (mine !== turn) return;
+      const there = TABS.map(([name]) => name).filter((name) => name in fits);
+      if (!there.includes(state.view)) setState({ view: there.find((name) => fits[name] === null) ?? there[0] });
+      const { view, model } = state;
+      chooser.replaceChildren(
+        field("Model", select(names.map((name) => [name, name]), model, (name) => go({ view: state.view, model: name }))),
+      );
+      drawTabs(there, view);
+      if (mounted && shown.view === view && shown.model === model) {
+        mounted.update?.({ ...state });
+        return;
+      }
+      mounted?.unmount?.();
+      mounted = null;
+      shown = { view, model };
+      main.replaceChildren();
+      main.setAttribute("aria-labelledby", `tab-${view}`);
+      document.title = `${model} · zoo explorer`;
+      if (fits[view]) {
+        main.append(h("p", { class: "note" }, sentence(fits[view])));
+        return;
+      }
+      const module = await import(`./views/${view}.js`);
+      if (mine === turn) mounted = module.mount(main, { ask, state: { ...state }, setState, models, problem: report });
+    } catch (error) {
+      complain(problem, error);
+    }
+  }
+
+  const report = (error) => complain(problem, error);
+
+  function drawTabs(names, chosen) {
+    const words = Object.fromEntries(TABS);
+    const focused = tabs.contains(document.activeElement);
+    tabs.replaceChildren(
+      ...names.map((name) =>
+        h(
+          "button",
+          {
+            id: `tab-${name}`,
+            role: "tab",
+            class: fits[name] ? "unfit" : null,
+            "aria-selected": String(name === chosen),
+            "aria-controls": "view",
+            tabindex: name === chosen ? "0" : "-1",
+            onclick: () => go({ view: name, model: state.model }),
+            onkeydown: (event) => {
+              const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+              if (!step) return;
+              event.preventDefault();
+              const next = names[(names.indexOf(name) + step + names.length) % names.length];
+              go({ view: next, model: state.model });
+            },
+          },
+          words[name],
+        ),
+      ),
+    );
+    const current = tabs.querySelector('[aria-selected="true"]');
+    if (focused) current?.focus();
+    current?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }
+
+  // Go to another view or model: what else is in the state belongs to the one that is left.
+  function go(target) {
+    for (const name of Object.keys(state)) delete state[name];
+    setState(target, { keep: true });
+    show();
+  }
+
+  addEventListener("popstate", () => {
+    for (const name of Object.keys(state)) delete state[name];
+    Object.assign(state, read());
+    show();
+  });
+
+  try {
+    models = (await ask("about")).models;
+  } catch (error) {
+    complain(problem, error);
+    return;
+  }
+  await show();
+}
+
+const read = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+
+function stored(name) {
+  try {
+    return localStorage.getItem(`zoo-${name}`);
+  } catch {
+    return null; // the browser keeps nothing
+  }
+}
+
+function setTheme(root, theme) {
+  root.classList.toggle("dark", theme === "dark");
+  root.classList.toggle("light", theme === "light");
+  document.documentElement.style.colorScheme = theme ?? "";
+}
+
+function switchTheme(root) {
+  const dark = getComputedStyle(root).getPropertyValue("--dark").trim() === "1";
+  const theme = dark ? "light" : "dark";
+  setTheme(root, theme);
+  try {
+    localStorage.setItem("zoo-theme", theme);
+  } catch {} // the browser keeps nothing
+  root.dispatchEvent(new CustomEvent("theme"));
+}
