@@ -61,7 +61,7 @@ A section that was written before the field was added keeps its text, and a reci
 class Section(BaseModel):
     """A part of a recipe: unknown fields are errors, values are frozen, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     WORD: ClassVar[bool] = False
     """True if a name alone, as a plain word, stands for the settings of this name, and is written where there are
