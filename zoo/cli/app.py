@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 GROUPS: dict[str, dict[str, str]] = {
     "Train and compare": {
         "train": "train recipes and write their run folders",
+        "convert": "bring weights that were trained elsewhere into a run folder",
         "finish": "make a run folder of the last checkpoint of an unfinished run",
         "watch": "show the runs in progress, with their curves",
         "compare": "show models side by side in one figure and one table",

@@ -122,7 +122,7 @@ def load(
         raise ZooError(
             f"{source} is a file; zoo.load takes a run folder, which `zoo train` writes: it holds the weights "
             f"(model.safetensors) and the recipe that says which model they belong to (config.json). Weights from "
-            f"elsewhere go into a model that zoo.create_model has built, with its load_state_dict"
+            f"elsewhere become one with `zoo convert`, or go into a model of zoo.create_model with its load_state_dict"
         )
     model = load_folder(location.folder, device, trusted=location.trusted)
     model.origin = location.origin

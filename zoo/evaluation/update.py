@@ -93,6 +93,9 @@ def repetition(config: RunConfig, folder: Path) -> Repetition:
         ZooError: it differs in more than its seed, or not at all.
     """
     other = read_config(folder)
+    for name, run in ((config.name, config), (folder, other)):
+        if run.foreign:
+            raise ZooError(f"{name} was trained elsewhere ({run.foreign.file}): it is no run of a recipe with a seed")
     seed, config_seed = other.checked_recipe.training.seed, config.checked_recipe.training.seed
     if seed == config_seed:
         raise ZooError(f"{folder} has the seed of {config.name} itself ({seed}); a repetition has another one")

@@ -64,8 +64,11 @@ def verify(trained: TrainedModel) -> Iterator[Check]:
     for split in ("train", "test"):
         yield _images(trained, split)
     yield _computation(trained)
-    yield Check("versions", None, _changed(config.versions, versions()))
-    yield Check("hardware", None, f"trained on {config.hardware}; here: {describe(trained.model.device)}")
+    if config.foreign:
+        yield Check("history", None, f"trained elsewhere: {config.foreign.file}, sha256 {config.foreign.sha256}")
+    done = "measured" if config.foreign else "trained"
+    yield Check("versions", None, _changed(done, config.versions, versions()))
+    yield Check("hardware", None, f"{done} on {config.hardware}; here: {describe(trained.model.device)}")
 
 
 def _card(trained: TrainedModel) -> Check:
@@ -106,18 +109,22 @@ def _computation(trained: TrainedModel) -> Check:
     return Check("computation", not other, "; ".join(lines) or f"{len(stated)} figures on glyphs are the card's")
 
 
-def _changed(then: dict[str, str], now: dict[str, str]) -> str:
+def _changed(done: str, then: dict[str, str], now: dict[str, str]) -> str:
     others = [f"{name} {was}, here {now.get(name, 'none')}" for name, was in then.items() if now.get(name) != was]
-    return f"trained with {', '.join(others)}" if others else "the same as in training"
+    same = f"the same as {'then' if done == 'measured' else 'in training'}"
+    return f"{done} with {', '.join(others)}" if others else same
 
 
 def retrain(trained: TrainedModel, out: Path, device: torch.device, *, resume: bool = False) -> Iterator[Check]:
     """Train the card's recipe again, and yield a check of the weights and of every figure that training measures.
 
     Raises:
+        NotApplicable: the weights were trained elsewhere.
         ZooError: the images are others than the card's, or as :func:`zoo.training.run.train`.
     """
     config = trained.config
+    if config.foreign:
+        raise NotApplicable(f"{config.name} was trained elsewhere ({config.foreign.file}): there is no training to repeat")
     for split in config.dataset:
         if trained.data is not None:
             check_images(config, split, trained.images(split))

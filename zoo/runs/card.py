@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from zoo.metrics import metric_of
@@ -28,6 +28,13 @@ FIGURES_SHOWN = {
 USER_VARIANT_NOTE = """
 The variant is its author's own: run the file that registers it first (in the zoo's commands, `--import FILE.py`).
 """
+
+NAMES_SHOWN = 12
+"""The most names of tensors in a sentence."""
+
+TO_TRAIN_IT = "To train it again, save this as `recipe.json` and run `zoo train recipe.json`:"
+
+TO_BUILD_IT = "The recipe of the model; what it says of a training did not make these weights:"
 
 DIGEST_MARK = """
 <!-- Written by the autoencoder zoo, sha256 of the above {}. Edited by hand, it stays when pushed again. -->
@@ -77,7 +84,6 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
-    history = history_sentence(config, recipe)
     shipped = variant.build.__module__.startswith("zoo.")
     classes = recipe.model.classes
     given, labels = (", labels=labels", ", labels") if classes else ("", "")
@@ -101,8 +107,7 @@ reconstructions = model.reconstruct(images{labels})
 
 ## Metrics
 
-Measured after training in eval mode: test on {config.dataset["test"].images:,} images that training never saw, train on
-the {config.dataset["train"].images:,} that it did. {selection_sentence(config)}{seeds_sentence(config, recipe)}
+{measured_sentences(config, recipe)}
 
 {metrics_table(config)}
 
@@ -112,11 +117,11 @@ the {config.dataset["train"].images:,} that it did. {selection_sentence(config)}
 {"".join(text for name, text in FIGURES_SHOWN.items() if name in files)}## Where it comes from
 
 {source}
-{start(recipe)}- {history}Trained in {seconds(config)} {machine(config.hardware, config.versions)}.
+{start(recipe)}- {history_sentences(config, recipe)}
 - Images: {recipe.data.name}{recipe.data.presented}, sha256 of the training images `{config.dataset["train"].sha256}`.
 - Weights: sha256 `{config.weights_sha256}`.
 
-To train it again, save this as `recipe.json` and run `zoo train recipe.json`:
+{TO_BUILD_IT if config.foreign else TO_TRAIN_IT}
 
 ```json
 {recipe_json(config)}
@@ -133,6 +138,42 @@ def start(recipe: Recipe) -> str:
     if training.freeze:
         lines.append(f"Not trained further: {', '.join(training.freeze)}.")
     return "".join(f"- {markdown.text(line)}\n" for line in lines)
+
+
+def measured_sentences(config: RunConfig, recipe: Recipe) -> str:
+    """Write which images the figures were measured on, and what training has seen of them, as far as that is known."""
+    test, train = (f"{config.dataset[split].images:,}" for split in ("test", "train"))
+    if config.foreign:
+        return (
+            f"Measured here in eval mode, on {test} test and {train} training images. The weights were trained "
+            f"elsewhere:\nwhich images they have seen is not known."
+        )
+    return (
+        f"Measured after training in eval mode: test on {test} images that training never saw, train on\nthe {train} "
+        f"that it did. {selection_sentence(config)}{seeds_sentence(config, recipe)}"
+    )
+
+
+def history_sentences(config: RunConfig, recipe: Recipe) -> str:
+    """Write how the weights came about: by a training here, or from a file, of whose training nothing is known."""
+    foreign, where = config.foreign, machine(config.hardware, config.versions)
+    if foreign is None:
+        return f"{history_sentence(config, recipe)}Trained in {seconds(config)} {where}."
+    names = [f"{old} is {new}" if new else f"without {old}" for old, new in foreign.mapping.items()]
+    mapped = f" Names of tensors: {listed(names, '; ')}." if names else ""
+    seed = f"initial weights (seed {recipe.training.seed})"
+    lacking = f" Not in it, and with {seed}: {listed(foreign.initial, ', ')}." if foreign.initial else ""
+    told = markdown.text(
+        f"Trained elsewhere, nothing is known of how: the weights were in {foreign.file}, sha256 {foreign.sha256}."
+        f"{mapped}{lacking} Measured"
+    )
+    return f"{told} {where}."
+
+
+def listed(names: Sequence[str], separator: str) -> str:
+    """Write the first names of a list; `config.json` has all."""
+    rest = f"{separator}and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{separator.join(names[:NAMES_SHOWN])}{rest}"
 
 
 def seconds(config: RunConfig) -> str:

@@ -94,6 +94,7 @@ def read_snapshots(folder: Path) -> Snapshots:
         ZooError: it is missing, as in runs of earlier versions, or not what training writes.
     """
     path = folder / SNAPSHOTS_FILE
+    _check_history(path)
     if folder.is_dir() and not path.exists():
         raise NotApplicable("the run keeps no snapshots of its training; train it again to record some")
     try:
@@ -119,6 +120,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         ZooError: it is missing or not what training writes.
     """
     path = folder / METRICS_FILE
+    _check_history(path)
     rows: list[dict[str, Any]] = []
     terms: frozenset[str] = frozenset()
     for number, line in enumerate(io.StringIO(decode_text(read_file(path, MAX_HISTORY_BYTES), str(path))), 1):
@@ -140,6 +142,17 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if "loss" not in terms:
         raise ZooError(f"{path} does not hold the epochs of a training: it has no loss")
     return rows
+
+
+def _check_history(path: Path) -> None:
+    """Say why a run folder has no record of its training, if its weights were trained elsewhere.
+
+    Raises:
+        NotApplicable: they were.
+    """
+    config = path.parent / CONFIG_FILE
+    if not path.exists() and config.exists() and (foreign := read_config(path.parent).foreign):
+        raise NotApplicable(f"the weights come from {foreign.file}, and nothing is known of how they were trained")
 
 
 def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bool = False) -> Autoencoder:
@@ -167,8 +180,8 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
                 f"{path} is damaged or not the file that {CONFIG_FILE} describes: its sha256 differs; restore it or "
                 f"train again"
             )
-        weights = _parse_weights(content, path)
-        _check_finite(weights, path)
+        weights = parse_weights(content, path)
+        check_finite(weights, path)
         _check_fit(expected, weights, folder)
         model = build_variant(section, config.image_shape) if outline.device.type == "meta" else outline
     model.load_state_dict(weights, strict=True)
@@ -189,7 +202,7 @@ def _outline(section: VariantConfig, shape: ImageShape, trusted: bool) -> Autoen
     return build_variant(section, shape)
 
 
-def _parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+def parse_weights(content: bytes, path: Path) -> dict[str, Tensor]:
     """Return tensors by name; nothing in safetensors can be more than that."""
     if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
         raise ZooError(f"{path} is not a valid safetensors file (its header is longer than any model's)")
@@ -208,7 +221,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _check_finite(weights: dict[str, Tensor], path: Path) -> None:
+def check_finite(weights: dict[str, Tensor], path: Path) -> None:
     """Refuse weights that are no numbers: what a model computes from them is none either."""
     broken = [name for name, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:

@@ -86,6 +86,18 @@ class Earlier(Strict):
     """The number of steps that the run had taken then."""
 
 
+class Foreign(Strict):
+    """The origin of weights that were trained elsewhere."""
+
+    file: str = Field(min_length=1, max_length=255)
+    """The name of the file that they were in."""
+    sha256: str = Field(pattern=SHA256)
+    mapping: dict[str, str] = {}
+    """The new names of its tensors, or patterns of them, by the old ones; empty where a tensor is left out."""
+    initial: Annotated[list[str], FailFast()] = []
+    """The names of the model's tensors that the file did not hold and that have initial weights."""
+
+
 class RunConfig(Strict):
     """The content of ``config.json``: everything about a trained model besides its weights."""
 
@@ -106,8 +118,11 @@ class RunConfig(Strict):
     """The choice of an epoch by the validation images; None: the weights are those of the last epoch."""
     earlier: Annotated[list[Earlier], FailFast()] = []
     """The parts of the training before it went on for another number of epochs, if it did."""
+    foreign: Foreign | None = None
+    """The origin of weights that were trained elsewhere; hardware and versions are then those of the measurement, and
+    the recipe's sections on training say nothing of the weights."""
     training_seconds: float
-    """The seconds that the epochs took, with the test images measured after each."""
+    """The seconds that the epochs took, with the test images measured after each; 0 where nothing was trained here."""
     wall_seconds: float | None = None
     """The seconds from the start of the run to the end of its last epoch, with compiling, checkpoints and the turns of
     other runs; None in the files of older versions."""
@@ -123,7 +138,7 @@ class RunConfig(Strict):
 
     def to_json(self) -> str:
         """Return the content of the file."""
-        added_later = ("wall_seconds", "validation", "selected", "earlier")
+        added_later = ("wall_seconds", "validation", "selected", "earlier", "foreign")
         unknown = {name for name in added_later if getattr(self, name) in (None, [])}  # an older file stays as it is
         return self.model_dump_json(indent=2, exclude=unknown) + "\n"
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from zoo import plotting
-from zoo.datasets import display_images
+from zoo.datasets import ImageSet, display_images
 from zoo.inference.loops import codes
 from zoo.metrics import measure
+from zoo.models import Autoencoder
 from zoo.runs.card import load_name_of, write_card
 from zoo.runs.folder import (
     CARD_FILE,
@@ -24,6 +27,8 @@ from zoo.runs.folder import (
     WEIGHTS_FILE,
 )
 from zoo.runs.provenance import versions
+from zoo.schema.base import DatasetConfig
+from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import DatasetRecord, Earlier, RunConfig
 from zoo.system.devices import describe
 from zoo.system.files import sha256, write_atomically
@@ -56,49 +61,68 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     if model.prior.fitted:
         model.prior.fit(codes(model, trainer.train_set, recipe.data))
 
-    weights = save({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()})
+    weights = weights_of(model)
     config = RunConfig(
-        name=recipe.name,
-        recipe=recipe.to_dict(),
-        recipe_sha256=recipe.digest(),
-        image_shape=model.image_shape,
-        parameters=model.parameter_count,
-        weights_sha256=sha256(weights),
-        metrics={
-            "train": measure(model, trainer.train_set, recipe.data),
-            "test": measure(model, trainer.test_set, recipe.data),
-        },
-        dataset={
-            "train": DatasetRecord(images=len(trainer.train_set), sha256=trainer.data_digests[0]),
-            "test": DatasetRecord(images=len(trainer.test_set), sha256=trainer.data_digests[1]),
-        },
+        **facts(recipe, model, weights, trainer.train_set, trainer.test_set, trainer.data_digests),
         validation=trainer.validation
         and DatasetRecord(images=len(trainer.validation.images), sha256=trainer.data_digests[2]),
         selected=trainer.selection and trainer.selection.record(trainer.epoch),
         earlier=[Earlier(**part) for part in trainer.earlier],
         training_seconds=round(trainer.seconds, 1),
         wall_seconds=round(wall_seconds, 1),
-        hardware=describe(trainer.device),
-        versions=versions(),
     )
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
-    for name, figure in figures_of(trainer).items():
+    curves = {LOSS_CURVES_FILE: plotting.loss_curves(trainer.history, trainer.objective.unit)}
+    for name, figure in (curves | figures_of(model, trainer.test_set, recipe.data)).items():
         write_atomically(folder / name, plotting.to_png(figure))
     write_atomically(folder / CARD_FILE, write_card(config, load_name_of(out)))
     write_atomically(folder / CONFIG_FILE, config.to_json())
     return config
 
 
-def figures_of(trainer: Trainer) -> dict[str, Figure]:
-    """Draw the figures of a run folder; return them by file name."""
-    model = trainer.model
-    first = trainer.test_set.first(RECONSTRUCTIONS_SHOWN).to(trainer.device)
-    images = display_images(first.images, trainer.recipe.data)
+def weights_of(model: Autoencoder) -> bytes:
+    """Return the content of the file of a model's weights."""
+    return save({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()})
+
+
+def facts(
+    recipe: Recipe, model: Autoencoder, weights: bytes, train: ImageSet, test: ImageSet, digests: Sequence[str]
+) -> dict[str, Any]:
+    """Measure a model on both splits; return the fields of its record that no training is needed for.
+
+    Args:
+        recipe: the recipe.
+        model: the model, in eval mode.
+        weights: the content of the file of its weights.
+        train, test: the images of both splits.
+        digests: their sha256.
+    """
+    splits = {"train": train, "test": test}
+    return {
+        "name": recipe.name,
+        "recipe": recipe.to_dict(),
+        "recipe_sha256": recipe.digest(),
+        "image_shape": model.image_shape,
+        "parameters": model.parameter_count,
+        "weights_sha256": sha256(weights),
+        "metrics": {split: measure(model, images, recipe.data) for split, images in splits.items()},
+        "dataset": {
+            split: DatasetRecord(images=len(images), sha256=digest)
+            for (split, images), digest in zip(splits.items(), digests, strict=False)  # perhaps one of validation
+        },
+        "hardware": describe(model.device),
+        "versions": versions(),
+    }
+
+
+def figures_of(model: Autoencoder, test: ImageSet, data: DatasetConfig) -> dict[str, Figure]:
+    """Draw the figures of a model in its run folder; return them by file name."""
+    first = test.first(RECONSTRUCTIONS_SHOWN).to(model.device)
+    images = display_images(first.images, data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     return {
-        LOSS_CURVES_FILE: plotting.loss_curves(trainer.history, trainer.objective.unit),
         RECONSTRUCTIONS_FILE: plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
         SAMPLES_FILE: plotting.sample_grid(model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)),
     }

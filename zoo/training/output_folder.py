@@ -28,11 +28,17 @@ def is_finished(out: Path, recipe: Recipe) -> bool:
     """Return whether ``out`` holds a finished run of this recipe; False, too, if it can go on as this recipe says.
 
     Raises:
-        ZooError: ``out`` holds a finished run of another recipe.
+        ZooError: ``out`` holds a finished run of another recipe, or weights from elsewhere.
     """
     if not (out / CONFIG_FILE).exists():
         return False
-    before = read_config(out).checked_recipe
+    config = read_config(out)
+    if config.foreign:
+        raise ZooError(
+            f"{out} holds weights that were trained elsewhere ({config.foreign.file}), and no training that could go "
+            f"on; start one from them in another folder: --set training.start={out.absolute()} --out FOLDER"
+        )
+    before = config.checked_recipe
     recipe = going_on(before, recipe, 0)
     differing = differences(before.to_dict(), recipe.to_dict())
     if not differing:
