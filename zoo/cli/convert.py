@@ -53,9 +53,7 @@ def run(options: argparse.Namespace) -> None:
     rules = parse_rules(options.rules)
     device = choose_device(options.device)
     prepare("--out", out.parent, files=False)
-    convert(
-        options.file, recipe, out, device, rules, partial=options.partial, overwrite=options.overwrite, say=say
-    )
+    convert(options.file, recipe, out, device, rules, partial=options.partial, overwrite=options.overwrite, say=say)
     say(f"{out} is ready: zoo.load({loadable(out)!r}), zoo evaluate {loadable(out)}")
 
 

@@ -124,7 +124,7 @@ def retrain(trained: TrainedModel, out: Path, device: torch.device, *, resume: b
     """
     config = trained.config
     if config.foreign:
-        raise NotApplicable(f"{config.name} was trained elsewhere ({config.foreign.file}): there is no training to repeat")
+        raise NotApplicable(f"{config.name} was trained elsewhere ({config.foreign.file}): no training can be repeated")
     for split in config.dataset:
         if trained.data is not None:
             check_images(config, split, trained.images(split))

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo import plotting
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.inference.loops import codes
@@ -121,7 +120,7 @@ def _write(
         weights = weights_of(model)
         known = facts(recipe, model, weights, train, test, [train.digest, test.digest])
         config = RunConfig(**known, foreign=foreign, training_seconds=0.0)
-        drawn = {name: plotting.to_png(figure) for name, figure in figures_of(model, test, recipe.data).items()}
+        drawn = figures_of(model, test, recipe.data)
     for name, figure in drawn.items():
         write_atomically(folder / name, figure)
     write_atomically(folder / WEIGHTS_FILE, weights)
@@ -154,10 +153,11 @@ def unpickling(file: Path) -> str:
     """Return the command by which the owner of a pickled file of weights makes it one of safetensors."""
     code = (
         "import sys, torch; from safetensors.torch import save_file; "
-        "s = torch.load(sys.argv[1], map_location='cpu', weights_only=True); s = s.get('state_dict', s); "
+        "s = torch.load(open(sys.argv[1], 'rb'), map_location='cpu', weights_only=True); s = s.get('state_dict', s); "
         "save_file({k: v.clone().contiguous() for k, v in s.items() if torch.is_tensor(v)}, sys.argv[2])"
     )
-    names = (shlex.quote(str(name)) for name in (file, file.with_suffix(".safetensors")))
+    named = file.with_name(f"{file.stem}-unpickled.pt") if file.suffix == ".safetensors" else file  # not onto itself
+    names = (shlex.quote(str(name)) for name in (file, named.with_suffix(".safetensors")))
     return f'python -c "{code}" {" ".join(names)}'
 
 

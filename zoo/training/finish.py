@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from zoo import plotting
@@ -74,9 +73,9 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
-    curves = {LOSS_CURVES_FILE: plotting.loss_curves(trainer.history, trainer.objective.unit)}
-    for name, figure in (curves | figures_of(model, trainer.test_set, recipe.data)).items():
-        write_atomically(folder / name, plotting.to_png(figure))
+    curves = plotting.to_png(plotting.loss_curves(trainer.history, trainer.objective.unit))
+    for name, figure in ({LOSS_CURVES_FILE: curves} | figures_of(model, trainer.test_set, recipe.data)).items():
+        write_atomically(folder / name, figure)
     write_atomically(folder / CARD_FILE, write_card(config, load_name_of(out)))
     write_atomically(folder / CONFIG_FILE, config.to_json())
     return config
@@ -117,12 +116,13 @@ def facts(
     }
 
 
-def figures_of(model: Autoencoder, test: ImageSet, data: DatasetConfig) -> dict[str, Figure]:
-    """Draw the figures of a model in its run folder; return them by file name."""
+def figures_of(model: Autoencoder, test: ImageSet, data: DatasetConfig) -> dict[str, bytes]:
+    """Draw the figures of a model in its run folder; return the content of the PNG files by their names."""
     first = test.first(RECONSTRUCTIONS_SHOWN).to(model.device)
     images = display_images(first.images, data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
-    return {
+    figures = {
         RECONSTRUCTIONS_FILE: plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
         SAMPLES_FILE: plotting.sample_grid(model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)),
     }
+    return {name: plotting.to_png(figure) for name, figure in figures.items()}

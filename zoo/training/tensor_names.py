@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from zoo.entries.catalog import natural
 from zoo.errors import ZooError, suggest
@@ -35,7 +34,7 @@ def parse_rules(texts: Sequence[str]) -> dict[str, str]:
             read = parse_json(read_text(path, "the mapping of names"), str(path))
             wrong = next((name for name, value in read.items() if not isinstance(value, str)), None)
             if wrong is not None:
-                raise ZooError(f"{path}: {wrong!r}: expected the name of a tensor, as in {{\"fc1.*\": \"encoder.0.*\"}}")
+                raise ZooError(f'{path}: {wrong!r}: expected the name of a tensor, as in {{"fc1.*": "encoder.0.*"}}')
             found = read
         else:
             raise ZooError(f"--map {text}: expected OLD=NEW, as in 'fc1.*=encoder.0.*', or a .json file of such names")
