@@ -45,6 +45,7 @@ COMMANDS: dict[str, list[str]] = {
     "export": ["RUN", "--format", "torch", "--out", HOSTILE, "--import", str(PLUGIN)],
     "push": ["RUN", "me/tiny", "--dry-run", "--import", str(PLUGIN)],
     "pull": ["hf-hub:me/there", "--to", f"./{HOSTILE}"],
+    "space": ["RUN", "--out", HOSTILE, "--import", str(PLUGIN)],
     "completion": ["bash"],
     "cache": ["--json"],
     "watch": [".", "--once"],

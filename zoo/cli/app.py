@@ -60,6 +60,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Share": {
         "push": "put a run folder on the Hugging Face Hub",
         "pull": "fetch a model from the Hugging Face Hub",
+        "space": "write a folder that runs as a Hugging Face Space",
     },
     "Shell and disk": {
         "cache": "show and delete the images that are kept decoded",
