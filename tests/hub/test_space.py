@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
+from PIL import Image
 
+import zoo
 from tests.helpers import PLUGIN, command, weights
 from tests.hub.server import StandInHub
 from tests.system.test_manifest import contents
+from zoo.cli.app import parser_of
 from zoo.errors import ZooError
 from zoo.hub import push, space
 from zoo.hub.space import MANIFEST, SERVER, requirements, write_space
@@ -81,6 +92,7 @@ def test_docker_is_told_to_serve_everybody_at_the_port_of_a_space(written: Path)
     assert "zoo pull" not in text
     words = start(written)
     assert words[:5] == ["python", "-m", "zoo", "explore", "./runs/tiny_vae"]
+    parser_of("explore", "zoo explore").parse_args(words[4:])
     assert words[5:] == ["--host", "0.0.0.0", "--port", "7860", "--public", "--import", "imports/plugin.py"]
 
 
@@ -155,3 +167,36 @@ def test_a_server_that_is_not_installed_cannot_be_pinned(monkeypatch: pytest.Mon
         ZooError, match=r"no-such-server is not installed here.*pip install 'autoencoder-zoo\[explore\]'"
     ):
         requirements()
+
+
+@pytest.mark.slow
+def test_what_docker_starts_serves_the_model_of_the_folder(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn", reason="needs the extra: explore")
+    out, name = tmp_path / "out", "conv_vae_2d_mnist"
+    assert command("space", name, "--out", out).returncode == 0
+    words = [sys.executable if word == "python" else "0" if word == "7860" else word for word in start(out)]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"ZOO_DATA": str(tmp_path / "data"), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(words, cwd=out, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = re.fullmatch(r"http://.*:(\d+)/\n", server.stdout.readline())
+            assert port is not None
+
+            def ask(view: str, **parameters: Any) -> Any:
+                headers = {"Host": "me-tiny.hf.space", "Origin": "https://me-tiny.hf.space"}
+                headers["Content-Type"] = "application/json"
+                url = f"http://127.0.0.1:{port[1]}/api/{view}"
+                request = urllib.request.Request(url, json.dumps(parameters).encode(), headers)
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    return json.load(response)
+
+            assert [model["name"] for model in ask("about")["models"]] == [name]  # what else is shipped stayed here
+            answer = ask("map", model=name, at=[0.5, -1.0])
+            shown = Image.open(io.BytesIO(base64.b64decode(answer["png"].partition(",")[2])))
+            with torch.no_grad():
+                expected = zoo.load(name).decode(torch.tensor([[0.5, -1.0]])).mean[0, 0]
+            assert np.abs(np.asarray(shown) - 255.0 * expected.numpy()).max() <= 1
+        finally:
+            server.terminate()
+    assert server.returncode is not None

@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="the address to listen at; others need the token in the printed link (default: 127.0.0.1)",
     )
+    parser.add_argument(
+        "--public",
+        action="store_true",
+        help="serve whoever reaches the address, without a token; meant for a container, as `zoo space` writes one",
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     add_data(parser)
     add_common(parser)
@@ -52,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         if options.port is not None:
             raise
         listening = listen(options.host, 0)
-    address = Address.of(options.host, listening.getsockname()[1])
+    address = Address.of(options.host, listening.getsockname()[1], public=options.public)
 
     def ready() -> None:
         say(address.url)

@@ -39,9 +39,16 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors "
+)
+"""The Content-Security-Policy, but for the pages that may show this one within a frame."""
+
+HUB = "https://huggingface.co"
+"""The only page that may show a public explorer within a frame: the Hub shows Spaces so."""
+
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -61,16 +68,19 @@ class Address:
     Args:
         host: a name or an address of this machine.
         port: the port.
+        token: what a browser has to know; None: nothing.
+        public: whoever reaches it is served, under whatever name and through whatever proxy.
     """
 
     host: str
     port: int
     token: str | None = field(default=None, repr=False)
+    public: bool = False
 
     @classmethod
-    def of(cls, host: str, port: int) -> Address:
-        """Return an address with a new token, unless only this machine can reach it."""
-        return cls(host, port, None if host in LOCAL_NAMES else secrets.token_urlsafe(32))
+    def of(cls, host: str, port: int, *, public: bool = False) -> Address:
+        """Return an address with a new token, unless it is public or only this machine can reach it."""
+        return cls(host, port, None if public or host in LOCAL_NAMES else secrets.token_urlsafe(32), public)
 
     @property
     def url(self) -> str:
@@ -98,6 +108,9 @@ class Guard:
 
     def __init__(self, app: ASGIApp, address: Address) -> None:
         self.app, self.address = app, address
+        policy = POLICY + (f"'self' {HUB}" if address.public else "'none'")
+        headers = {**HEADERS, "Content-Security-Policy": policy}
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it with one sentence."""
@@ -109,10 +122,7 @@ class Guard:
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
-                ]
+                message["headers"] = [*message["headers"], *self.headers]
             await send(message)
 
         request = Request(scope)
@@ -133,6 +143,8 @@ class Guard:
 
     def refusal(self, request: Request) -> str | None:
         """Say why a request is refused, or return None."""
+        if self.address.public:  # a proxy gives it other names, and there is nothing to keep from anybody
+            return None
         host = request.headers.get("host", "")
         if not self.address.answers_to(_name_in(host)):
             return "This server answers to the names of its own machine only: open the address that it printed."
