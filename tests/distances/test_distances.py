@@ -138,6 +138,16 @@ def half(x: Tensor) -> Tensor:
     return x.unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5))
 
 
+@pytest.mark.parametrize("name", [name for name in DISTANCES.names() if name != "perceptual"])
+def test_a_location_outside_of_the_range_has_a_gradient(name: str) -> None:
+    x = images()
+    mu = (0.8 * x - 0.3).requires_grad_()  # what is below 0 would be black if it were clipped
+    (gradient,) = torch.autograd.grad(distance(name)(x, Gaussian(mu, 1.0)).sum(), mu)
+    outside = mu < 0
+    assert outside.any()
+    assert (gradient[outside] != 0).all()
+
+
 def test_the_weight_is_the_number_of_values_where_none_is_given() -> None:
     x, y = images(), images(seed=1)
     torch.testing.assert_close(ms_ssim()(x, Shown(y)), ms_ssim(weight=1568.0)(x, Shown(y)))

@@ -23,6 +23,7 @@ from zoo.objectives.dip import covariance
 from zoo.objectives.sparse import KL
 from zoo.registry import OBJECTIVES
 from zoo.schema.recipe import parse_recipe
+from zoo.training.dry_run import check_step
 
 IMAGES = 230
 
@@ -132,6 +133,27 @@ def test_codes_are_compared_with_draws_of_the_models_own_prior() -> None:
     assert prior_draws(model, torch.zeros(9, 3), "wae_mmd").min() >= 5
     with pytest.raises(ZooError, match="'swae' draws codes .* train this variant with the objective 'vq'"):
         prior_draws(build(tiny_recipe(model=tiny_model("vq_vae"))), torch.zeros(2, 3), "swae")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *((name, {}) for name in ("wae_mmd", "swae", "reconstruction", "rae", "sparse")),
+        ("info_vae", {"alpha": 1.0}),
+        *((name, {"beta": 0.0}) for name in ("elbo", "distance_kl")),
+        *((name, {"gamma": 0.0}) for name in ("capacity", "beta_tc")),
+    ],
+)
+def test_a_prior_that_the_loss_would_not_train_is_refused(name: str, settings: dict[str, Any]) -> None:
+    fields = {"model": tiny_model("vae") | {"prior": {"name": "mixture", "components": 3}}}
+    recipe = tiny_recipe(objective={"name": name, **settings}, **fields)
+    with pytest.raises(ZooError, match=f"'{name}' with these settings has no log p.*standard_normal.*freeze"):
+        check_step(recipe)
+    check_step(
+        tiny_recipe(objective={"name": name, **settings}, training={"epochs": 1, "freeze": ["prior.*"]}, **fields)
+    )
+    if settings:  # otherwise it has a KL
+        check_step(tiny_recipe(objective={"name": name}, **fields))
 
 
 # --- limits and identities --------------------------------------------------------------------------------------------

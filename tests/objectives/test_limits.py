@@ -197,6 +197,11 @@ def test_a_capacity_rises_and_the_kl_is_pulled_from_both_sides(epoch: float, cap
     torch.testing.assert_close(found["loss"], expected)
 
 
+def test_validation_images_are_measured_with_the_whole_capacity_in_every_epoch() -> None:
+    made = objective("capacity", model_for("elbo"), epochs=7.0, corruption=[{"name": "masking"}])
+    assert float(made(model_for("elbo"), images(), torch.tensor(made.annealed))["capacity"]) == 25.0
+
+
 def test_rae_is_reconstruction_and_half_the_squared_length_of_the_code() -> None:
     model, x = model_for("rae", posterior={"name": "point"}), images()
     found = terms("rae", model, x, beta=3.0)

@@ -87,7 +87,7 @@ class MSSSIM(Distance):
 
     def forward(self, x: Tensor, likelihood: Likelihood) -> Tensor:
         """Return weight * (1 - MS-SSIM): (B,)."""
-        similarity = self.similarity(at_least_float32(x), at_least_float32(likelihood.mean))
+        similarity = self.similarity(at_least_float32(x), at_least_float32(likelihood.location))
         return (self.config.weight or x[0].numel()) * (1 - similarity)
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:

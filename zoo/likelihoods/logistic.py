@@ -58,7 +58,7 @@ class DiscretisedLogistic(Likelihood):
         return self.location.clamp(0, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-probability of the levels nearest to x, (B,) nats per image."""
+        """Return the log-probability of the levels x, (B,) nats per image; a value between two counts as one."""
         x = x[:, None]
         above = (x + HALF - self.mu) * (-self.log_scale).exp()
         below = (x - HALF - self.mu) * (-self.log_scale).exp()

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo.models.numerics import at_least_float32
+
 
 class MaskedLinear(nn.Linear):
     """A linear map some of whose weights are zero for good.
@@ -35,12 +37,13 @@ class MADE(nn.Module):
         dim: the number D of inputs.
         hidden: the units of the hidden layer.
         outputs: the number of values for each input.
-        context: the number of values that every output may depend on as well.
+        context: the number of values that every output depends on as well.
     """
 
     def __init__(self, dim: int, hidden: int, outputs: int, context: int = 0) -> None:
         super().__init__()
-        inputs, units = torch.arange(1, dim + 1), torch.arange(hidden) % max(1, dim - 1) + 1
+        lowest = 0 if context else 1  # a unit that sees no input has the context for the first output
+        inputs, units = torch.arange(1, dim + 1), torch.arange(hidden) % max(1, dim - lowest) + lowest
         self.outputs = outputs
         self.first = MaskedLinear((units[:, None] >= inputs).float())
         self.context = nn.Linear(context, hidden, bias=False) if context else None
@@ -51,7 +54,7 @@ class MADE(nn.Module):
         h = self.first(z)
         if self.context is not None and context is not None:
             h = h + self.context(context)
-        values: Tensor = self.last(F.elu(h))
+        values = at_least_float32(self.last(F.elu(h)))  # a scale and its logarithm must not be rounded apart
         return values.chunk(self.outputs, dim=-1)
 
 
@@ -88,7 +91,7 @@ class Coupling(nn.Module):
         return self._joined(kept, (moved - shift) * (-log_scale).exp())
 
     def _terms(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.net(kept).chunk(2, dim=-1)
+        log_scale, shift = at_least_float32(self.net(kept)).chunk(2, dim=-1)
         return torch.tanh(log_scale), shift
 
     def _halves(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -167,7 +167,7 @@ class DeterministicHead(nn.Module):
 
     def forward(self, h: Tensor) -> Deterministic:
         """Return q(z|x) of features h (B, F)."""
-        return Deterministic(self.code(h))
+        return Deterministic(at_least_float32(self.code(h)))
 
 
 class GaussianHead(nn.Module):

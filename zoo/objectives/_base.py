@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.augmentations import Augmentations
 from zoo.distances import build_distance
+from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder, Model
 from zoo.objectives._corruption import Corrupted
 from zoo.registry import DISTANCES, OBJECTIVES
@@ -32,6 +33,9 @@ class Objective(nn.Module):
     annealed: float = 0.0
     """The number of epochs after which every term has its whole weight; validation images are measured with that, so
     that the epochs of a training can be compared."""
+
+    trains_prior: bool = True
+    """True if log p(z) is a part of the loss, by which a prior with parameters is trained."""
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare for a model and its images, once, before the first batch; most objectives have nothing to prepare.
@@ -67,7 +71,7 @@ class Corrupting(Objective):
     def __init__(self, objective: Objective, corrupt: Augmentations) -> None:
         super().__init__()
         self.objective, self.corrupt = objective, corrupt
-        self.unit, self.annealed = objective.unit, objective.annealed
+        self.unit, self.annealed, self.trains_prior = objective.unit, objective.annealed, objective.trains_prior
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare the objective."""
@@ -102,9 +106,19 @@ class DistanceObjective(Objective):
 
 
 def build_objective(recipe: Recipe, model: Autoencoder, images: int) -> Objective:
-    """Build the objective that a recipe names, set up for a model and its number of training images."""
+    """Build the objective that a recipe names, set up for a model and its number of training images.
+
+    Raises:
+        ZooError: the model does not fit it, or has a prior that would be trained and that the loss does not depend on.
+    """
     with initial_weights():
         objective = _built(recipe)
+        if not objective.trains_prior and any(parameter.requires_grad for parameter in model.prior.parameters()):
+            raise ZooError(
+                f"the objective {recipe.objective.name!r} with these settings has no log p(z) in its loss, so that it "
+                "would leave the parameters of the model's prior as they are; choose a prior without parameters, such "
+                "as standard_normal, an objective with a KL, such as 'elbo', or freeze 'prior.*'"
+            )
         if recipe.objective.corruption:
             objective = Corrupting(objective, Augmentations(recipe.objective.corruption))
         objective.setup(model, model.image_shape, images)

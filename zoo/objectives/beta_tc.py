@@ -55,7 +55,7 @@ class BetaTC(Objective):
 
     def __init__(self, config: BetaTCConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.trains_prior = config, config.gamma > 0
         self.images = 0
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:

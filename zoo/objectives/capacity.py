@@ -32,7 +32,7 @@ class Capacity(Objective):
 
     def __init__(self, config: CapacityConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.annealed, self.trains_prior = config, config.epochs, config.gamma > 0
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction``, ``kl`` and the ``capacity`` C, in nats per image."""

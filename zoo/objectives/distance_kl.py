@@ -34,7 +34,7 @@ class DistanceKL(DistanceObjective):
 
     def __init__(self, config: DistanceKLConfig) -> None:
         super().__init__(config)
-        self.weight, self.beta = config.weight, config.beta
+        self.weight, self.beta, self.trains_prior = config.weight, config.beta, config.beta > 0
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction``, the unweighted distance, and ``kl`` in nats per image."""

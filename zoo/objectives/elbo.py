@@ -89,7 +89,7 @@ class ELBO(Objective):
     def __init__(self, config: ELBOConfig) -> None:
         super().__init__()
         self.beta, self.annealing = config.beta, config.annealing
-        self.annealed = config.annealing.whole
+        self.annealed, self.trains_prior = config.annealing.whole, config.beta > 0
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` (-log p(x|z)) and the unweighted ``kl``."""

@@ -52,7 +52,7 @@ class InfoVAE(Objective):
 
     def __init__(self, config: InfoVAEConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.trains_prior = config, config.alpha < 1
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` (-log p(x|z)), the unweighted ``kl`` and ``mmd`` (MMD²).

@@ -30,6 +30,7 @@ class Masked(Objective):
     """The loss is the squared error of the hidden pixels, summed per image."""
 
     unit = "squared error per image"
+    trains_prior = False
 
     def __init__(self, config: MaskedConfig) -> None:
         super().__init__()

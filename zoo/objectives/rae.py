@@ -28,6 +28,8 @@ class RAEConfig(DistanceObjectiveConfig):
 class RAE(DistanceObjective):
     """The loss is distance + beta/2 |z|^2, per image."""
 
+    trains_prior = False
+
     def __init__(self, config: RAEConfig) -> None:
         super().__init__(config)
         self.beta = config.beta

@@ -24,6 +24,8 @@ class ReconstructionConfig(DistanceObjectiveConfig):
 class Reconstruction(DistanceObjective):
     """The loss is the distance per image."""
 
+    trains_prior = False
+
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss`` and ``reconstruction``, which are the same."""
         reconstruction = self.distance(x, model.decode(model.encode(x).rsample())).mean()

@@ -62,6 +62,8 @@ class SparseConfig(DistanceObjectiveConfig):
 class Sparse(DistanceObjective):
     """The loss is reconstruction + weight * sparsity."""
 
+    trains_prior = False
+
     def __init__(self, config: SparseConfig) -> None:
         super().__init__(config)
         self.weight, self.penalty = config.weight, config.penalty

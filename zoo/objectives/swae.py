@@ -36,6 +36,8 @@ class SWAEConfig(DistanceObjectiveConfig):
 class SWAE(DistanceObjective):
     """The loss is reconstruction + weight * sliced_wasserstein, which is of the batch, not of an image."""
 
+    trains_prior = False
+
     def __init__(self, config: SWAEConfig) -> None:
         super().__init__(config)
         self.config = config

@@ -33,6 +33,8 @@ class VQConfig(DistanceObjectiveConfig):
 class VectorQuantization(DistanceObjective):
     """The loss is reconstruction + beta * commitment, per image."""
 
+    trains_prior = False
+
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config)
         self.beta = config.beta

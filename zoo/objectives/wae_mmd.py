@@ -33,6 +33,8 @@ class WAEMMDConfig(DistanceObjectiveConfig, KernelConfig):
 class WAEMMD(DistanceObjective):
     """The loss is reconstruction + weight * mmd; mmd is of the batch, not of an image."""
 
+    trains_prior = False
+
     def __init__(self, config: WAEMMDConfig) -> None:
         super().__init__(config)
         self.config = config

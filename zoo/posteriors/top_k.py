@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.models import Deterministic
+from zoo.models.numerics import at_least_float32
 from zoo.registry import register_posterior
 from zoo.schema.base import PosteriorConfig, Size
 
@@ -34,7 +35,7 @@ class TopKHead(nn.Module):
 
     def forward(self, h: Tensor) -> Deterministic:
         """Return q(z|x) of features h (B, F)."""
-        code = self.code(h)
+        code = at_least_float32(self.code(h))
         kept = code.topk(self.k, dim=1).indices
         return Deterministic(torch.zeros_like(code).scatter(1, kept, code.gather(1, kept)))
 

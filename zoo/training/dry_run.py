@@ -55,6 +55,7 @@ def check_step(recipe: Recipe) -> None:
     cpu = torch.device("cpu")
     with isolated_randomness(0, cpu), torch.no_grad():
         model = build(recipe).eval()
+        freeze(model, recipe.training.freeze)
         objective = build_objective(recipe, model, declared_images(recipe))
         blank = torch.zeros(PROBE_IMAGES, *model.image_shape, dtype=torch.float32)
         labels = torch.zeros(PROBE_IMAGES, dtype=torch.int64)
@@ -67,6 +68,7 @@ def check_step(recipe: Recipe) -> None:
 def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: int | None) -> str:
     with place:
         model = build(recipe).to(place)
+        freeze(model, recipe.training.freeze)
         objective = build_objective(recipe, model, declared_images(recipe)).to(place)
     weights = sum(p.nbytes for p in model.parameters())
     if limit is not None and weights > limit:
@@ -74,7 +76,6 @@ def _report(recipe: Recipe, device: torch.device, place: torch.device, limit: in
             f"the weights of a {recipe.model.variant} of these sizes take {written_bytes(weights)}, more than this "
             f"machine has ({written_bytes(limit)}); make it smaller"
         )
-    freeze(model, recipe.training.freeze)
     optimizer = Optimizer(recipe.optimizer, named_parameters(model, objective))
     lines = [f"{recipe.name}: {recipe.model.variant}, {recipe.objective.name}, {recipe.data.name}, on {device}", ""]
 
