@@ -104,6 +104,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
         yield server
 
 
+@pytest.fixture
+def serves_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The explorer is ready, and ends at once."""
+    monkeypatch.setattr("zoo.explorer.server.serve", lambda session, listening, address: listening.close())
+
+
 @pytest.fixture(scope="session")
 def model() -> Autoencoder:
     return zoo.load("beta_vae_1_glyphs")

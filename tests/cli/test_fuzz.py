@@ -110,6 +110,8 @@ VALUES: dict[str, list[str]] = {
     "kind": ["samples", "reconstructions", "loss_curves", "sample", "manifold"],
     "sort": ["mse", "nothing", "epochs"],
     "data": ["tiny", "mnist", "./images"],
+    "port": ["0", "0", "99999"],
+    "host": ["127.0.0.1", "localhost", "0.0.0.0"],
     "by": ["mse", "negative_elbo", "nll_1", "x"],
     "box": ["1,1,3,3", "0,0,99,99", "-1,0,2,2", "1,2"],
     "runs": ["run", "images"],
@@ -128,6 +130,7 @@ FORCED: dict[str, list[list[str]]] = {
     "compare": [["./run", "--count", "2"]],
     "figures": [["--kind", "samples"], ["--kind", "reconstructions"], ["--list"]],
     "export": [["--format", "torch"], ["--format", "torch", "--out", "images"]],
+    "demo": [["--out", "new.png"]],
     "impute": [["--drop=0.5"], ["--box=1,1,3,3"], ["--mask=images/a.png"], ["--mask=file.txt"], ["--drop=7"], []],
 }
 """What keeps a verb quick, or is needed in one of several ways."""
@@ -208,7 +211,7 @@ def check(words: list[str], place: Path) -> None:
     "cases", [pytest.param(range(60), id="some"), pytest.param(range(60, 3000), id="others", marks=pytest.mark.slow)]
 )
 def test_no_command_line_ends_with_a_traceback(
-    cases: range, stock: Path, hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cases: range, stock: Path, hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serves_not: None
 ) -> None:
     hub.repository("me/there", {name: (stock / "run" / name).read_bytes() for name in RUN_FILES})
     monkeypatch.setattr("zoo.metrics._classifier.EPOCHS", 1)

@@ -49,6 +49,8 @@ COMMANDS: dict[str, list[str]] = {
     "completion": ["bash"],
     "cache": ["--json"],
     "watch": [".", "--once"],
+    "explore": ["RUN", "--import", str(PLUGIN), "--port", "0", "--no-browser"],
+    "demo": ["--out", f"{HOSTILE}.png"],
     "finish": [f"./cut/{HOSTILE}.partial", "--import", str(PLUGIN)],
 }
 """A command line of every verb that works, with names that are not made for printing."""
@@ -124,7 +126,7 @@ class Failing(io.RawIOBase):
 
 
 @pytest.fixture
-def prepared(place: Path, hub: StandInHub) -> Callable[[str], None]:
+def prepared(place: Path, hub: StandInHub, serves_not: None) -> Callable[[str], None]:
     """Makes what a verb reads that another verb writes."""
 
     def prepare(verb: str) -> None:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 GROUPS: dict[str, dict[str, str]] = {
+    "See it": {
+        "demo": "see a first model at once: no training, no download",
+        "explore": "move the codes of trained models in the browser, and see the images follow",
+    },
     "Train and compare": {
         "train": "train recipes and write their run folders",
         "convert": "bring weights that were trained elsewhere into a run folder",
@@ -43,7 +47,6 @@ GROUPS: dict[str, dict[str, str]] = {
     "Measure and look": {
         "evaluate": "measure trained models, and check what their cards state",
         "verify": "check where trained models come from, and train them again",
-        "explore": "show trained models in the browser, where a code is moved and the image follows",
         "figures": "draw figures of a trained model",
         "classifier": "train the classifier in whose features samples are compared",
     },

@@ -7,12 +7,12 @@ either: the Host header has to be a name of this machine (DNS rebinding), and th
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import logging
 import secrets
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -239,44 +239,38 @@ def static_files() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-class Server(uvicorn.Server):
-    """A server that says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self.ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen, and say so."""
-        await super().startup(sockets=sockets)
-        self.ready()
+class PortTaken(ZooError):
+    """Another program listens at a port."""
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at a host and port, or at any free one for port 0.
 
     Raises:
-        ZooError: the port is taken, or the host is none of this machine's.
+        PortTaken: another program listens there.
+        ZooError: the host is no address of this machine.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except (OSError, ValueError) as error:  # ValueError: it is nothing that a machine could be called
+        raise ZooError(f"--host {host}: there is no machine of this name ({first_line(error)})") from error
+    try:
         return socket.create_server((host, port), family=family, backlog=128)
+    except PermissionError as error:
+        raise ZooError(f"--port {port}: this port is for the system's administrator; choose one above 1023") from error
     except OSError as error:
-        if error.errno is not None and isinstance(error, PermissionError):
-            raise ZooError(f"--port {port}: only root may listen there; choose one above 1023") from error
-        if isinstance(error, socket.gaierror) or "assign" in str(error):
-            raise ZooError(f"--host {host}: it is no address of this machine ({error.strerror or error})") from error
-        raise ZooError(f"--port {port}: another program listens there; choose another, or --port 0") from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"--port {port}: another program listens there; choose another, or --port 0") from error
+        raise ZooError(f"--host {host}: this machine cannot listen there ({error.strerror or error})") from error
 
 
-def serve(session: Session, listening: socket.socket, address: Address, ready: Callable[[], None]) -> None:
+def serve(session: Session, listening: socket.socket, address: Address) -> None:
     """Serve until Ctrl-C.
 
     Args:
         session: the open models.
         listening: the socket, from :func:`listen`.
         address: the place that it listens at.
-        ready: a function that is called once the server answers.
     """
     config = uvicorn.Config(
         application(session, address),
@@ -288,7 +282,7 @@ def serve(session: Session, listening: socket.socket, address: Address, ready: C
         lifespan="off",
     )
     try:
-        Server(config, ready).run(sockets=[listening])
+        uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # uvicorn has closed everything by now, and passes the signal on
     finally:

@@ -27,6 +27,9 @@ from zoo.runs.unfinished import PARTIAL
 TEST_IMAGES = 2000
 """The number of test images that are encoded for maps and grids, the first ones."""
 
+FIRST = "conv_vae_2d_mnist"
+"""The entry that stands before all others where none is named: its code is one map."""
+
 ENCODED_AT_ONCE = 8
 """The number of models whose codes of test images are kept."""
 
@@ -120,7 +123,7 @@ class Session:
     """
 
     def __init__(self, models: Sequence[str] = (), device: str = "cpu", data: str | None = None) -> None:
-        sources = list(models) or [name for name in list_models() if weights_folder(name)]
+        sources = list(models) or sorted(filter(weights_folder, list_models()), key=lambda name: name != FIRST)
         self.models: dict[str, OpenModel] = {}
         for source in sources:
             trained = TrainedModel(source, device, data)

@@ -27,7 +27,9 @@ export async function start(root, ask) {
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views" });
   const chooser = h("div", { class: "chooser" });
   const theme = h("button", { class: "quiet", onclick: () => switchTheme(root) }, "Dark or light");
-  root.append(h("header", {}, h("h1", {}, "zoo explorer"), chooser, theme), tabs, lost, problem, main);
+  const cards = h("section", { class: "cards", id: "cards", "aria-label": "Models", hidden: true });
+  const browse = h("button", { "aria-expanded": "false", "aria-controls": "cards", onclick: () => openCards(cards.hidden) }, "Cards");
+  root.append(h("header", {}, h("h1", {}, "zoo explorer"), chooser, browse, theme), cards, tabs, lost, problem, main);
 
   let mounted = null;
   let shown = {};
@@ -120,6 +122,30 @@ export async function start(root, ask) {
     current?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   }
 
+  // Show the cards of all models, each asked for in turn, or put them away.
+  async function openCards(open) {
+    cards.hidden = !open;
+    browse.setAttribute("aria-expanded", String(open));
+    if (!open) return;
+    const empty = new Map();
+    cards.replaceChildren();
+    for (const { name } of models) {
+      const choose = () => {
+        openCards(false);
+        go({ view: state.view, model: name });
+        chooser.querySelector("select")?.focus();
+      };
+      const card = h("article", { class: name === state.model ? "card chosen" : "card" }, h("h3", {}, h("button", { onclick: choose }, name)));
+      cards.append(card);
+      empty.set(name, card);
+    }
+    cards.querySelector("button")?.focus();
+    for (const [name, card] of empty) {
+      if (cards.hidden || !card.isConnected) return;
+      await ask("card", { model: name }).then((facts) => fill(card, name, facts), (error) => card.append(h("p", {}, sentence(error.message))));
+    }
+  }
+
   // Go to another view or model: what else is in the state belongs to the one that is left.
   function go(target) {
     for (const name of Object.keys(state)) delete state[name];
@@ -127,6 +153,11 @@ export async function start(root, ask) {
     show();
   }
 
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || cards.hidden) return;
+    openCards(false);
+    browse.focus();
+  });
   addEventListener("popstate", () => {
     for (const name of Object.keys(state)) delete state[name];
     Object.assign(state, read());
@@ -140,6 +171,14 @@ export async function start(root, ask) {
     return;
   }
   await show();
+}
+
+function fill(card, name, facts) {
+  card.append(h("p", {}, facts.summary), h("p", { class: "facts" }, facts.facts.join(" · ")));
+  if (facts.samples) card.append(h("img", { src: facts.samples.png, alt: `Images that ${name} draws` }));
+  card.append(h("dl", {}, ...facts.figures.flatMap(([heading, value]) => [h("dt", {}, heading), h("dd", {}, value)])));
+  if (facts.url) card.append(h("p", {}, h("a", { href: facts.url, rel: "noreferrer", target: "_blank" }, facts.paper || facts.url)));
+  else if (facts.paper) card.append(h("p", { class: "facts" }, facts.paper));
 }
 
 const read = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));

@@ -49,6 +49,21 @@ const LIGHT = ["#332288", "#3f97c4", "#117733", "#a8871d", "#cc6677", "#aa4499",
 const DARK = ["#9a8cf0", "#88ccee", "#4fbf74", "#ddcc77", "#f08a99", "#d97fc8", "#5fd0bf", "#d9679a", "#c4c45a", "#e6e6e6"];
 export const classColour = (label, element) => (isDark(element) ? DARK : LIGHT)[label % 10];
 
+// Draw the mark of a class: neighbouring classes differ in shape as well as in colour.
+export function mark(context, label, x, y, r) {
+  context.beginPath();
+  const corners = [0, 4, 4, 3, 3, 5][(label + Math.floor(label / 10)) % 6];
+  if (corners === 0) context.arc(x, y, r, 0, 2 * Math.PI);
+  else {
+    const turn = [0, Math.PI / 4, 0, Math.PI / 6, -Math.PI / 6, -Math.PI / 2][(label + Math.floor(label / 10)) % 6];
+    for (let i = 0; i < corners; i++) {
+      const angle = turn + (2 * Math.PI * i) / corners;
+      context.lineTo(x + 1.2 * r * Math.cos(angle), y + 1.2 * r * Math.sin(angle));
+    }
+  }
+  context.fill();
+}
+
 // True where an element is shown on dark ground.
 export const isDark = (element) => getComputedStyle(element).getPropertyValue("--dark").trim() === "1";
 

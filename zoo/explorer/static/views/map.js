@@ -1,7 +1,9 @@
 // The map: test images as points by class, and the image of the point under the pointer.
-import { bitmap, classColour, colour, field, h, numbers, pixels, select, short } from "../kit.js";
+import { bitmap, classColour, colour, field, h, isDark, mark, numbers, pixels, select, short } from "../kit.js";
 
 export const title = "Map";
+
+const GRID = 16;
 
 export function mount(root, { ask, state, setState, problem }) {
   const canvas = h("canvas", {
@@ -13,23 +15,26 @@ export function mount(root, { ask, state, setState, problem }) {
   });
   const image = pixels("The image that the model decodes at the point of the map");
   const at = h("output", { id: "map-at", class: "code" });
-  const legend = h("ul", { class: "legend" });
+  const legend = h("div", { class: "legend", role: "group", "aria-label": "Classes" });
   const controls = h("div", { class: "controls" });
   const note = h("p", { class: "note" });
-  const side = h("div", { class: "side" }, h("figure", {}, image, h("figcaption", {}, at)), controls, legend, note);
+  const help = h("p", { class: "note" }, "Drag over the map, or focus it and use the arrow keys.");
+  const side = h("div", { class: "side" }, h("figure", {}, image, h("figcaption", {}, at)), controls, legend, note, help);
   root.append(h("div", { class: "split" }, canvas, side));
 
   let map = null;
+  let grid = null; // the decoded images behind the points
+  let points = null; // the points, drawn once for a size and theme
   let point = numbers(state.z);
-  let hidden = new Set();
   let frames = 0;
+  const only = new Set(numbers(state.only) ?? []);
 
   const parameters = (more = {}) => {
     const chosen = numbers(state.axes);
     return {
       model: state.model,
-      axes: chosen && chosen.length === 2 ? chosen : "auto",
-      label: map?.conditional ? Number(state.label ?? 0) : null,
+      axes: chosen?.length === 2 ? chosen : "auto",
+      label: state.label === undefined ? null : Number(state.label),
       ...more,
     };
   };
@@ -37,14 +42,29 @@ export function mount(root, { ask, state, setState, problem }) {
   async function load() {
     try {
       map = await ask("map", parameters());
-      if (!point || point.length !== 2) point = [(map.square[0] + map.square[2]) / 2, (map.square[1] + map.square[3]) / 2];
+      grid = null;
+      if (point?.length !== 2) point = [(map.square[0] + map.square[2]) / 2, (map.square[1] + map.square[3]) / 2];
       build();
-      draw();
+      redraw();
       decode();
+      await loadGrid();
     } catch (error) {
       problem(error);
     }
   }
+
+  async function loadGrid() {
+    if (!showsGrid()) {
+      grid = null;
+    } else if (!grid) {
+      const answer = await ask.latest("map", parameters({ grid: GRID }), "map-grid");
+      if (!answer) return;
+      grid = await bitmap(answer.grid.png);
+    }
+    redraw();
+  }
+
+  const showsGrid = () => state.grid === "1" || (map && map.points.length === 0 && state.grid !== "0");
 
   async function decode() {
     const [x, y] = point;
@@ -70,58 +90,144 @@ export function mount(root, { ask, state, setState, problem }) {
   }
 
   function build() {
-    note.textContent = map.note ?? (map.dimensions > 2 ? `A plane through codes of ${map.dimensions} dimensions.` : "");
+    const plane = map.axes[0].startsWith("PCA")
+      ? `The codes have ${map.dimensions} dimensions; the map shows the plane of their first two principal components, through their mean.`
+      : `The codes have ${map.dimensions} dimensions; the map shows two of them, the others are at their mean.`;
+    note.textContent = [map.note, map.dimensions > 2 ? plane : null].filter(Boolean).join(" ");
+    note.hidden = !note.textContent;
     legend.replaceChildren();
     const present = new Set(map.labels);
     map.classes.forEach((name, label) => {
       if (!present.has(label)) return;
-      const swatch = h("span", { class: "swatch", style: { background: classColour(label, root) } });
-      legend.append(h("li", {}, swatch, name));
+      const swatch = h("canvas", { class: "swatch", width: 28, height: 28, "aria-hidden": "true" });
+      const context = swatch.getContext("2d");
+      context.fillStyle = classColour(label, root);
+      mark(context, label, 14, 14, 9);
+      legend.append(
+        h("button", { "aria-pressed": String(only.has(label)), title: "Show only the chosen classes", onclick: (event) => toggle(label, event.currentTarget) }, swatch, name),
+      );
     });
     controls.replaceChildren();
     if (map.conditional) {
       const options = map.classes.map((name, label) => [label, name]);
-      controls.append(field("Class", select(options, state.label ?? 0, (label) => choose({ label }))));
+      controls.append(field("Decode as", select(options, state.label ?? 0, (label) => choose({ label }))));
     }
+    if (map.dimensions > 2) {
+      const [a, b] = numbers(state.axes) ?? [];
+      const shown = Math.min(map.dimensions, 256);
+      const names = Array.from({ length: shown }, (_, i) => [i, `z${i + 1}`]);
+      const pca = ["", "principal component"];
+      controls.append(
+        field("Across", select([pca, ...names], a ?? "", (value) => choose({ axes: value === "" ? null : `${value},${b ?? (value === "0" ? 1 : 0)}`, z: null }))),
+        field("Up", select([pca, ...names], b ?? "", (value) => choose({ axes: value === "" ? null : `${a ?? (value === "0" ? 1 : 0)},${value}`, z: null }))),
+      );
+    }
+    const box = h("input", {
+      type: "checkbox",
+      onchange: () => {
+        state.grid = box.checked ? "1" : "0";
+        setState({ grid: state.grid }, { keep: true });
+        loadGrid().catch(problem);
+      },
+    });
+    box.checked = showsGrid();
+    controls.append(h("label", { class: "field" }, box, "decoded images behind"));
+  }
+
+  function toggle(label, button) {
+    if (!only.delete(label)) only.add(label);
+    button.setAttribute("aria-pressed", String(only.has(label)));
+    state.only = [...only].join(",") || undefined;
+    setState({ only: state.only ?? null });
+    redraw();
   }
 
   function choose(changes) {
-    Object.assign(state, changes);
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null) delete state[name];
+      else state[name] = value;
+    }
+    if ("z" in changes) point = null;
     setState(changes, { keep: true });
     load();
   }
 
-  function draw() {
-    if (!map) return;
-    const size = canvas.clientWidth;
-    const scale = window.devicePixelRatio || 1;
-    canvas.width = canvas.height = Math.round(size * scale);
-    const context = canvas.getContext("2d");
-    context.scale(scale, scale);
-    const [left, bottom, right, top] = map.square;
-    const toX = (x) => ((x - left) / (right - left)) * size;
-    const toY = (y) => ((top - y) / (top - bottom)) * size;
-    context.globalAlpha = 0.75;
+  const scale = () => window.devicePixelRatio || 1;
+
+  // Draw everything anew: the points are many, and are drawn once into a canvas of their own.
+  function redraw() {
+    if (!map || !canvas.clientWidth) return;
+    const size = Math.round(canvas.clientWidth * scale());
+    canvas.width = canvas.height = size;
+    points = document.createElement("canvas");
+    points.width = points.height = size;
+    const context = points.getContext("2d");
+    if (grid && showsGrid()) {
+      context.imageSmoothingEnabled = false;
+      context.globalAlpha = map.points.length ? 0.45 : 1;
+      context.drawImage(grid, 0, 0, size, size);
+    }
+    const { toX, toY } = places(size);
     for (let i = 0; i < map.points.length / 2; i++) {
-      context.fillStyle = classColour(map.labels[i] ?? 0, root);
-      context.beginPath();
-      context.arc(toX(map.points[2 * i]), toY(map.points[2 * i + 1]), 2.2, 0, 2 * Math.PI);
-      context.fill();
+      const label = map.labels[i] ?? 0;
+      const shown = only.size === 0 || only.has(label);
+      context.globalAlpha = shown ? 0.8 : 0.08;
+      context.fillStyle = classColour(label, root);
+      mark(context, label, toX(map.points[2 * i]), toY(map.points[2 * i + 1]), 2.6 * scale());
     }
     context.globalAlpha = 1;
-    const [x, y] = [toX(point[0]), toY(point[1])];
-    context.strokeStyle = colour(root, "--ground");
-    context.lineWidth = 5;
-    ring(context, x, y);
-    context.strokeStyle = colour(root, "--accent");
-    context.lineWidth = 2.5;
-    ring(context, x, y);
+    ticks(context, size);
+    draw();
   }
 
-  function ring(context, x, y) {
-    context.beginPath();
-    context.arc(x, y, 9, 0, 2 * Math.PI);
-    context.stroke();
+  function draw() {
+    if (!points) return;
+    const context = canvas.getContext("2d");
+    const size = canvas.width;
+    context.clearRect(0, 0, size, size);
+    context.drawImage(points, 0, 0);
+    const { toX, toY } = places(size);
+    for (const [name, width] of [["--ground", 6], ["--accent", 3]]) {
+      context.strokeStyle = colour(root, name);
+      context.lineWidth = width * scale();
+      context.beginPath();
+      context.arc(toX(point[0]), toY(point[1]), 9 * scale(), 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  const places = (size) => {
+    const [left, bottom, right, top] = map.square;
+    return { toX: (x) => ((x - left) / (right - left)) * size, toY: (y) => ((top - y) / (top - bottom)) * size };
+  };
+
+  function ticks(context, size) {
+    const [left, bottom, right, top] = map.square;
+    const { toX, toY } = places(size);
+    const step = 10 ** Math.floor(Math.log10((right - left) / 2));
+    context.font = `${11 * scale()}px system-ui, sans-serif`;
+    context.lineWidth = 3 * scale();
+    context.strokeStyle = colour(root, "--ground");
+    context.fillStyle = colour(root, "--muted");
+    const write = (text, x, y, align, baseline) => {
+      context.textAlign = align;
+      context.textBaseline = baseline;
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+    };
+    const pad = 5 * scale();
+    const words = (value) => String(Number(value.toPrecision(3))).replace("-", "\u2212");
+    for (let value = Math.ceil(left / step) * step; value < right; value += step) {
+      const x = toX(value);
+      if (x > 20 * scale() && x < size - 70 * scale()) write(words(value), x, size - pad, "center", "bottom");
+    }
+    for (let value = Math.ceil(bottom / step) * step; value < top; value += step) {
+      const y = toY(value);
+      if (y > 34 * scale() && y < size - 30 * scale()) write(words(value), pad, y, "left", "middle");
+    }
+    context.fillStyle = colour(root, "--text");
+    write(map.axes[0], size - pad, size - pad, "right", "bottom");
+    write(map.axes[1], pad, pad, "left", "top");
   }
 
   const fromPointer = (event) => {
@@ -148,23 +254,40 @@ export function mount(root, { ask, state, setState, problem }) {
     move(point[0] + step[0] * length, point[1] + step[1] * length);
   });
 
-  const resized = new ResizeObserver(draw);
+  let dark = isDark(root);
+  const recoloured = () => {
+    if (map && isDark(root) !== dark) {
+      dark = isDark(root);
+      build();
+      redraw();
+    }
+  };
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const explorer = root.closest(".zoo");
+  scheme.addEventListener("change", recoloured);
+  explorer?.addEventListener("theme", recoloured);
+  const resized = new ResizeObserver(redraw);
   resized.observe(canvas);
   load();
 
   return {
     update(next) {
       const same = next.axes === state.axes && next.label === state.label;
-      Object.assign(state, { axes: undefined, label: undefined, z: undefined }, next);
-      point = numbers(state.z) ?? point;
-      if (!same) load();
-      else if (map) {
-        draw();
+      for (const name of ["axes", "label", "z", "only", "grid"]) state[name] = next[name];
+      only.clear();
+      for (const label of numbers(state.only) ?? []) only.add(label);
+      point = numbers(state.z) ?? (same ? point : null);
+      if (same && map) {
+        build();
+        redraw();
         decode();
-      }
+        loadGrid().catch(problem);
+      } else load();
     },
     unmount() {
       resized.disconnect();
+      scheme.removeEventListener("change", recoloured);
+      explorer?.removeEventListener("theme", recoloured);
     },
   };
 }
