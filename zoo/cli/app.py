@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Train and compare": {
         "train": "train recipes and write their run folders",
+        "tune": "search for the settings that are best on validation images",
         "convert": "bring weights that were trained elsewhere into a run folder",
         "finish": "make a run folder of the last checkpoint of an unfinished run",
         "watch": "show the runs in progress, with their curves",
