@@ -5,7 +5,7 @@
 - ``README.md``, the table of entries with their measured figures, between its markers
 - ``docs/sources.md``, published figures beside the zoo's own
 - ``docs/variants/``, a page for each entry of the common size
-- ``docs/models.md`` and ``docs/models.csv``, every entry and every figure; its plots with ``--plots``
+- ``docs/models.md`` and ``docs/models.csv``, every entry and every figure; their plots with ``--plots``
 - the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
 
 With ``--check`` nothing is written; exit code 1 says that something is out of date.
@@ -184,15 +184,20 @@ def main() -> None:
     """Write, or check."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
-    parser.add_argument("--plots", action="store_true", help="draw the plots of docs/models.md as well")
+    parser.add_argument(
+        "--plots", action="store_true", help="draw the plots of docs/models.md and docs/variants as well"
+    )
     options = parser.parse_args()
     check = options.check
     if options.plots:
         sys.path.insert(0, str(ROOT))
         from docs.models import plots
+        from docs.variants import FIGURES, variant_plots
 
-        for name, content in plots().items():
-            write_atomically(ROOT / "docs" / "models" / name, content)
+        for folder, drawn in ((ROOT / "docs" / "models", plots()), (FIGURES, variant_plots())):
+            for name, content in drawn.items():
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / name, content)
     written = documents()
     stale = {path: text for path, text in written.items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():

@@ -1,36 +1,65 @@
 """The pages on the entries of the common size, ``docs/variants/``: one for each, with those that extend it.
 
-Written by ``docs/generate.py`` from the recipes, from the docstrings of what they name, and from the trained entries'
-``config.json``. A page has what these say, and nothing else.
+Written by ``docs/generate.py`` from the recipes, from the docstrings of what they name, from the tests that are marked
+as a known answer, and from the trained entries' ``config.json``. A page has what these say, and nothing else.
 """
 
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import re
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+from PIL import Image
+
 import zoo
-from zoo.entries.catalog import list_models, natural, recipe_folder, recipe_path, recipe_paths, record_folder
+from docs.known_answers import known_answers
+from docs.sources import shown
+from zoo.entries.catalog import (
+    list_models,
+    natural,
+    recipe_folder,
+    recipe_path,
+    recipe_paths,
+    record_folder,
+    weights_folder,
+)
+from zoo.entries.trained_model import TrainedModel
+from zoo.figures import FigureContext
 from zoo.metrics import summary_cells, summary_metrics
+from zoo.objectives import _corruption
+from zoo.plotting import labelled_rows, to_png
 from zoo.registry import Registry
 from zoo.runs.folder import read_config
-from zoo.runs.markdown import text
+from zoo.runs.markdown import text, url
 from zoo.schema.axes import axes_of
 from zoo.schema.base import Section
 from zoo.schema.extends import read_fields
 from zoo.schema.recipe import Recipe, parse_recipe
+from zoo.schema.sections import Source
 
-BASE = recipe_folder() / "bench" / "base.json"
+BENCH = recipe_folder() / "bench"
+FIGURES = Path(__file__).resolve().parent / "variants" / "figures"
 WRITTEN = (
-    "*Written by `python docs/generate.py` from the recipes and from the docstrings of what they name; do not edit.*"
+    "*Written by `python docs/generate.py` from the recipes, from the docstrings of what they name and from the tests; "
+    "do not edit.*"
 )
 COMPARED = ("data", "model", "objective", "optimizer", "training")
-"""The sections whose fields are held against the base's."""
+"""The sections whose fields are held against those of the recipe that is extended."""
+
+SIZES = {"latent_dim"}
+"""The fields that make nothing else of a part; the table of settings has them."""
+
+ORDER = ("variant", "objective", "distance", "augmentation", "posterior", "prior", "network", "likelihood")
+"""The axes in the order in which a page speaks of them: what is minimised comes before what it is made of."""
 
 Part = tuple[str, str, str]
 """An axis, a name on it, and the settings as JSON."""
@@ -39,9 +68,31 @@ Part = tuple[str, str, str]
 def variant_pages() -> dict[str, str]:
     """Return the pages by the names of their files."""
     families = families_of_entries()
-    base = parse_recipe({"name": "base", **read_fields(BASE)}, str(BASE))
-    pages = {f"{family}.md": page(family, names, base) for family, names in families.items()}
+    pages = {f"{family}.md": page(family, names) for family, names in families.items()}
     return {"README.md": index(families), **pages}
+
+
+def variant_plots() -> dict[str, bytes]:
+    """Return a figure of each entry with a page and weights, by the name of its file."""
+    entries = [name for names in families_of_entries().values() for name in names if weights_folder(name)]
+    return {f"{name}.png": reconstructions_and_samples(TrainedModel(name)) for name in entries}
+
+
+def reconstructions_and_samples(trained: TrainedModel) -> bytes:
+    """Return test images, their reconstructions and samples as a PNG of a few kilobytes."""
+    context = FigureContext(trained)
+    n, model = 10, context.model
+    first = context.test.first(n)
+    with context.drawing():
+        x = context.to_float(first.images)
+        reconstructed = model.given(first.labels).reconstruct(x)
+        labels = torch.arange(2 * n) % model.classes if model.classes else None
+        samples = model.sample(2 * n, context.generator, labels=labels)
+    rows = [("image", x), ("reconstruction", reconstructed), ("sample", samples[:n]), ("sample", samples[n:])]
+    drawn = Image.open(io.BytesIO(to_png(labelled_rows(rows))))
+    buffer = io.BytesIO()
+    drawn.convert("RGB").quantize(32, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def families_of_entries() -> dict[str, list[str]]:
@@ -59,9 +110,14 @@ def families_of_entries() -> dict[str, list[str]]:
     return dict(sorted(ordered.items(), key=lambda item: natural(item[0])))
 
 
+def bench_of(family: str) -> Path:
+    """Return the file in ``recipes/bench`` that the recipe of a family extends."""
+    path = recipe_folder() / f"{family}.json"
+    return path.parent / json.loads(path.read_text(encoding="utf-8"))["extends"]
+
+
 def index(families: dict[str, list[str]]) -> str:
     """Return the list of the pages."""
-    base = json.dumps(read_fields(BASE), ensure_ascii=False)
     rows = [
         f"| [{family}]({family}.md) | {', '.join(f'`{name}`' for name in names)} | {summary(names[0])} |"
         for family, names in families.items()
@@ -69,11 +125,16 @@ def index(families: dict[str, list[str]]) -> str:
     lines = [
         "# The variants at the common size",
         WRITTEN,
-        "Each extends one recipe, so that what its page calls its settings is what makes it different:",
-        f"```json\n{base}\n```",
+        "Each extends one of three recipes, so that what its page calls its settings is what makes it different:",
+        *(bench_recipe(path) for path in sorted(BENCH.glob("*.json"))),
         "\n".join(["| page | entries | what it is |", "|---|---|---|", *rows]),
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def bench_recipe(path: Path) -> str:
+    """Return what a file that is only there to be extended states."""
+    return f"`bench/{path.name}`:\n\n```json\n{json.dumps(json.loads(path.read_text()), ensure_ascii=False)}\n```"
 
 
 def summary(name: str) -> str:
@@ -81,37 +142,57 @@ def summary(name: str) -> str:
     return text(zoo.recipe(name).summary)
 
 
-def page(family: str, names: list[str], base: Recipe) -> str:
+def page(family: str, names: list[str]) -> str:
     """Return the page of the entries of one family, the first of which the others extend."""
-    recipe = zoo.recipe(names[0])
+    recipe, bench = zoo.recipe(names[0]), bench_of(family)
+    base = parse_recipe({"name": "base", **read_fields(bench)}, str(bench))
+    own = own_parts(recipe, base)
     parts = [
         f"# {family}",
         WRITTEN,
         f"{summary(names[0])}.",
-        *([f"Paper: {text(recipe.source.paper)}."] if recipe.source.paper else []),
-        *ideas(recipe, base),
+        *([f"Paper: {text(recipe.source.paper)}. {url(recipe.source.url)}".strip()] if recipe.source.paper else []),
+        *ideas(own),
         "## Settings",
-        settings(names[0]),
-        "## Entries",
+        settings(names[0], bench),
+        "## Figures",
         entries(names),
+        *(f"![{name}: test images, reconstructions, samples](figures/{name}.png)" for name in names if drawn(name)),
         *about_the_source(names),
+        "## Checked against known answers",
+        checks([part for part, _ in own]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def ideas(recipe: Recipe, base: Recipe) -> Iterator[str]:
-    """Yield what the docstrings say of every part that the base has not, or has with other settings."""
+def drawn(name: str) -> bool:
+    """Return whether there is a figure of an entry."""
+    return (FIGURES / f"{name}.png").is_file()
+
+
+def own_parts(recipe: Recipe, base: Recipe) -> list[tuple[Part, Registry[Any]]]:
+    """Return the parts that the base has not, or has with other settings; all, where there are none."""
     known = {part for part, _ in parts_of(base)}
     found = list(dict(parts_of(recipe)).items())
-    for (kind, name, _), registry in [item for item in found if item[0] not in known] or found[:1]:
+    own = [item for item in found if item[0] not in known] or found
+    return sorted(own, key=lambda item: ORDER.index(item[0][0]) if item[0][0] in ORDER else len(ORDER))
+
+
+def ideas(parts: list[tuple[Part, Registry[Any]]]) -> Iterator[str]:
+    """Yield what the docstrings say of parts."""
+    for (kind, name, _), registry in parts:
         item = registry.get(name)
         module = sys.modules[item.build.__module__]
-        yield f"## The {kind} `{name}`"
-        yield prose(inspect.getdoc(module) or item.summary)
-        if formulas := list(formulas_of(module)):
+        corrupts = kind == "augmentation"
+        yield f"## The {'corruption' if corrupts else kind} `{name}`"
+        if corrupts:
+            yield prose(inspect.getdoc(_corruption) or "")
+        described = inspect.getdoc(module) or item.summary
+        yield prose(described)
+        if MATH not in described and (formulas := list(formulas_of(module))):
             yield "\n".join(formulas)
         if item.paper:
-            yield f"{text(item.paper)}."
+            yield f"*{text(item.paper)}.*"
 
 
 def formulas_of(module: ModuleType) -> Iterator[str]:
@@ -129,11 +210,20 @@ def first_paragraph(described: object) -> str:
     return re.split(r"\n\s*\n", inspect.getdoc(described) or "")[0]
 
 
+MATH = ".. math::"
+"""The beginning of a paragraph of a docstring that is a formula."""
+
+
 def prose(docstring: str) -> str:
-    """Return a docstring as Markdown: its formulas stay as they are, what is code stays code."""
-    plain = re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", docstring).replace("``", "`")
-    paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", plain))
-    return "\n\n".join("".join(_shown(piece) for piece in re.split(r"(`[^`]+`)", part)) for part in paragraphs)
+    """Return a docstring as Markdown: formulas are shown as such, what is code stays code."""
+    return "\n\n".join(_paragraph(paragraph) for paragraph in re.split(r"\n\s*\n", docstring))
+
+
+def _paragraph(paragraph: str) -> str:
+    if paragraph.startswith(MATH):
+        return f"```math\n{inspect.cleandoc(paragraph.removeprefix(MATH))}\n```"
+    plain = re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", " ".join(paragraph.split())).replace("``", "`")
+    return "".join(_shown(piece) for piece in re.split(r"(`[^`]+`)", plain))
 
 
 def _shown(piece: str) -> str:
@@ -155,20 +245,21 @@ def _parts(schema: type[Section], section: Section, only: tuple[str, ...] = ()) 
         for chosen in (value if isinstance(value, tuple) else (value,)) if not only or field in only else ():
             name, config = getattr(chosen, registry.tag), registry.get(getattr(chosen, registry.tag)).config
             inner = {axis for axis, _, _ in axes_of(config)}
-            own = {key: found for key, found in dict(chosen).items() if key not in inner}
+            own = {key: found for key, found in dict(chosen).items() if key not in inner | SIZES}
             yield (registry.kind, name, json.dumps(own, sort_keys=True, default=str)), registry
             yield from _parts(config, chosen)
 
 
-def settings(name: str) -> str:
-    """Return a table of the fields of a recipe that the base has not, or has with other values."""
-    both = (read_fields(BASE), read_fields(recipe_path(name)))
+def settings(name: str, bench: Path) -> str:
+    """Return a table of the fields of a recipe that the one it extends has not, or has with other values."""
+    both = (read_fields(bench), read_fields(recipe_path(name)))
     there, here = (dict(flat({key: fields[key] for key in COMPARED})) for fields in both)
     rows = [(field, there.get(field), value) for field, value in here.items() if there.get(field) != value]
+    link = f"[`bench/{bench.name}`](README.md)"
     if not rows:
-        return "Those of the [base](README.md)."
+        return f"Those of {link}."
     table = "\n".join(f"| `{field}` | {f'`{old}`' if old else ''} | `{new}` |" for field, old, new in rows)
-    return f"Where they differ from the [base](README.md)'s:\n\n| field | base | here |\n|---|---|---|\n{table}"
+    return f"Where they differ from those of {link}:\n\n| field | there | here |\n|---|---|---|\n{table}"
 
 
 def flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -192,18 +283,36 @@ def entries(names: list[str]) -> str:
 
 
 def about_the_source(names: list[str]) -> Iterator[str]:
-    """Yield what the recipes say of the source: its figures, its mistakes, other differences."""
+    """Yield what the recipes say of the source: its figures beside ours, its mistakes, other differences."""
     sources = [(name, zoo.recipe(name).source) for name in names]
-    published = [
-        f"- `{name}`: {text(figure.figure)}, {text(figure.computed)}"
-        for name, source in sources
-        for figure in source.published
-    ]
-    if published:
-        yield "## Published\n\n" + "\n".join(published)
+    if published := [row for name, source in sources for row in published_rows(name, source)]:
+        yield "\n".join(["Published of the method:", "", *PUBLISHED_HEAD, *published])
     corrected = dict.fromkeys(f"- {text(mistake)}" for _, source in sources for mistake in source.corrected)
     if corrected:
-        yield "## Mistakes of others that are not repeated\n\n" + "\n".join(corrected)
+        yield "## Mistakes of other implementations that are not repeated\n\n" + "\n".join(corrected)
     notes = dict.fromkeys(text(source.notes) for _, source in sources if source.notes)
     if notes:
         yield "## Notes\n\n" + "\n\n".join(notes)
+
+
+PUBLISHED_HEAD = ("| published | what it is | same metric here |", "|--:|---|--:|")
+
+
+def published_rows(name: str, source: Source) -> Iterator[str]:
+    """Yield a row for each published figure, with that of the entry's card where it has the same metric."""
+    folder = record_folder(name)
+    for figure in source.published:
+        found = read_config(folder).metrics[figure.split].get(figure.metric) if folder and figure.metric else None
+        ours = "" if found is None or figure.metric is None else shown(figure.metric, figure.split, found)
+        yield f"| {text(figure.figure)} | {text(figure.computed)} | {ours} |"
+
+
+def checks(parts: list[Part]) -> str:
+    """Return what the tests know of parts: a line for each test that is marked with one of them."""
+    names = [f"{kind}/{name}" for kind, name, _ in parts]
+    lines = [
+        f"- {prose(says)} (`{test}`)"
+        for patterns, says, test in known_answers()
+        if any(fnmatch(name, pattern) for name in names for pattern in patterns)
+    ]
+    return "\n".join(dict.fromkeys(lines))

@@ -58,6 +58,7 @@ def test_it_is_a_value_per_image_that_is_0_for_the_image_itself_and_has_a_gradie
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
 
 
+@pytest.mark.known_answer("distance/squared_error", "distance/absolute_error", says="Errors are summed over pixels.")
 def test_errors_are_summed_over_pixels() -> None:
     x, y = images(), images(seed=1)
     torch.testing.assert_close(distance("squared_error")(x, Shown(y)), ((x - y) ** 2).sum(dim=(1, 2, 3)))
@@ -67,6 +68,7 @@ def test_errors_are_summed_over_pixels() -> None:
     torch.testing.assert_close(distance("nll")(x, Bernoulli(y)), -Bernoulli(y).log_prob(x))
 
 
+@pytest.mark.known_answer("distance/log_cosh", says="The error is a t² / 2 near 0 and |t| far away.")
 def test_log_cosh_is_squared_for_small_errors_and_absolute_for_large_ones() -> None:
     x, y = images(), images(seed=1)
     t = (x - y).flatten(1)
@@ -92,6 +94,9 @@ def ms_ssim(**settings: Any) -> MSSSIM:
     return MSSSIM(MSSSIMConfig(**settings))
 
 
+@pytest.mark.known_answer(
+    "distance/ms_ssim", says="MS-SSIM of five scales on images of 192x192 is that of pytorch-msssim."
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ms_ssim_of_five_scales_is_that_of_pytorch_msssim(channels: int) -> None:
     library = pytest.importorskip("pytorch_msssim")
@@ -104,6 +109,7 @@ def test_ms_ssim_of_five_scales_is_that_of_pytorch_msssim(channels: int) -> None
     )
 
 
+@pytest.mark.known_answer("distance/ms_ssim", says="The window is symmetric and largest in the middle.")
 def test_the_window_is_symmetric_and_largest_in_the_middle() -> None:
     window = ms_ssim().window
     torch.testing.assert_close(window, window.flip(0))
@@ -111,6 +117,7 @@ def test_the_window_is_symmetric_and_largest_in_the_middle() -> None:
     assert (window[5] / window[4]).item() == pytest.approx(math.exp(1 / (2 * 1.5**2)))
 
 
+@pytest.mark.known_answer("distance/ms_ssim", says="Opposite images, where cs is negative, give numbers and gradients.")
 def test_opposite_images_give_numbers_and_gradients() -> None:
     # Where contrasts are opposite, cs is negative; a power of it would be NaN, and so would the gradient of 0^w.
     x = images()
@@ -165,6 +172,7 @@ def test_images_that_are_too_small_are_refused() -> None:
 # --- in the features of a classifier ----------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer("distance/perceptual", says="It is the error in the maps of the classifier.")
 def test_perceptual_is_the_error_in_the_maps_of_the_classifier() -> None:
     classifier = read_classifier(CLASSIFIERS / "mnist.safetensors")
     seen: list[Tensor] = []

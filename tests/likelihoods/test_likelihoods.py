@@ -82,6 +82,10 @@ def test_a_model_with_it_has_the_outputs_that_it_wants(family: str) -> None:
     assert model.decode(torch.zeros(5, 2)).log_prob(x).shape == (5,)
 
 
+@pytest.mark.known_answer(
+    "likelihood/continuous_bernoulli",
+    says="The density integrates to 1, and the mean is that of the integral, for logits from -20 to 20.",
+)
 @pytest.mark.parametrize("eta", [-20.0, -3.0, -0.11, -0.09, 0.0, 1e-4, 0.09, 0.11, 2.0, 20.0])
 def test_a_continuous_bernoulli_is_a_density_with_its_mean(eta: float) -> None:
     (logits,) = pixel(eta)
@@ -96,6 +100,7 @@ def test_a_continuous_bernoulli_is_a_density_with_its_mean(eta: float) -> None:
     assert abs(eta) < 1 or abs(float(found.mean) - float(torch.sigmoid(logits))) > 0.01  # it is not the sigmoid
 
 
+@pytest.mark.known_answer("likelihood/logistic", says="The probabilities of the 256 levels add up to 1 within 1e-6.")
 @pytest.mark.parametrize(("mu", "log_scale"), [(0.5, -3.0), (0.0, -1.0), (1.2, -5.0), (0.31, -7.0), (-0.4, 0.0)])
 def test_the_levels_of_a_discretised_logistic_sum_to_one(mu: float, log_scale: float) -> None:
     location, scale = (value[:, None] for value in pixel(mu, log_scale))
@@ -108,6 +113,7 @@ def test_the_levels_of_a_discretised_logistic_sum_to_one(mu: float, log_scale: f
         torch.testing.assert_close(densities(found, LEVELS[k : k + 1])[0], expected, rtol=1e-4, atol=0)
 
 
+@pytest.mark.known_answer("likelihood/logistic", says="A mixture of equal logistics is one of them.")
 def test_a_mixture_of_equal_logistics_is_one_and_of_others_their_mean() -> None:
     made = head("logistic", components=3)
     outputs = torch.randn(1, 9, 1, 1, dtype=torch.float64)
@@ -117,6 +123,13 @@ def test_a_mixture_of_equal_logistics_is_one_and_of_others_their_mean() -> None:
     torch.testing.assert_close(densities(made(outputs), LEVELS), densities(one, LEVELS))
 
 
+@pytest.mark.known_answer(
+    "likelihood/student_t",
+    "likelihood/laplace",
+    "likelihood/beta",
+    "likelihood/learned_gaussian",
+    says="The density is that of torch.distributions, and a Student-t of many degrees of freedom is a Gaussian.",
+)
 def test_student_t_laplace_beta_and_gaussian_are_those_of_torch() -> None:
     mu, log_sigma, nu, x = pixel(0.4, -1.5, 3.7, 0.9)
     for found, expected in [
@@ -130,11 +143,15 @@ def test_student_t_laplace_beta_and_gaussian_are_those_of_torch() -> None:
     assert float(Beta(nu, 2 * nu, 1e-6).mean) == pytest.approx(1 / 3)
 
 
+@pytest.mark.known_answer("likelihood/log_cosh", says="The density integrates to 1, for a from 0.5 to 10.")
 @pytest.mark.parametrize("a", [0.5, 1.0, 10.0])
 def test_log_cosh_is_a_density(a: float) -> None:
     assert integral(LogCosh(pixel(0.4)[0], a), -60, 60, 40_001) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.known_answer(
+    "likelihood/log_cosh", says="The error is a t² / 2 near 0 and |t| far away, and finite at t = ±1000."
+)
 def test_log_cosh_is_squared_near_zero_absolute_far_away_and_finite() -> None:
     def loss(t: float, a: float) -> float:
         mu, x = pixel(0.0, t)
@@ -150,6 +167,10 @@ def optimal() -> LearnedGaussianHead:
     return LearnedGaussianHead(LearnedGaussianConfig(location="linear"))
 
 
+@pytest.mark.known_answer(
+    "likelihood/learned_gaussian",
+    says="With the best variance -log p(x|z) is P/2 (log(2π MSE) + 1), and its gradient that of P/2 log MSE.",
+)
 def test_at_the_best_variance_the_reconstruction_is_the_logarithm_of_the_error() -> None:
     mu = torch.randn(8, 1, 6, 6, dtype=torch.float64, requires_grad=True)
     x = torch.rand(8, 1, 6, 6, dtype=torch.float64)

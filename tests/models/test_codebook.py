@@ -35,6 +35,7 @@ def test_a_code_is_the_vector_of_channels_at_a_place() -> None:
     torch.testing.assert_close(found.mean, found.vectors.flatten(1))
 
 
+@pytest.mark.known_answer("variant/vq_vae", says="The nearest vector is that of all distances.")
 def test_the_nearest_vector_is_found() -> None:
     book = codebook(size=50, dim=5).eval()
     features = torch.randn(4, 5, 2, 2)
@@ -42,6 +43,11 @@ def test_the_nearest_vector_is_found() -> None:
     assert torch.equal(book.quantize(features).indices.flatten(), torch.cdist(flat, book.vectors).argmin(dim=1))
 
 
+@pytest.mark.known_answer(
+    "variant/vq_vae",
+    "objective/vq",
+    says="The gradient of the features is the decoder's, and none reaches the codebook.",
+)
 def test_gradients_pass_straight_through_and_none_reaches_the_codebook() -> None:
     book = codebook()
     features = torch.randn(4, 3, 2, 2, requires_grad=True)
@@ -52,6 +58,7 @@ def test_gradients_pass_straight_through_and_none_reaches_the_codebook() -> None
     assert not book.vectors.requires_grad
 
 
+@pytest.mark.known_answer("objective/vq", says="The commitment has the gradient 2 (z - e).")
 def test_the_commitment_pulls_the_features_towards_their_vectors() -> None:
     features = torch.randn(4, 3, 2, 2, requires_grad=True)
     found = codebook().eval().quantize(features)
@@ -86,6 +93,9 @@ def test_a_vector_that_nothing_is_near_stays_where_it_is() -> None:
     torch.testing.assert_close(book.vectors[5], torch.full((3,), 100.0), rtol=1e-2, atol=0)
 
 
+@pytest.mark.known_answer(
+    "variant/vq_vae", says="The codebook settles on the means of the features, and no vector is left unused."
+)
 def test_the_codebook_settles_on_the_means_of_the_features_and_leaves_no_vector_unused() -> None:
     torch.manual_seed(0)
     centres = torch.tensor([[4.0, 0.0], [-4.0, 0.0], [0.0, 4.0], [0.0, -4.0]])
@@ -97,6 +107,7 @@ def test_the_codebook_settles_on_the_means_of_the_features_and_leaves_no_vector_
     assert torch.cdist(centres, book.vectors).min(dim=1).values.max() < 0.1
 
 
+@pytest.mark.known_answer("variant/vq_vae", says="The KL is h w log K.")
 def test_the_kl_is_that_to_a_uniform_prior() -> None:
     book = codebook()
     found = book.quantize(torch.randn(5, 3, 2, 2))

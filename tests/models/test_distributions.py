@@ -32,6 +32,7 @@ def kl(posterior: DiagonalGaussian) -> Tensor:
     return parts.sum(dim=1)
 
 
+@pytest.mark.known_answer("posterior/gaussian", says="The KL is that of torch.distributions.")
 def test_kl_is_the_one_of_torch_per_image_summed_over_dimensions(posterior: DiagonalGaussian) -> None:
     prior = distributions.Normal(torch.zeros(3, dtype=torch.float64), 1.0)
     expected = distributions.kl_divergence(reference(posterior), prior).sum(dim=1)
@@ -91,6 +92,7 @@ def images() -> tuple[Tensor, Tensor]:
     return output, x
 
 
+@pytest.mark.known_answer("likelihood/bernoulli", says="-log p(x|z) is the summed cross-entropy.")
 def test_bernoulli_is_the_summed_cross_entropy() -> None:
     logits, x = images()
     p = torch.sigmoid(logits)
@@ -104,6 +106,7 @@ def test_bernoulli_stays_finite_where_the_decoder_is_certain() -> None:
     assert torch.isfinite(Bernoulli(logits).log_prob(1 - torch.sigmoid(logits))).all()
 
 
+@pytest.mark.known_answer("likelihood/gaussian", says="The density is that of torch.distributions.")
 @pytest.mark.parametrize("variance", [0.01, 0.5, 1.0])
 def test_gaussian_is_the_one_of_torch(variance: float) -> None:
     mean, x = images()
@@ -124,6 +127,7 @@ def test_the_standard_normal_prior_is_repeatable_and_standard() -> None:
     torch.testing.assert_close(torch.cov(first.T), torch.eye(3), atol=0.03, rtol=0)
 
 
+@pytest.mark.known_answer("prior/fitted_gaussian", says="The fitted prior has the moments of the codes.")
 def test_the_fitted_prior_has_the_moments_of_the_codes() -> None:
     generator = torch.Generator().manual_seed(0)
     mix = torch.tensor([[2.0, 0.0], [1.5, 0.5]])

@@ -105,6 +105,11 @@ def nats(made: Autoencoder, x: Tensor) -> Tensor:
 # --- samples and densities --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer(
+    "posterior/*",
+    says="Draws of the posterior have its density: the mean of r(z) / q(z|x) is 1 for another density r; a "
+    "point is the same in every draw.",
+)
 @every_posterior
 def test_a_posterior_draws_what_its_density_says(name: str) -> None:
     # E_q[p/q f] = E_p[f] for any density p and any f.
@@ -124,6 +129,9 @@ def test_a_posterior_draws_what_its_density_says(name: str) -> None:
         assert float((ratio * above).mean()) == pytest.approx(0.25, abs=0.015)
 
 
+@pytest.mark.known_answer(
+    "prior/*", says="Samples of the prior have its density: the mean of r(z) / p(z) is 1 for another density r."
+)
 @every_prior
 def test_a_prior_draws_what_its_density_says(name: str) -> None:
     prior = model("prior", name, 2).prior
@@ -283,6 +291,7 @@ NETWORKED = [
 ]
 
 
+@pytest.mark.known_answer("variant/vae", says="With labels whose weights are 0 it is the model without labels.")
 @pytest.mark.parametrize(("variant", "network"), NETWORKED)
 def test_labels_without_weight_are_no_labels(variant: str, network: str) -> None:
     settings: dict[str, Any] = {"network": {"name": network, **SMALL.get(network, {})}}
@@ -304,6 +313,10 @@ def test_labels_without_weight_are_no_labels(variant: str, network: str) -> None
     assert not torch.allclose(given.reconstruct(x, labels), given.reconstruct(x, (labels + 1) % 3))
 
 
+@pytest.mark.known_answer(
+    "network/conv",
+    says="With `spectral_norm` the largest singular value of every weight of the decoder is within 0.01 of 1.",
+)
 @every_network
 def test_spectral_norms_of_the_decoder_become_1(name: str) -> None:
     variant = "vq_vae" if name == "residual" else "ae"

@@ -36,12 +36,14 @@ def random_weights(module: nn.Module, scale: float = 0.5) -> nn.Module:
     return module
 
 
+@pytest.mark.known_answer("posterior/planar", says="log|det| is that of autograd's Jacobian.")
 @pytest.mark.parametrize("strength", [0.3, 3.0])
 def test_the_determinant_of_a_planar_flow(strength: float) -> None:
     u, w, b = strength * numbers(1, D), numbers(1, D, seed=1), numbers(1, 1, seed=2)
     assert_log_det_is_that_of_the_jacobian(lambda z: planar(z, u, w, b))
 
 
+@pytest.mark.known_answer("posterior/planar", says="The map rises along w, whatever its parameters are.")
 def test_a_planar_flow_is_invertible_whatever_its_parameters_are() -> None:
     # Along w, which is where it moves codes, the map rises: w·û > -1.
     for seed in range(20):
@@ -51,6 +53,9 @@ def test_a_planar_flow_is_invertible_whatever_its_parameters_are() -> None:
         assert (along.diff() > 0).all()
 
 
+@pytest.mark.known_answer(
+    "posterior/planar", says="With u = w log(e - 1) / ‖w‖² it is the identity, and not with u = 0."
+)
 def test_a_planar_flow_that_is_the_identity() -> None:
     w, z = numbers(1, D), numbers(3, D, seed=4)
     u = w * math.log(math.e - 1) / w.square().sum()
@@ -60,12 +65,14 @@ def test_a_planar_flow_that_is_the_identity() -> None:
     assert not torch.allclose(planar(z, 0 * w, w, numbers(1, 1, seed=5))[0], z)  # u = 0 is not
 
 
+@pytest.mark.known_answer("posterior/radial", says="log|det| is that of autograd's Jacobian.")
 @pytest.mark.parametrize("beta", [-3.0, 0.0, 3.0])
 def test_the_determinant_of_a_radial_flow(beta: float) -> None:
     centre, alpha = numbers(1, D, seed=1), torch.full((1, 1), 0.7, dtype=torch.float64)
     assert_log_det_is_that_of_the_jacobian(lambda z: radial(z, centre, alpha, torch.full_like(alpha, beta)))
 
 
+@pytest.mark.known_answer("posterior/radial", says="With softplus(beta) = alpha it is the identity.")
 def test_a_radial_flow_with_softplus_beta_equal_to_alpha_is_the_identity() -> None:
     z, alpha = numbers(3, D), torch.full((1, 1), 0.7, dtype=torch.float64)
     moved, log_det = radial(z, numbers(1, D, seed=1), alpha, (alpha.exp() - 1).log())
@@ -73,6 +80,7 @@ def test_a_radial_flow_with_softplus_beta_equal_to_alpha_is_the_identity() -> No
     torch.testing.assert_close(log_det, torch.zeros(3, dtype=torch.float64))
 
 
+@pytest.mark.known_answer("prior/flow", says="Every layer has an inverse, and log|det| is that of autograd's Jacobian.")
 @pytest.mark.parametrize("layer", [ActNorm(D), Coupling(D, 8, flipped=False), Coupling(D, 8, flipped=True)])
 def test_the_layers_of_a_flow_prior_have_an_inverse_and_its_determinant(layer: ActNorm | Coupling) -> None:
     random_weights(layer)
@@ -82,6 +90,10 @@ def test_the_layers_of_a_flow_prior_have_an_inverse_and_its_determinant(layer: A
     torch.testing.assert_close(layer.inverse(layer(z)[0]), z)
 
 
+@pytest.mark.known_answer(
+    "posterior/iaf",
+    says="m and s of a dimension depend on all dimensions before it, on none after it, and on the image.",
+)
 def test_an_output_of_made_depends_on_earlier_inputs_and_on_the_context_only() -> None:
     made = random_weights(MADE(D, 16, 2, context=3))
     z, context = numbers(1, D), numbers(1, 3, seed=1)
@@ -108,6 +120,12 @@ def model(posterior: dict[str, object], prior: str = "standard_normal", **settin
 FLOWS = [{"name": "planar", "flows": 3}, {"name": "radial", "flows": 3}, {"name": "iaf", "flows": 3, "hidden": 12}]
 
 
+@pytest.mark.known_answer(
+    "posterior/iaf",
+    "posterior/planar",
+    "posterior/radial",
+    says="log|det| of all flows is that of autograd's Jacobian, and the mean of p(z) / q(z) over draws from q is 1.",
+)
 @pytest.mark.parametrize("settings", FLOWS, ids=lambda settings: settings["name"])
 def test_a_posterior_of_flows_knows_the_density_of_what_it_draws(settings: dict[str, object]) -> None:
     found = model(settings)
@@ -121,6 +139,7 @@ def test_a_posterior_of_flows_knows_the_density_of_what_it_draws(settings: dict[
     assert float(ratio) == pytest.approx(1, abs=0.25)
 
 
+@pytest.mark.known_answer("posterior/iaf", says="With a forget bias without end it is the Gaussian.")
 def test_flows_that_forget_nothing_are_the_gaussian() -> None:
     posterior = model({"name": "iaf", "flows": 2, "forget_bias": 100.0}).encode(torch.rand(3, 1, 4, 4).double())
     torch.manual_seed(1)
@@ -131,6 +150,9 @@ def test_flows_that_forget_nothing_are_the_gaussian() -> None:
     torch.testing.assert_close(log_q, log_plain)
 
 
+@pytest.mark.known_answer(
+    "prior/flow", says="At the start it is N(0, I), and with other weights its integral over the plane is 1."
+)
 def test_a_flow_prior_begins_as_a_standard_normal_and_integrates_to_one() -> None:
     prior = FlowPrior(2, 4, 8).double()
     grid = torch.cartesian_prod(*[torch.linspace(-8, 8, 321, dtype=torch.float64)] * 2)
@@ -139,6 +161,9 @@ def test_a_flow_prior_begins_as_a_standard_normal_and_integrates_to_one() -> Non
     assert float(prior.log_prob(grid).exp().sum() * 0.05**2) == pytest.approx(1, abs=2e-3)
 
 
+@pytest.mark.known_answer(
+    "prior/flow", "prior/mixture", says="The mean of 1 / p(z) over the samples in a box is the box's area."
+)
 def test_samples_of_a_prior_have_its_density() -> None:
     for prior in (random_weights(FlowPrior(2, 4, 8), 0.3), Mixture(2, 3).double()):
         z = prior.sample(40_000, torch.Generator().manual_seed(0)).double()
@@ -148,6 +173,9 @@ def test_samples_of_a_prior_have_its_density() -> None:
         assert float(area.detach()) == pytest.approx(4, rel=0.1)
 
 
+@pytest.mark.known_answer(
+    "prior/vamp", says="It is the mixture of the posteriors of its pseudo-inputs, for one code as for many."
+)
 def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_pseudo_inputs() -> None:
     found = model({"name": "gaussian"}, "vamp", components=3)
     z = numbers(6, 4)
@@ -159,6 +187,9 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_pseudo_inputs() ->
     assert found.parameter_count == sum(p.numel() for p in found.parameters())
 
 
+@pytest.mark.known_answer(
+    "prior/flow", "prior/mixture", "prior/vamp", says="The KL is log q(z|x) - log p(z) of the very z that is decoded."
+)
 @pytest.mark.parametrize("prior", ["mixture", "vamp", "flow"])
 def test_a_prior_without_a_closed_form_uses_the_code_that_is_decoded(prior: str) -> None:
     found = model({"name": "gaussian"}, prior)

@@ -65,6 +65,7 @@ class Coded(LinearGaussian):
 # --- MMD and sliced Wasserstein ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer("objective/wae_mmd", says="The kernels are those of the paper, summed over the scales.")
 @pytest.mark.parametrize("name", ["imq", "rbf"])
 def test_kernels_are_sums_over_scales_of_the_papers_functions(name: Any) -> None:
     a, b = torch.randn(4, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
@@ -75,6 +76,9 @@ def test_kernels_are_sums_over_scales_of_the_papers_functions(name: Any) -> None
     torch.testing.assert_close(kernel(a, b, KernelConfig(name="k", kernel=name)), expected)
 
 
+@pytest.mark.known_answer(
+    "objective/wae_mmd", says="MMD² of codes with themselves is 2 (m - k(0)) / B, m the mean kernel of pairs."
+)
 @pytest.mark.parametrize("name", ["imq", "rbf"])
 def test_mmd_of_codes_with_themselves_is_the_value_of_a_u_statistic(name: Any) -> None:
     z, config = torch.randn(6, 3, dtype=torch.float64), KernelConfig(name="k", kernel=name)
@@ -84,6 +88,11 @@ def test_mmd_of_codes_with_themselves_is_the_value_of_a_u_statistic(name: Any) -
     assert k[0, 0].item() == pytest.approx(7)
 
 
+@pytest.mark.known_answer(
+    "objective/wae_mmd",
+    "objective/info_vae",
+    says="MMD² of N(μ, I) against N(0, I) is its closed form in the mean, for batches of 6 and of 300.",
+)
 @pytest.mark.parametrize(("batch", "repeats"), [(6, 1000), (300, 20)])
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_mmd_of_gaussians_is_its_closed_form_in_the_mean_whatever_the_batch(
@@ -99,17 +108,20 @@ def test_mmd_of_gaussians_is_its_closed_form_in_the_mean_whatever_the_batch(
     assert found.mean().item() == pytest.approx(expected, abs=4 * found.std().item() / repeats**0.5)
 
 
+@pytest.mark.known_answer("objective/swae", says="The distance of codes from themselves in another order is 0.")
 def test_sliced_wasserstein_is_0_for_the_same_codes_in_any_order() -> None:
     z = torch.randn(50, 4)
     assert sliced_wasserstein(z, z[torch.randperm(50)], 20).item() == pytest.approx(0, abs=1e-10)
 
 
+@pytest.mark.known_answer("objective/swae", says="In one dimension the distance is that of the sorted codes.")
 def test_sliced_wasserstein_in_one_dimension_is_that_of_the_sorted_codes() -> None:
     z, p = torch.randn(50, 1), 2 * torch.randn(50, 1) + 1
     expected = (z.sort(dim=0).values - p.sort(dim=0).values).square().mean()
     torch.testing.assert_close(sliced_wasserstein(z, p, 7), expected)
 
 
+@pytest.mark.known_answer("objective/swae", says="The distance of N(μ, I) from N(0, I) goes to ‖μ‖² / D.")
 def test_sliced_wasserstein_of_shifted_gaussians_is_the_squared_shift_by_the_dimensions() -> None:
     torch.manual_seed(0)
     mu = torch.tensor([3.0, -2.0, 1.0, 0.0])
@@ -159,6 +171,9 @@ def test_a_prior_that_the_loss_would_not_train_is_refused(name: str, settings: d
 # --- limits and identities --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer(
+    "objective/wae_mmd", "objective/swae", "objective/sparse", says="Without weight it is a plain autoencoder."
+)
 @pytest.mark.parametrize("model", [LinearGaussian(), Points()], ids=["gaussian", "point"])
 @pytest.mark.parametrize("name", ["wae_mmd", "swae", "sparse"])
 def test_without_weight_it_is_a_plain_autoencoder(name: str, model: Any) -> None:
@@ -167,6 +182,12 @@ def test_without_weight_it_is_a_plain_autoencoder(name: str, model: Any) -> None
     torch.testing.assert_close(found["loss"], found["reconstruction"])
 
 
+@pytest.mark.known_answer(
+    "objective/info_vae",
+    "objective/dip",
+    says="InfoVAE with alpha = 0 and lambda = 1, and DIP without weights, are a VAE; InfoVAE with alpha = 1 "
+    "- beta and lambda = beta is a beta-VAE.",
+)
 @pytest.mark.parametrize(
     ("name", "settings", "beta"),
     [
@@ -181,6 +202,9 @@ def test_in_the_limit_it_is_a_vae(name: str, settings: dict[str, Any], beta: flo
     torch.testing.assert_close(found, terms("elbo", images(), beta=beta)["loss"])
 
 
+@pytest.mark.known_answer(
+    "objective/info_vae", says="With alpha = 1 it is a Wasserstein autoencoder with a Gaussian encoder."
+)
 def test_an_info_vae_without_kl_is_a_wasserstein_autoencoder_with_a_gaussian_encoder() -> None:
     found = terms("info_vae", images(), alpha=1.0, weight=50.0)["loss"]
     torch.testing.assert_close(found, terms("wae_mmd", images(), distance="nll", weight=50.0)["loss"])
@@ -202,18 +226,28 @@ def test_a_point_code_is_refused_with_the_remedy(name: str) -> None:
 # --- beta-TC ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer(
+    "objective/beta_tc",
+    says="With all weights 1 the parts add up to log q(z|x) - log p(z), by either estimate of q(z).",
+)
 @pytest.mark.parametrize("estimator", ["mws", "mss"])
 def test_with_equal_weights_the_parts_add_up_to_the_sampled_kl_whatever_the_estimate(estimator: str) -> None:
     found = terms("beta_tc", images(), alpha=1.0, beta=1.0, gamma=1.0, estimator=estimator)
     torch.testing.assert_close(found["loss"], terms("iwae", images(), k=1)["loss"])
 
 
+@pytest.mark.known_answer("objective/beta_tc", says="A code of one dimension has no total correlation.")
 @pytest.mark.parametrize("estimator", ["mws", "mss"])
 def test_one_dimension_has_no_total_correlation(estimator: str) -> None:
     found = terms("beta_tc", images(8), Coded(torch.randn(8, 1)), estimator=estimator)
     assert found["total_correlation"].item() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.known_answer(
+    "objective/beta_tc",
+    says="Codes that say nothing have a total correlation of 0 by stratified sampling, and of (D - 1) log N, "
+    "its bias, by weighted sampling.",
+)
 def test_codes_that_say_nothing_have_no_total_correlation_but_for_the_bias_of_mws() -> None:
     model = Coded(torch.full((8, 3), 0.7))
     assert terms("beta_tc", images(8), model, estimator="mss")["total_correlation"].item() == pytest.approx(0, abs=1e-5)
@@ -221,6 +255,9 @@ def test_codes_that_say_nothing_have_no_total_correlation_but_for_the_bias_of_mw
     assert biased == pytest.approx(2 * math.log(IMAGES), abs=1e-4)
 
 
+@pytest.mark.known_answer(
+    "objective/beta_tc", says="With all images in the batch weighted sampling is exact but for its constants."
+)
 def test_with_all_images_in_the_batch_mws_is_exact_but_for_its_constants() -> None:
     torch.manual_seed(0)
     model = Coded(torch.randn(8, 3), 0.5 * torch.randn(8, 3))
@@ -244,6 +281,9 @@ def test_with_all_images_in_the_batch_mws_is_exact_but_for_its_constants() -> No
         torch.testing.assert_close(parts[name], value, msg=lambda text, name=name: name + text)
 
 
+@pytest.mark.known_answer(
+    "objective/beta_tc", says="The stratified weights of each image add up to 1, and its own is 1/N."
+)
 def test_stratified_weights_stand_on_the_diagonal_and_add_up_to_1() -> None:
     weights = log_weights(5, 50, "mss", torch.zeros(1, dtype=torch.float64)).exp()
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(5, dtype=torch.float64))
@@ -252,6 +292,9 @@ def test_stratified_weights_stand_on_the_diagonal_and_add_up_to_1() -> None:
         assert sorted(row.tolist()) == pytest.approx([1 / 50, *sorted([46 / 200, 1 / 4, 1 / 4, 1 / 4])])
 
 
+@pytest.mark.known_answer(
+    "objective/beta_tc", says="Over all batches the stratified estimate of q(z) is the mean over all images."
+)
 def test_stratified_weights_estimate_the_mean_over_all_images_without_bias() -> None:
     q, n, b = torch.rand(5, dtype=torch.float64), 5, 3
     weights = log_weights(b, n, "mss", q).exp()
@@ -275,6 +318,7 @@ def test_the_number_of_images_is_that_of_training_and_has_to_be_known() -> None:
 # --- DIP --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer("objective/dip", says="Whitened means have no penalty of kind I.")
 def test_whitened_means_have_no_penalty_of_kind_1() -> None:
     torch.manual_seed(0)
     mu = torch.randn(40, 3, dtype=torch.float64)
@@ -285,11 +329,15 @@ def test_whitened_means_have_no_penalty_of_kind_1() -> None:
     assert found["variance"].item() == pytest.approx(0, abs=1e-8)
 
 
+@pytest.mark.known_answer("objective/dip", says="Codes with mu = 0 and sigma = 1 have no penalty of kind II.")
 def test_codes_of_the_prior_have_no_penalty_of_kind_2() -> None:
     found = terms("dip", images(9), Coded(torch.zeros(9, 3)), kind="II")
     torch.testing.assert_close(found["loss"], found["reconstruction"])
 
 
+@pytest.mark.known_answer(
+    "objective/dip", says="A batch of known covariance has its penalties, and twice the batch the same."
+)
 def test_the_covariance_is_that_of_the_batch() -> None:
     mu = torch.tensor([[1.0, 2.0], [-1.0, -2.0], [1.0, -2.0], [-1.0, 2.0], [3.0, 3.0], [-3.0, -3.0]])
     expected = torch.tensor([[22 / 6, 18 / 6], [18 / 6, 34 / 6]])
@@ -313,6 +361,7 @@ def test_the_diagonal_has_the_papers_weight_where_none_is_given(kind: str, facto
 # --- sparse -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer("objective/sparse", says="The penalty `l1` is the sum of absolute values per image.")
 def test_the_l1_penalty_is_the_sum_of_absolute_values() -> None:
     found = terms("sparse", images(), Points(), penalty={"name": "l1"}, weight=2.0)
     expected = Points().encode(images()).mean.abs().sum() / len(images())
@@ -320,6 +369,10 @@ def test_the_l1_penalty_is_the_sum_of_absolute_values() -> None:
     torch.testing.assert_close(found["loss"], found["reconstruction"] + 2 * expected)
 
 
+@pytest.mark.known_answer(
+    "objective/sparse",
+    says="The penalty `kl` is the divergence of torch.distributions, and 0 where all activations are rho.",
+)
 def test_the_kl_penalty_is_that_of_the_mean_activations() -> None:
     z = torch.randn(30, 4)
     on = torch.distributions.Bernoulli(torch.sigmoid(z).mean(dim=0))

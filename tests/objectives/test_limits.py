@@ -127,6 +127,11 @@ def test_corruption_changes_what_the_encoder_gets_in_training_and_nothing_else(n
     assert unchanged.keys() == plain.keys()
 
 
+@pytest.mark.known_answer(
+    "augmentation/masking",
+    "augmentation/salt_and_pepper",
+    says="The target of a corrupted image is the image, and without corruption it is the plain objective.",
+)
 def test_the_target_of_a_corrupted_image_is_the_image() -> None:
     model, x = model_for("reconstruction", posterior={"name": "point"}).train(), images()
     found = terms("reconstruction", model, x, corruption=[{"name": "masking", "share": 1.0}])["loss"]
@@ -138,6 +143,11 @@ def test_the_target_of_a_corrupted_image_is_the_image() -> None:
     )
 
 
+@pytest.mark.known_answer(
+    "augmentation/masking",
+    "augmentation/salt_and_pepper",
+    says="The shares of pixels that are replaced are those asked for, alike in all channels.",
+)
 def test_masking_and_salt_and_pepper_replace_their_shares_in_all_channels_alike() -> None:
     recipe = parse_recipe(
         tiny_fields(
@@ -165,6 +175,13 @@ def test_masking_and_salt_and_pepper_replace_their_shares_in_all_channels_alike(
 # --- one by one -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer(
+    "objective/free_bits",
+    "objective/capacity",
+    "objective/distance_kl",
+    says="Without free nats, with a capacity of 0 and gamma = 1, or with -log p(x|z) as the distance, the "
+    "loss is the negative ELBO.",
+)
 def test_without_free_nats_and_capacity_and_with_one_sample_it_is_the_elbo() -> None:
     model, x = model_for("elbo"), images()
     elbo = terms("elbo", model, x)
@@ -173,6 +190,9 @@ def test_without_free_nats_and_capacity_and_with_one_sample_it_is_the_elbo() -> 
     torch.testing.assert_close(terms("distance_kl", model, x, distance="nll"), elbo)
 
 
+@pytest.mark.known_answer(
+    "objective/free_bits", says="A dimension below lambda costs lambda and has no gradient, one above costs its KL."
+)
 def test_free_bits_cost_their_nats_at_least_and_leave_small_dimensions_alone() -> None:
     model, x = model_for("elbo"), images()
     parts = model.encode(x).kl_per_dimension(model.prior)
@@ -188,6 +208,10 @@ def test_free_bits_cost_their_nats_at_least_and_leave_small_dimensions_alone() -
     assert all(float(gradient.abs().max()) < 1e-4 for gradient in kl)
 
 
+@pytest.mark.known_answer(
+    "objective/capacity",
+    says="The capacity rises to its value and stays there, and a KL on either side of it is pulled to it.",
+)
 @pytest.mark.parametrize(("epoch", "capacity"), [(0.0, 0.0), (5.0, 6.25), (20.0, 25.0), (99.0, 25.0)])
 def test_a_capacity_rises_and_the_kl_is_pulled_from_both_sides(epoch: float, capacity: float) -> None:
     model, x = model_for("elbo"), images()
@@ -202,6 +226,7 @@ def test_validation_images_are_measured_with_the_whole_capacity_in_every_epoch()
     assert float(made(model_for("elbo"), images(), torch.tensor(made.annealed))["capacity"]) == 25.0
 
 
+@pytest.mark.known_answer("objective/rae", says="Without weight on the length of the code it is a plain autoencoder.")
 def test_rae_is_reconstruction_and_half_the_squared_length_of_the_code() -> None:
     model, x = model_for("rae", posterior={"name": "point"}), images()
     found = terms("rae", model, x, beta=3.0)
@@ -211,6 +236,7 @@ def test_rae_is_reconstruction_and_half_the_squared_length_of_the_code() -> None
     torch.testing.assert_close(terms("rae", model, x, beta=0.0)["loss"], terms("reconstruction", model, x)["loss"])
 
 
+@pytest.mark.known_answer("posterior/top_k", says="A code has exactly its k largest values, and with k = D all.")
 @pytest.mark.parametrize("k", [1, 3, 4])
 def test_a_code_of_k_values_has_the_largest_and_zeros(k: int) -> None:
     model, x = model_for("reconstruction", posterior={"name": "top_k", "k": k}), images()
@@ -237,6 +263,10 @@ def log_weights(model: LinearGaussian, x: Tensor, samples: int) -> Tensor:
     )
 
 
+@pytest.mark.known_answer(
+    "objective/iwae",
+    says="With M and K samples the value is the mean of M bounds of K samples, and another one with M and K exchanged.",
+)
 @pytest.mark.parametrize(("m", "k"), [(3, 2), (2, 5), (1, 4), (4, 1)])
 def test_miwae_is_the_mean_of_m_bounds_of_k_samples(m: int, k: int) -> None:
     model, x = LinearGaussian(blur=3.0, shift=0.5), images(5)[..., :4, :4]
@@ -248,6 +278,9 @@ def test_miwae_is_the_mean_of_m_bounds_of_k_samples(m: int, k: int) -> None:
         assert float(terms("iwae", model, x, m=k, k=m)["loss"].detach()) != pytest.approx(float(expected), rel=1e-3)
 
 
+@pytest.mark.known_answer(
+    "objective/iwae", says="CIWAE goes from the bound at beta = 0 to the ELBO of the same samples at beta = 1."
+)
 def test_ciwae_goes_from_the_bound_to_the_elbo_of_the_same_samples() -> None:
     model, x = LinearGaussian(blur=3.0, shift=0.5), images(5)[..., :4, :4]
     iwae, half, elbo = (float(terms("iwae", model, x, k=4, beta=beta)["loss"]) for beta in (0.0, 0.5, 1.0))
@@ -284,6 +317,9 @@ def test_at_the_true_posterior_the_gradient_without_the_score_has_no_noise() -> 
     assert gradients(exact, 3, k=1).abs().max() > 1e-3
 
 
+@pytest.mark.known_answer(
+    "objective/iwae", says="The gradients STL (at K = 1) and DReG agree with the plain one in the mean."
+)
 @pytest.mark.parametrize(
     ("how", "settings"),
     [
@@ -320,6 +356,7 @@ def test_the_gradient_is_changed_for_the_encoder_only() -> None:
 # --- masked -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.known_answer("objective/masked", says="The number of hidden patches is exact.")
 @pytest.mark.parametrize(("patch", "share", "seen"), [(2, 0.75, 4), (2, 0.5, 8), (4, 0.75, 1), (1, 0.9, 6)])
 def test_the_number_of_hidden_patches_is_exact(patch: int, share: float, seen: int) -> None:
     visible = Masked(MaskedConfig(patch=patch, share=share)).visible(images(20))
@@ -330,6 +367,11 @@ def test_the_number_of_hidden_patches_is_exact(patch: int, share: float, seen: i
     assert len({tuple(one.flatten().tolist()) for one in visible}) > 3
 
 
+@pytest.mark.known_answer(
+    "objective/masked",
+    "variant/masked_ae",
+    says="The loss is of hidden pixels alone, and the encoder sees only the others.",
+)
 def test_the_loss_is_of_hidden_pixels_and_the_encoder_sees_only_the_others() -> None:
     model: Any = model_for("masked")
     x = images().requires_grad_()

@@ -52,6 +52,9 @@ class Toy(Autoencoder):
         return Gaussian(z[:, :, None, None], self.s2)
 
 
+@pytest.mark.known_answer(
+    "objective/elbo", says="The negative ELBO of a linear Gaussian model is its closed form, for several posteriors."
+)
 @pytest.mark.parametrize(("s2", "a", "v"), [(0.25, 0.8, 0.2), (1.0, 0.3, 0.7), (0.5, -0.4, 2.0)])
 def test_the_elbo_of_a_gaussian_toy_is_its_closed_form(s2: float, a: float, v: float) -> None:
     x, n = 1.3, 2_000_000
@@ -64,6 +67,7 @@ def test_the_elbo_of_a_gaussian_toy_is_its_closed_form(s2: float, a: float, v: f
     assert terms["loss"].item() == pytest.approx(reconstruction + kl, abs=0.02)
 
 
+@pytest.mark.known_answer("objective/elbo", "variant/vae", says="With the true posterior the ELBO is log p(x).")
 @pytest.mark.parametrize("s2", [0.1, 1.0, 3.0])
 def test_with_the_true_posterior_the_elbo_is_the_log_likelihood(s2: float) -> None:
     x, n = -0.7, 400_000
@@ -131,6 +135,7 @@ def test_terms_are_sums_over_pixels_and_dimensions_not_means() -> None:
     )
 
 
+@pytest.mark.known_answer("objective/elbo", says="beta weighs the KL in the loss and in no figure.")
 def test_beta_weighs_the_kl_and_leaves_the_reported_terms_alone() -> None:
     x = torch.rand(3, 2, 4, 4, dtype=torch.float64)
     one, four = (objective(name="elbo", beta=beta)(Fixed(), x, EPOCH) for beta in (1.0, 4.0))
@@ -211,6 +216,7 @@ def test_every_objective_takes_a_variant_or_says_what_is_missing(variant: str, n
             of_recipe(recipe)(model.given(labels), x, EPOCH)
 
 
+@pytest.mark.known_answer("objective/iwae", says="With the true posterior the bound is log p(x), for every K.")
 @pytest.mark.parametrize("k", [1, 2, 50])
 def test_with_the_true_posterior_the_iwae_bound_is_the_log_likelihood_for_every_k(k: int) -> None:
     # All weights are p(x), whatever was drawn: no noise is left.
@@ -220,6 +226,7 @@ def test_with_the_true_posterior_the_iwae_bound_is_the_log_likelihood_for_every_
     assert terms["loss"].item() == pytest.approx(-model.log_likelihood(x).mean().item(), rel=1e-4, abs=1e-3)
 
 
+@pytest.mark.known_answer("objective/iwae", says="K = 1 is the ELBO.")
 def test_one_importance_sample_is_the_elbo() -> None:
     model = LinearGaussian(blur=2.0, shift=0.5)
     x = torch.rand(20_000, 1, 4, 4)
@@ -229,6 +236,7 @@ def test_one_importance_sample_is_the_elbo() -> None:
     assert one["loss"].item() == pytest.approx((one["reconstruction"] + one["kl"]).item(), rel=1e-5)
 
 
+@pytest.mark.known_answer("objective/iwae", says="The bound rises with K to log p(x).")
 def test_more_importance_samples_tighten_the_bound_down_to_the_likelihood() -> None:
     model = LinearGaussian(blur=2.0, shift=0.5)
     x = torch.rand(2000, 1, 4, 4)

@@ -62,6 +62,12 @@ def is_at_rest(loss: Tensor, model: Autoencoder, atol: float = 1e-8) -> bool:
     return all(float(gradient.abs().max()) < atol for gradient in gradients)
 
 
+@pytest.mark.known_answer(
+    "variant/ae",
+    "network/mlp",
+    says="A linear autoencoder is at its optimum where it projects on the principal components, and its "
+    "error is the sum of the other eigenvalues.",
+)
 def test_the_best_linear_autoencoder_projects_on_principal_components() -> None:
     x = images()
     mean, values, vectors = components(x)
@@ -90,6 +96,12 @@ class SigmaPoints:
         return points.repeat_interleave(len(template) // (2 * D), dim=0)
 
 
+@pytest.mark.known_answer(
+    "variant/vae",
+    "likelihood/learned_gaussian",
+    says="A linear VAE is at its optimum where its ELBO is the log-likelihood of probabilistic PCA, and its "
+    "variance the mean of the discarded eigenvalues.",
+)
 @pytest.mark.parametrize("variance", ["shared", "optimal"])
 def test_the_best_linear_vae_has_the_likelihood_of_probabilistic_pca(variance: str) -> None:
     x = images()
@@ -117,6 +129,11 @@ def test_the_best_linear_vae_has_the_likelihood_of_probabilistic_pca(variance: s
     assert is_at_rest(found, model, 1e-8 + floor)
 
 
+@pytest.mark.known_answer(
+    "augmentation/masking",
+    says="A linear autoencoder that sees masked images is at its optimum where it is the linear regression "
+    "of the images on them.",
+)
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_the_best_linear_map_from_masked_images_is_that_of_their_moments(share: float) -> None:
     # E[x x~ᵀ] E[x~ x~ᵀ]⁻¹, each pixel of x~ that of x or, with probability nu, 0.
@@ -138,6 +155,11 @@ def test_the_best_linear_map_from_masked_images_is_that_of_their_moments(share: 
     assert is_at_rest(loss, model, 0.03)
 
 
+@pytest.mark.known_answer(
+    "augmentation/*",
+    says="The bound of a linear Gaussian model with corrupted images lies below log p(x) by the divergence "
+    "of q from the clean posterior.",
+)
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_a_denoising_vae_pays_the_divergence_from_what_it_would_have_seen(share: float) -> None:
     # z ~ N(0, 1), x|z ~ N(m + c z, c²): q(z|x~) = N(a (x~ - m), 1/2), a = 1/(2 c), is right where x~ = x. Where x~ = 0,

@@ -1,4 +1,8 @@
-"""Masking noise: single pixels are set to black (Vincent et al. 2008)."""
+r"""Masking noise: single pixels are set to black (Vincent et al. 2008).
+
+.. math::
+    \tilde x_i = 0 \text{ with probability } \nu, \text{ else } x_i
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Salt-and-pepper noise: single pixels are set to black or white (Vincent et al. 2010)."""
+r"""Salt-and-pepper noise: single pixels are set to black or white (Vincent et al. 2010).
+
+The share nu of the pixels is replaced, the share omega of these by white.
+
+.. math::
+    \tilde x_i = x_i \text{ with probability } 1-\nu, \text{ else } 1 \text{ with probability } \omega, \text{ else } 0
+"""
 
 from __future__ import annotations
 

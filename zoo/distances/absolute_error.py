@@ -1,4 +1,8 @@
-"""The absolute error sum |x - mean| over channels and pixels, which charges large errors less than their square."""
+r"""The absolute error sum |x - mean| over channels and pixels, which charges large errors less than their square.
+
+.. math::
+    d(x, \hat x) = \sum_i |x_i - \hat x_i|
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""The log-cosh error sum (1/a) log cosh(a t) with t = x - mean (Chen et al. 2019).
+r"""The log-cosh error sum (1/a) log cosh(a t) with t = x - mean (Chen et al. 2019).
 
 It is a t^2 / 2 for small errors and |t| for large ones. log cosh is computed as |at| + softplus(-2 |at|) - log 2, which
 does not overflow.
+
+.. math::
+    d(x, \hat x) = \sum_i \frac1a\log\cosh\big(a(x_i-\hat x_i)\big)
 """
 
 from __future__ import annotations

@@ -1,8 +1,18 @@
-"""The multi-scale structural dissimilarity weight * (1 - MS-SSIM) (Wang, Simoncelli & Bovik 2003; Snell et al. 2017).
+r"""The multi-scale structural dissimilarity weight * (1 - MS-SSIM) (Wang, Simoncelli & Bovik 2003; Snell et al. 2017).
 
-MS-SSIM = prod_{j<M} cs_j^{w_j} * ssim_M^{w_M}, for each image and channel, then the mean over channels. cs_j compares
-contrast and structure at scale j, ssim_M luminance as well, at the coarsest of M scales; each scale is half of the one
-before. Only whole windows count. Images that are too small for five scales have fewer, and their weights are scaled to
+Two images are alike where their windows have the same brightness, contrast and structure, at several sizes: cs_j
+compares contrast and structure at scale j, l_M luminance at the coarsest of M scales; each scale is half of the one
+before. It is taken for each image and channel, then the mean over channels.
+
+.. math::
+    d(x, \hat x) = w\,\Big(1 - \big(\overline{l_M\,cs_M}\big)^{w_M}\prod_{j<M}\overline{cs_j}^{\,w_j}\Big)
+
+.. math::
+    l = \frac{2\mu_x\mu_{\hat x}+c_1}{\mu_x^2+\mu_{\hat x}^2+c_1}, \qquad
+    cs = \frac{2\sigma_{x\hat x}+c_2}{\sigma_x^2+\sigma_{\hat x}^2+c_2}
+
+The weight w is the number of values in an image, unless another is set. The moments are those under a Gaussian window,
+and only whole windows count. Images that are too small for five scales have fewer, and their exponents are scaled to
 the sum 1: 28x28 pixels have two scales with a window of 11 pixels, three with one of 7.
 """
 

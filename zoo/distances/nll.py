@@ -1,4 +1,8 @@
-"""The negative log-likelihood -log p(x|z), whatever likelihood the model has."""
+r"""The negative log-likelihood -log p(x|z), whatever likelihood the model has.
+
+.. math::
+    d(x, \hat x) = -\log p(x|z)
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""The distance in the features of a frozen network: a perceptual loss (Hou et al. 2017; Johnson et al. 2016).
+r"""The distance in the features of a frozen network: a perceptual loss (Hou et al. 2017; Johnson et al. 2016).
 
-weight * sum_l 1/(2 C_l H_l W_l) ||Phi_l(x) - Phi_l(mean)||², where Phi_l are the maps after each convolution of one of
-the classifiers in the package, in place of VGG-19, which no image of 28x28 pixels suits. There is no term of pixels.
+Images are alike where a classifier sees the same in them. The maps Phi_l are those after each convolution of one of the
+classifiers in the package, in place of VGG-19, which no image of 28x28 pixels suits. There is no term of pixels.
+
+.. math::
+    d(x, \hat x) = w\sum_l \frac{1}{2 C_l H_l W_l}\,\big\|\Phi_l(x) - \Phi_l(\hat x)\big\|^2
 """
 
 from __future__ import annotations

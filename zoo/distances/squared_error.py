@@ -1,4 +1,8 @@
-"""The squared error SE = sum (x - mean)^2 over channels and pixels: -2 log p(x|z) of pixels of unit variance."""
+r"""The squared error SE = sum (x - mean)^2 over channels and pixels: -2 log p(x|z) of pixels of unit variance.
+
+.. math::
+    d(x, \hat x) = \sum_i (x_i - \hat x_i)^2
+"""
 
 from __future__ import annotations
 

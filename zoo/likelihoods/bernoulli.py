@@ -1,4 +1,11 @@
-"""Bernoulli pixels, the usual likelihood of binary images (Kingma & Welling 2014, appendix C.1)."""
+r"""Bernoulli pixels, the usual likelihood of binary images (Kingma & Welling 2014, appendix C.1).
+
+The decoder gives the logit of each pixel's probability. For grey images this is the cross-entropy of intensities that
+count as probabilities, and no density.
+
+.. math::
+    \log p(x|z) = \sum_i \Big[x_i\log p_i + (1-x_i)\log(1-p_i)\Big], \qquad p = \mathrm{sigmoid}(\eta(z))
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Beta pixels, a density on (0, 1)."""
+r"""Beta pixels, a density on (0, 1).
+
+The decoder gives both shapes of each pixel, so that it can be sure or unsure, grey or split between black and white.
+Pixels at 0 and 1, where the density has no value, count as if they were a margin away. Where all images agree on a
+pixel nothing bounds its density.
+
+.. math::
+    \log p(x|z) = \sum_i \Big[(\alpha_i-1)\log x_i + (\beta_i-1)\log(1-x_i) - \log B(\alpha_i,\beta_i)\Big]
+"""
 
 from __future__ import annotations
 

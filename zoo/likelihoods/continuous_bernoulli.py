@@ -1,4 +1,13 @@
-"""Continuous Bernoulli pixels, a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, equations 6 to 8)."""
+r"""Continuous Bernoulli pixels, a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, equations 6 to 8).
+
+The cross-entropy of grey images is no log-density: a constant is missing that depends on the logit eta. With it the
+likelihood is right for intensities, and the mean of a pixel is no longer the sigmoid. Near eta = 0 both are taken
+through their series.
+
+.. math::
+    \log p(x|z) = \sum_i \Big[\eta_i x_i - \mathrm{softplus}(\eta_i) + \log\frac{\eta_i}{\tanh(\eta_i/2)}\Big], \qquad
+    \mathbb{E}[x_i] = \frac{1}{1-e^{-\eta_i}} - \frac{1}{\eta_i}
+"""
 
 from __future__ import annotations
 

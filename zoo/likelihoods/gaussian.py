@@ -1,4 +1,11 @@
-"""Gaussian pixels of one fixed variance (Kingma & Welling 2014, appendix C.2)."""
+r"""Gaussian pixels of one fixed variance (Kingma & Welling 2014, appendix C.2).
+
+The variance decides how the squared error weighs against the KL: at 1/2, -log p(x|z) is the squared error and a
+constant.
+
+.. math::
+    \log p(x|z) = -\sum_i \Big[\frac{(x_i-\mu_i(z))^2}{2\sigma^2} + \frac12\log(2\pi\sigma^2)\Big]
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Laplace pixels of one fixed scale: -log p(x|z) is the absolute error over the scale, and a constant."""
+r"""Laplace pixels of one fixed scale: -log p(x|z) is the absolute error over the scale, and a constant.
+
+Large errors cost less than under a Gaussian, and the best location is the median, which makes edges sharper.
+
+.. math::
+    \log p(x|z) = -\sum_i \Big[\frac{|x_i-\mu_i(z)|}{b} + \log 2b\Big]
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,16 @@
-"""Gaussian pixels whose variance is learned: one for all, one for each, or the best one (Rybkin et al. 2021)."""
+r"""Gaussian pixels whose variance is learned: one for all, one for each, or the best one (Rybkin et al. 2021).
+
+The variance is the weight of the squared error against the KL, and a fixed one is a guess. The best one has a closed
+form: in training it is the mean squared error of the batch, through which the gradient goes; elsewhere it is a moving
+average of that. A soft floor keeps log sigma above -6, since images of 8 bits would let it fall without end.
+
+.. math::
+    \log p(x|z) = -\sum_i \Big[\frac{(x_i-\mu_i)^2}{2\sigma^2} + \log\sigma + \frac12\log 2\pi\Big], \qquad
+    \log\sigma = -6 + \mathrm{softplus}(\log\sigma' + 6)
+
+.. math::
+    \sigma'^2 = \frac{1}{BP}\sum_{b=1}^{B}\sum_{i=1}^{P}(x_{bi}-\mu_{bi})^2 \quad\text{(optimal, } P \text{ pixels)}
+"""
 
 from __future__ import annotations
 

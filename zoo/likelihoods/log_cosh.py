@@ -1,4 +1,14 @@
-"""Pixels whose -log p is the log-cosh error (Chen et al. 2019): squared if small, absolute if large."""
+r"""Pixels whose -log p is the log-cosh error (Chen et al. 2019): squared if small, absolute if large.
+
+The error has the gradient of the squared one near 0 and that of the absolute one far away, so that single pixels cannot
+dominate. With its normaliser Z, a beta function, it is a density and can be held against others.
+
+.. math::
+    \log p(x|z) = -\sum_i \Big[\frac1a\log\cosh\big(a(x_i-\mu_i)\big) + \log Z\Big], \qquad
+    Z = \frac1a\,B\Big(\frac{1}{2a},\frac12\Big)
+
+It is computed as |at| + softplus(-2 |at|) - log 2, which does not overflow.
+"""
 
 from __future__ import annotations
 

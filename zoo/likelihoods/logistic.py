@@ -1,4 +1,13 @@
-"""Discretised logistics: probabilities of the 256 levels of a pixel, alone or as a mixture (Salimans et al. 2017)."""
+r"""Discretised logistics: probabilities of the 256 levels of a pixel, alone or as a mixture (Salimans et al. 2017).
+
+The likelihood is of the 8-bit values themselves and no density, so that it cannot grow without end. Each level has the
+part of a logistic distribution that falls to it, and the outermost levels have all that lies beyond them: the 256
+probabilities add up to 1.
+
+.. math::
+    P(x_i) = \sum_{m=1}^{M}\pi_m\Big[\mathrm{sigmoid}\Big(\frac{x_i+\frac1{510}-\mu_m}{s_m}\Big)
+    - \mathrm{sigmoid}\Big(\frac{x_i-\frac1{510}-\mu_m}{s_m}\Big)\Big], \qquad x_i \in \{0, \tfrac1{255}, \dots, 1\}
+"""
 
 from __future__ import annotations
 

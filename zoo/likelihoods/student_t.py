@@ -1,4 +1,12 @@
-"""Student-t pixels, whose heavy tails forgive single errors (Takahashi et al. 2018)."""
+r"""Student-t pixels, whose heavy tails forgive single errors (Takahashi et al. 2018).
+
+The decoder gives location, scale and degrees of freedom of each pixel, so that it says itself how far errors may reach.
+With many degrees of freedom it is a Gaussian; they are above 1 here, so that there is a mean.
+
+.. math::
+    \log p(x|z) = \sum_i \Big[\log\Gamma\Big(\frac{\nu_i+1}{2}\Big) - \log\Gamma\Big(\frac{\nu_i}{2}\Big)
+    - \frac12\log(\pi\nu_i\sigma_i^2) - \frac{\nu_i+1}{2}\log\Big(1+\frac{(x_i-\mu_i)^2}{\nu_i\sigma_i^2}\Big)\Big]
+"""
 
 from __future__ import annotations
 

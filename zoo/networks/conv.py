@@ -1,4 +1,11 @@
-"""A network of strided convolutions down and transposed convolutions back up."""
+r"""A network of strided convolutions down and transposed convolutions back up.
+
+With `spectral_norm`, each weight of the decoder is divided by its largest singular value, which bounds how fast what is
+decoded can change with the code.
+
+.. math::
+    W \mapsto W / \sigma_{\max}(W)
+"""
 
 from __future__ import annotations
 

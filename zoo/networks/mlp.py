@@ -1,4 +1,10 @@
-"""A network of fully connected layers, with an activation after each hidden one."""
+"""A network of fully connected layers, with an activation after each hidden one.
+
+Without hidden layers encoder and decoder are linear maps.
+
+.. math::
+    h_{l+1} = a(W_l h_l + b_l)
+"""
 
 from __future__ import annotations
 

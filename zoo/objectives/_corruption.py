@@ -1,4 +1,11 @@
-"""Corruption: in training the encoder gets a changed image, and the target stays as it is (Vincent et al. 2008)."""
+r"""Corruption: in training the encoder gets a changed image, and the target stays as it is (Vincent et al. 2008).
+
+To undo the change, the code has to hold what neighbouring pixels say about each other, and not the pixels themselves. A
+new change is drawn in every step. Images are encoded as they are once training is over.
+
+.. math::
+    \mathcal{L}(x) = \mathcal{L}\big(x;\ z(\tilde x)\big), \qquad \tilde x \sim \pi(\tilde x|x)
+"""
 
 from __future__ import annotations
 

@@ -1,14 +1,24 @@
-"""The beta-TC-VAE: the KL term in three parts, each with a weight of its own (Chen et al. 2018, equations 2 and 4).
+r"""The beta-TC-VAE: the KL term in three parts, each with a weight of its own (Chen et al. 2018, equations 2 and 4).
 
-The loss is -E_q[log p(x|z)] + alpha MI + beta TC + gamma DWKL, with MI = log q(z|x) - log q(z), the mutual information
-of image and code, TC = log q(z) - sum_d log q(z_d), the total correlation of the dimensions of z, and
-DWKL = sum_d log q(z_d) - log p(z). Their sum is log q(z|x) - log p(z), whatever q(z) is estimated to be.
+The KL of a VAE is the mutual information of image and code, the total correlation of the code's dimensions, and the
+divergence of each dimension from the prior. More weight on the total correlation alone asks for independent dimensions,
+and not for less information. With all weights 1 the parts add up to log q(z|x) - log p(z), whatever the estimate of
+q(z) is.
+
+.. math::
+    \mathcal{L} = -\mathbb{E}_q[\log p(x|z)]
+    + \alpha\,\mathbb{E}\Big[\log\frac{q(z|x)}{q(z)}\Big]
+    + \beta\,\mathbb{E}\Big[\log\frac{q(z)}{\prod_d q(z_d)}\Big]
+    + \gamma\,\mathbb{E}\Big[\log\frac{\prod_d q(z_d)}{p(z)}\Big]
 
 q(z) = 1/N sum_n q(z|x_n), over all N training images, is estimated from the B images of a batch, of which one is the
-image that z was drawn from. Minibatch weighted sampling (`mws`) is log q(z_i) = logsumexp_j log q(z_i|x_j) - log(N B),
-which is biased by a constant. Minibatch stratified sampling (`mss`, appendix C.2) gives the image itself the weight
-1/N, one other (N - B + 1) / (N (B - 1)), and the rest 1 / (B - 1). The authors' code puts the weight 1/N in column 0
-instead of on the diagonal. On dSprites they have D = 10, beta = 6 and batches of 2,048.
+image that z was drawn from. Minibatch weighted sampling (`mws`) is biased by a constant:
+
+.. math::
+    \log q(z_i) \approx \log\sum_{j=1}^{B} q(z_i|x_j) - \log(NB)
+
+Minibatch stratified sampling (`mss`, appendix C.2) gives the image itself the weight 1/N, one other (N - B + 1) / (N (B
+- 1)), and the rest 1 / (B - 1). On dSprites the authors have D = 10, beta = 6 and batches of 2,048.
 """
 
 from __future__ import annotations

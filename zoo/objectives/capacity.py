@@ -1,4 +1,13 @@
-"""The KL is held at a capacity that rises in the course of a training (Burgess et al. 2018, equation 8)."""
+r"""The KL is held at a capacity that rises in the course of a training (Burgess et al. 2018, equation 8).
+
+The rate of the code is not weighed but given: C nats, more of them with every epoch, so that the factors of the images
+enter the code one after the other. The KL is a mean over the batch, and single images may have more or less. At C = 0
+this is a beta-VAE with beta = gamma.
+
+.. math::
+    \mathcal{L} = -\mathbb{E}_q[\log p(x|z)] + \gamma\,\Big|\frac1B\sum_{i=1}^{B}\mathrm{KL}\big(q(z|x_i)\,\|\,p(z)\big)
+    - C(t)\Big|, \qquad C(t) = C_{\max}\min(1, t/T)
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,17 @@
-"""The DIP-VAE: the covariance of the codes is drawn to the identity (Kumar et al. 2018, equations 6 and 7).
+r"""The DIP-VAE: the covariance of the codes is drawn to the identity (Kumar et al. 2018, equations 6 and 7).
 
-The loss is -E_q[log p(x|z)] + KL + lambda_od sum_{i≠j} C_ij² + lambda_d sum_i (C_ii - 1)². For kind I, C is the
-covariance of mu over the batch, with 1/B; for kind II, that plus the batch's mean of diag(sigma²), the covariance of z.
+Codes of independent dimensions have no covariances, which can be measured in a batch without any estimate of q(z). For
+kind I, C is the covariance of mu over the batch, with 1/B; for kind II it is that of z, with the mean of the variances
+on its diagonal. The penalty is of the batch and does not grow with it.
+
+.. math::
+    \mathcal{L} = -\mathbb{E}_q[\log p(x|z)] + \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big)
+    + \lambda_{od}\sum_{i\ne j} C_{ij}^2 + \lambda_d\sum_i (C_{ii}-1)^2
+
+.. math::
+    C^{\mathrm{I}} = \mathrm{Cov}_B[\mu], \qquad
+    C^{\mathrm{II}} = \mathrm{Cov}_B[\mu] + \frac1B\sum_{i=1}^{B}\mathrm{diag}(\sigma_i^2)
+
 The authors try lambda_od from 1 to 50, and have lambda_d = 10 lambda_od for kind I, lambda_d = lambda_od for kind II.
 """
 

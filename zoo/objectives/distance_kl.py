@@ -1,6 +1,11 @@
-"""A distance of images in place of -log p(x|z): weight times the distance, and beta times the KL.
+r"""A distance of images in place of -log p(x|z): weight times the distance, and beta times the KL.
 
-With MS-SSIM it is the loss of Snell et al. 2017; with the likelihood's own -log p(x|z) and weight 1, the ELBO's.
+What counts as a good reconstruction is chosen freely, and the code stays variational. The distance has no unit that the
+KL could be held against, so that its weight decides how much the code may say. With MS-SSIM it is the loss of Snell et
+al. 2017; with the likelihood's own -log p(x|z) and weight 1, the ELBO's.
+
+.. math::
+    \mathcal{L}(x) = w\, d(x, \hat x(z)) + \beta\,\mathrm{KL}\big(q(z|x)\,\|\,p(z)\big), \qquad z \sim q(z|x)
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
-"""The negative evidence lower bound with a weight beta on the KL term, constant or annealed.
+r"""The negative evidence lower bound with a weight beta on the KL term, constant or annealed.
 
-The loss is -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)), with one sample of z per image (Kingma & Welling 2014; Higgins
-et al. 2017).
+The decoder reconstructs an image from one draw z ~ q(z|x), and the KL keeps q(z|x) near the prior, so that codes drawn
+from the prior decode to images. beta = 1 is the bound on log p(x) (Kingma & Welling 2014); more trades likelihood for a
+simpler code (Higgins et al. 2017). The factor a(t) of epoch t is 1, or it rises from 0, once or again and again.
+
+.. math::
+    \mathcal{L}(x) = -\mathbb{E}_{q(z|x)}[\log p(x|z)] + \beta\, a(t)\, \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big)
 """
 
 from __future__ import annotations

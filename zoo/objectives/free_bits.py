@@ -1,4 +1,12 @@
-"""Each dimension of the code has some nats for nothing, so that none collapses early (Kingma et al. 2016)."""
+r"""Each dimension of the code has some nats for nothing, so that none collapses early (Kingma et al. 2016).
+
+Below lambda nats a dimension costs nothing, so that nothing pulls it to the prior before the decoder has found a use
+for it; above, its whole KL counts. The mean over the batch is taken before the maximum: images may share what is free.
+
+.. math::
+    \mathcal{L} = -\mathbb{E}_q[\log p(x|z)]
+    + \sum_{d=1}^{D}\max\Big(\lambda,\ \frac1B\sum_{i=1}^{B}\mathrm{KL}\big(q(z_d|x_i)\,\|\,p(z_d)\big)\Big)
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,15 @@
-"""The InfoVAE: the KL of each image's code and the MMD of all codes together, weighed against each other.
+r"""The InfoVAE: the KL of each image's code and the MMD of all codes together, weighed against each other.
 
-The loss is -E_q[log p(x|z)] + (1 - alpha) KL(q(z|x) || p(z)) + (alpha + lambda - 1) MMD²(q(z), p(z)) (Zhao et al. 2019,
-equation 6). alpha = 0 and lambda = 1 is the negative ELBO, alpha = 1 a Wasserstein autoencoder with a Gaussian encoder,
-alpha = 1 - beta and lambda = beta a beta-VAE. One z of each image serves for all terms.
+The KL of single images takes information out of the code; what samples need is only that all codes together have the
+prior's distribution. So the one has a weight of its own, and the other is measured by MMD, over the codes of a batch
+and as many draws of the prior (Zhao et al. 2019, equation 6). alpha = 0 and lambda = 1 is the negative ELBO, alpha = 1
+a Wasserstein autoencoder with a Gaussian encoder, alpha = 1 - beta and lambda = beta a beta-VAE.
+
+.. math::
+    \mathcal{L} = -\mathbb{E}_q[\log p(x|z)] + (1-\alpha)\,\mathrm{KL}\big(q(z|x)\,\|\,p(z)\big)
+    + (\alpha+\lambda-1)\,\mathrm{MMD}^2\big(q(z),\, p(z)\big)
+
+One z of each image serves for all terms. MMD² is the unbiased estimate of `wae_mmd`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,12 @@
-"""Bounds of M times K samples: log p(x) >= E[log 1/K sum_k p(x, z_k) / q(z_k|x)] (Burda et al. 2016), and its kin.
+r"""Bounds of M times K samples: log p(x) >= E[log 1/K sum_k p(x, z_k) / q(z_k|x)] (Burda et al. 2016), and its kin.
 
 The mean over the K weights is taken before the logarithm, so the best of the samples counts most; K = 1 is the evidence
 lower bound with a sampled KL term. The bound rises with K towards log p(x). MIWAE is the mean of M such bounds, CIWAE a
 mean of the bound and the evidence lower bound of the same samples (Rainforth et al. 2018, equations 12 and 13).
+
+.. math::
+    \mathcal{L}(x) = -(1-\beta)\,\frac1M\sum_{m=1}^{M}\log\frac1K\sum_{k=1}^{K} w_{mk}
+    - \beta\,\frac1{MK}\sum_{m,k}\log w_{mk}, \qquad w_{mk} = \frac{p(x|z_{mk})\,p(z_{mk})}{q(z_{mk}|x)}
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Patches of the image are hidden, and only they count (He et al. 2021)."""
+r"""Patches of the image are hidden, and only they count (He et al. 2021).
+
+To fill in what is hidden, the code has to hold what the visible patches say about the whole image. Which patches are
+seen is drawn anew for every image; their number is exact. Visible pixels have no part in the loss.
+
+.. math::
+    \mathcal{L}(x) = \sum_{i\ \text{hidden}} (x_i - \hat x_i)^2
+"""
 
 from __future__ import annotations
 

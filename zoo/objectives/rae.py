@@ -1,7 +1,11 @@
-"""The loss of a regularised autoencoder: reconstruction and the length of the code (Ghosh et al. 2020, equation 11).
+r"""The loss of a regularised autoencoder: reconstruction and the length of the code (Ghosh et al. 2020, equation 11).
 
-The term that keeps the decoder smooth is chosen apart from it: `spectral_norm` of a network divides the decoder's
-weights, and needs no term.
+A decoder that is smooth needs no noise in its code: the length of the code is bounded by a term, and the smoothness is
+chosen apart from it. `spectral_norm` of a network divides the decoder's weights, and needs no term. Codes to sample
+from are drawn from a density that is fitted to those of the training images.
+
+.. math::
+    \mathcal{L}(x) = d(x, \hat x) + \frac{\beta}{2}\,\|z\|^2
 """
 
 from __future__ import annotations

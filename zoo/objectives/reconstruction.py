@@ -1,4 +1,10 @@
-"""The loss of a plain autoencoder: the distance between an image and its reconstruction."""
+r"""The loss of a plain autoencoder: the distance between an image and its reconstruction.
+
+Nothing else is asked of the code, so that it holds whatever helps to reconstruct.
+
+.. math::
+    \mathcal{L}(x) = d(x, \hat x(z))
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,16 @@
-"""A sparse autoencoder: few of the code's dimensions are used for one image (Ng 2011, CS294A, sections 3 and 4).
+r"""A sparse autoencoder: few of the code's dimensions are used for one image (Ng 2011, CS294A, sections 3 and 4).
 
-The loss is distance + weight * penalty. The penalty `l1` is sum_d |z_d|. The penalty `kl` is sum_d KL(Bernoulli(rho) ||
-Bernoulli(rho_d)), where rho_d is the mean over the batch of the activation sigmoid(z_d): 0 where every dimension is
-active in the share rho of the images. Ng has rho = 0.05 and weight 3.
+A code may have more dimensions than an image needs if only a few of them are far from 0 at a time; each then stands for
+something that some images have. The penalty `l1` is of each image. The penalty `kl` is of the batch: it is 0 where
+every dimension is active in the share rho of the images.
+
+.. math::
+    \mathcal{L} = d(x, \hat x) + \lambda\,\Omega, \qquad
+    \Omega_{\mathrm{l1}} = \sum_d |z_d|, \qquad
+    \Omega_{\mathrm{kl}} = \sum_d \rho\log\frac{\rho}{\hat\rho_d} + (1-\rho)\log\frac{1-\rho}{1-\hat\rho_d}, \qquad
+    \hat\rho_d = \frac1B\sum_{i=1}^{B}\mathrm{sigmoid}(z_{id})
+
+Ng has rho = 0.05 and the weight 3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
-"""The loss of a vector-quantised VAE (van den Oord et al. 2017, equation 3).
+r"""The loss of a vector-quantised VAE (van den Oord et al. 2017, equation 3).
 
-The term of the codebook in that equation is left out: the codebook follows by moving averages and gets no gradient.
+The decoder gets the nearest vectors e of the codebook in place of the encoder's features, and its gradient passes
+straight through to them; the commitment keeps the features near their vectors. The term of the codebook in that
+equation is left out: the codebook follows by moving averages and gets no gradient (sg).
+
+.. math::
+    \mathcal{L}(x) = d(x, \hat x) + \beta\sum_{\text{places}}\big\|z - \mathrm{sg}[e]\big\|^2
 """
 
 from __future__ import annotations

@@ -1,8 +1,21 @@
-"""A Wasserstein autoencoder: the codes of all images together are drawn to the prior, by MMD (Tolstikhin et al. 2018).
+r"""A Wasserstein autoencoder: the codes of all images together are drawn to the prior, by MMD (Tolstikhin et al. 2018).
 
-The loss is distance + weight * MMD²(q(z), p(z)), equation 4, by algorithm 2. The authors' code for MNIST has 0.05 times
-the squared error and lambda = 10, which is the squared error and weight 200, with D = 8 and a batch of 100. It first
-trains the encoder alone to have the prior's mean and covariance, which is left out here.
+Single codes need no noise and no KL; it is enough that all of them together look like draws of the prior. The maximum
+mean discrepancy measures that from the B codes of a batch and B draws, without bias, so that it may be negative. The
+kernel is a sum over scales s, so that near and far codes both feel it.
+
+.. math::
+    \mathcal{L} = d(x, \hat x) + \lambda\,\mathrm{MMD}^2, \qquad
+    \mathrm{MMD}^2 = \frac{1}{B(B-1)}\sum_{i\ne j}\big[k(z_i,z_j) + k(\tilde z_i,\tilde z_j)\big]
+    - \frac{2}{B^2}\sum_{i,j}k(z_i,\tilde z_j), \qquad \tilde z \sim p(z)
+
+.. math::
+    k(z, z') = \sum_s \frac{1}{1 + u_s}\ \text{(imq)}\quad\text{or}\quad \sum_s e^{-u_s}\ \text{(rbf)}, \qquad
+    u_s = \frac{\|z - z'\|^2}{2Ds}
+
+The authors' code for MNIST has 0.05 times the squared error and lambda = 10, which is the squared error and weight 200,
+with D = 8 and a batch of 100. It first trains the encoder alone to have the prior's mean and covariance, which is left
+out here.
 """
 
 from __future__ import annotations

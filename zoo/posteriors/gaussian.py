@@ -1,4 +1,12 @@
-"""A Gaussian whose dimensions are independent given the image (Kingma & Welling 2014)."""
+r"""A Gaussian whose dimensions are independent given the image (Kingma & Welling 2014).
+
+The encoder gives a mean and a variance for each dimension of the code, and a draw is a differentiable function of both.
+Against N(0, I) the KL has a closed form.
+
+.. math::
+    z = \mu(x) + \sigma(x)\odot\varepsilon,\quad \varepsilon\sim\mathcal{N}(0, I), \qquad
+    \mathrm{KL} = \frac12\sum_{d=1}^{D}\big(\mu_d^2 + \sigma_d^2 - \log\sigma_d^2 - 1\big)
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,17 @@
-"""A Gaussian deformed by inverse autoregressive flows (Kingma et al. 2016, algorithm 1).
+r"""A Gaussian deformed by inverse autoregressive flows (Kingma et al. 2016, algorithm 1).
 
-Each maps z to σ z + (1 - σ) m, σ = sigmoid(s + forget_bias), with log|det| = sum_d log σ_d; m and s of a dimension
-depend on the dimensions before it and on the image. After each, the order of the dimensions is reversed.
+Given the image, the dimensions of a diagonal Gaussian are independent, which the true posterior's are not. Each flow
+scales and shifts a dimension by what the dimensions before it and the image say, so that the density of a draw follows
+from the scales alone. After each flow the order of the dimensions is reversed.
+
+.. math::
+    z_t = \sigma_t\odot z_{t-1} + (1-\sigma_t)\odot m_t, \qquad
+    [m_t, s_t] = \mathrm{MADE}_t\big(z_{t-1}, h(x)\big), \quad \sigma_t = \mathrm{sigmoid}(s_t + b)
+
+.. math::
+    \log q(z_T|x) = \log\mathcal{N}(z_0;\mu,\sigma^2) - \sum_{t=1}^{T}\sum_{d=1}^{D}\log\sigma_{t,d}
+
+The number b is `forget_bias`: the larger it is, the less the flows do at the start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,16 @@
-"""A Gaussian deformed by planar flows (Rezende & Mohamed 2015, equations 10 to 13).
+r"""A Gaussian deformed by planar flows (Rezende & Mohamed 2015, equations 10 to 13).
 
-Each maps z to z + û tanh(wᵀz + b), with log|det| = log|1 + (1 - tanh²(wᵀz + b)) wᵀû|; u, w and b are linear in the
-features of the image, and û is u moved along w so that the map is invertible.
+Each flow stretches or compresses the density along one direction, at a plane that the image chooses; several of them
+give densities that no Gaussian has. The numbers u, w and b are linear in the features of the image, and u is moved
+along w, to û, so that the map is invertible (appendix A.1).
+
+.. math::
+    f(z) = z + \hat u\tanh(w^\top z + b), \qquad
+    \hat u = u + \big(\mathrm{softplus}(w^\top u) - 1 - w^\top u\big)\frac{w}{\|w\|^2}
+
+.. math::
+    \log q(z_T|x) = \log q_0(z_0|x)
+    - \sum_{t=1}^{T}\log\big(1 + (1-\tanh^2(w_t^\top z_{t-1} + b_t))\,w_t^\top\hat u_t\big)
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""A code without noise: the linear code of a plain autoencoder."""
+"""A code without noise: the linear code of a plain autoencoder.
+
+An image has one code, and no density around it, so that there is neither a KL nor an ELBO.
+
+.. math::
+    z = W h(x) + b
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,15 @@
-"""A Gaussian deformed by radial flows (Rezende & Mohamed 2015, equation 14).
+r"""A Gaussian deformed by radial flows (Rezende & Mohamed 2015, equation 14).
 
-Each maps z to z + β̂ (z - c) / (α + r), r = |z - c|, around a centre c of the image's own; β̂ = -α + softplus(β) makes
-the map invertible.
+Each flow pulls the density towards a centre c, or pushes it away, with a force that fades with the distance r = |z -
+c|. Centre, alpha > 0 and beta are linear in the features of the image, but for a softplus, and beta is bent to β̂ so
+that the map is invertible (appendix A.2).
+
+.. math::
+    f(z) = z + \hat\beta\,h(r)\,(z - c), \qquad h(r) = \frac{1}{\alpha + r}, \quad
+    \hat\beta = -\alpha + \mathrm{softplus}(\beta)
+
+.. math::
+    \log|\det| = (D-1)\log\big(1+\hat\beta h(r)\big) + \log\big(1+\hat\beta h(r) - \hat\beta h(r)^2 r\big)
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""A point of which only the k largest dimensions are kept, the others are 0 (Makhzani & Frey 2013)."""
+r"""A point of which only the k largest dimensions are kept, the others are 0 (Makhzani & Frey 2013).
+
+How many dimensions an image uses is set and not asked for by a penalty. Those that are not kept get no gradient from
+the image. The authors' decoder has the encoder's weights, transposed; here it is the network's.
+
+.. math::
+    z_d = h_d \ \text{ if } h_d \text{ is among the } k \text{ largest, else } 0, \qquad h = W f(x) + b
+"""
 
 from __future__ import annotations
 

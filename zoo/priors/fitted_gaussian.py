@@ -1,4 +1,11 @@
-"""A Gaussian that is fitted to the codes of the training images once training is over (Ghosh et al. 2020)."""
+r"""A Gaussian that is fitted to the codes of the training images once training is over (Ghosh et al. 2020).
+
+A plain autoencoder says nothing of how its codes are distributed; a density estimated afterwards makes it a generative
+model. Mean and covariance are those of the training codes, with 1/N. Until then it is N(0, I).
+
+.. math::
+    p(z) = \mathcal{N}\big(z;\ \bar z,\ \mathrm{Cov}[z]\big)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""A mixture of Gaussians whose means and variances are trained with the model."""
+r"""A mixture of Gaussians whose means and variances are trained with the model.
+
+Codes may lie in K clusters in place of one; the KL then asks of a code only that it be near some cluster. It has no
+closed form, and is taken of the z that is decoded.
+
+.. math::
+    p(z) = \sum_{k=1}^{K}\pi_k\,\mathcal{N}\big(z;\ \mu_k,\ \mathrm{diag}(\sigma_k^2)\big)
+"""
 
 from __future__ import annotations
 

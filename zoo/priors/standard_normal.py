@@ -1,4 +1,10 @@
-"""The prior N(0, I) (Kingma & Welling 2014)."""
+r"""The prior N(0, I) (Kingma & Welling 2014).
+
+Nothing of it is trained: codes come to it, not it to the codes.
+
+.. math::
+    \log p(z) = -\frac12\sum_{d=1}^{D}\big(z_d^2 + \log 2\pi\big)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""The VampPrior: a mixture of the posteriors of K pseudo-inputs, which are trained with the model."""
+r"""The VampPrior: a mixture of the posteriors of K pseudo-inputs, which are trained with the model.
+
+The prior that fits the codes best is the mean of all images' posteriors; K trained images stand for them. So prior and
+encoder cannot drift apart, and codes drawn from it are where codes are. The KL has no closed form, and is taken of the
+z that is decoded.
+
+.. math::
+    p(z) = \frac1K\sum_{k=1}^{K} q(z|u_k), \qquad u_k = \mathrm{hardtanh}_{[0,1]}(v_k)
+"""
 
 from __future__ import annotations
 

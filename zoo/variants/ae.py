@@ -1,4 +1,11 @@
-"""The plain autoencoder (Hinton & Salakhutdinov 2006) on any network: a code without noise."""
+r"""The plain autoencoder (Hinton & Salakhutdinov 2006) on any network: a code without noise.
+
+An encoder maps an image to a code of fewer numbers, a decoder maps it back, and both learn from the error. Nothing is
+said of how codes are distributed, so that samples need a prior that is fitted afterwards or asked for by the objective.
+
+.. math::
+    z = \mathrm{enc}(x), \qquad \hat x = \mathrm{dec}(z)
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,11 @@
-"""The masked autoencoder (He et al. 2021) on any network: the encoder sees some patches, and is told which.
+r"""The masked autoencoder (He et al. 2021) on any network: the encoder sees some patches, and is told which.
 
-What is hidden is 0, and a further channel says where: 1 for what is seen. Unless something else is said, all is seen.
+The code of an image is made of a part of it, and the decoder has to draw the whole. What is hidden is 0, and a further
+channel says where: 1 for what is seen. Unless something else is said, all is seen.
+
+.. math::
+    z = \mathrm{enc}\big([x\odot m,\ m]\big), \qquad \hat x = \mathrm{dec}(z), \qquad
+    m_i = 1 \text{ where pixel } i \text{ is seen, else } 0
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""The variational autoencoder (Kingma & Welling 2014) with any network, posterior, prior and likelihood."""
+r"""The variational autoencoder (Kingma & Welling 2014) with any network, posterior, prior and likelihood.
+
+An encoder gives a distribution q(z|x) of codes in place of one, a decoder a distribution p(x|z) of images, and a prior
+p(z) says where codes come from. Together they bound the likelihood of an image from below, and both networks are
+trained to raise the bound. With `classes`, both are given the image's label y (Sohn et al. 2015), and the bound is on
+log p(x|y).
+
+.. math::
+    \log p(x) \ge \mathbb{E}_{q(z|x)}[\log p(x|z)] - \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big)
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,14 @@
-"""The vector-quantised VAE (van den Oord et al. 2017) on any network with a map of features.
+r"""The vector-quantised VAE (van den Oord et al. 2017) on any network with a map of features.
 
-The sizes are those of Jackson-Kang's tutorial, one mistake of which is corrected: a code is the vector of channels at
-one position, not a stretch of one channel.
+A code is a small image whose pixels are vectors of one codebook: each feature of the encoder is replaced by the nearest
+of K vectors. The codebook follows the features by moving averages, and a vector that is hardly used is put where a
+feature is. All codes are equally likely under the prior, so that the rate is fixed, h w log K nats.
+
+.. math::
+    e(x)_{ij} = e_k, \quad k = \arg\min_k\|z(x)_{ij} - e_k\|^2, \qquad \mathrm{KL} = h\,w\log K
+
+The default sizes are those of Jackson-Kang's tutorial, one mistake of which is corrected: a code is the vector of
+channels at one position, not a stretch of one channel.
 """
 
 from __future__ import annotations
