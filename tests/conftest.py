@@ -107,7 +107,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
 @pytest.fixture
 def serves_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """The explorer is ready, and ends at once."""
-    monkeypatch.setattr("zoo.explorer.server.serve", lambda session, listening, address: listening.close())
+    monkeypatch.setattr("zoo.explorer.server.serve", lambda session, listening, address: None)
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ def test_codes_are_kept_for_a_bounded_number_of_models(
     tiny_run: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session([str(tiny_run(variant)) for variant in ("vae", "conditional_vae")])
-    monkeypatch.setattr("zoo.explorer.session.ENCODED_AT_ONCE", 1)
+    monkeypatch.setattr("zoo.explorer.session.KEPT_MODELS", 1)
     first = session.encoded("vae")
     assert session.encoded("vae") is first
     session.encoded("conditional_vae")

@@ -66,13 +66,14 @@ def show(
         if options.port is not None:
             raise
         listening = server.listen(host, 0)
-    address = server.Address.of(host, listening.getsockname()[1], public=public)
-    say(address.url)
-    say("Ctrl-C stops it.")
-    finish()  # whoever reads this through a pipe gets it now
-    if browser and has_browser():
-        open_browser(address.url + (f"#{fragment}" if fragment else ""))
-    server.serve(session, listening, address)
+    with listening:
+        address = server.Address.of(host, listening.getsockname()[1], public=public)
+        say(address.url)
+        say("Ctrl-C stops it.")
+        finish()  # whoever reads this through a pipe gets it now
+        if browser and has_browser():
+            open_browser(address.url + (f"#{fragment}" if fragment else ""))
+        server.serve(session, listening, address)
 
 
 def has_browser() -> bool:

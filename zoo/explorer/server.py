@@ -13,6 +13,7 @@ import json
 import logging
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -281,12 +282,8 @@ def serve(session: Session, listening: socket.socket, address: Address) -> None:
         ws="none",
         lifespan="off",
     )
-    try:
+    with suppress(KeyboardInterrupt):  # uvicorn has closed everything by then, and passes the signal on
         uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass  # uvicorn has closed everything by now, and passes the signal on
-    finally:
-        listening.close()
 
 
 def _name_in(host: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -30,8 +30,10 @@ TEST_IMAGES = 2000
 FIRST = "conv_vae_2d_mnist"
 """The entry that stands before all others where none is named: its code is one map."""
 
-ENCODED_AT_ONCE = 8
-"""The number of models whose codes of test images are kept."""
+KEPT_MODELS, KEPT_VALUES = 8, 64
+"""The number of models of which something computed is kept, and of values of each."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Session:
                 _ = trained.config  # here, so that what is no run folder is an error at once
             name = trained.folder.name if trained.location.address is None else str(source)
             self.add(name, trained)
-        self._encoded: OrderedDict[str, Encoded] = OrderedDict()
+        self._kept: OrderedDict[str, OrderedDict[Hashable, Any]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def add(self, name: str, trained: TrainedModel) -> OpenModel:
         """Open a model under a name, or one like it where the name is taken."""
@@ -189,21 +192,33 @@ class Session:
         return found
 
     def encoded(self, name: str) -> Encoded:
-        """Return the first test images of a model with their codes, computed once while the model is in use.
+        """Return the first test images of a model with their codes, computed once (:meth:`kept`).
 
         Raises:
             NotApplicable: its images are not on this machine.
         """
         opened = self.model(name)
-        with opened.lock:
-            if name in self._encoded:
-                self._encoded.move_to_end(name)
-                return self._encoded[name]
-            encoded = encode(opened, opened.test.first(TEST_IMAGES))
-            self._encoded[name] = encoded
-            while len(self._encoded) > ENCODED_AT_ONCE:
-                self._encoded.popitem(last=False)
-            return encoded
+        return self.kept(name, "encoded", lambda: encode(opened, opened.test.first(TEST_IMAGES)))
+
+    def kept(self, name: str, what: Hashable, compute: Callable[[], T]) -> T:
+        """Return what is computed of a model, only once while the model is among the last :data:`KEPT_MODELS` used.
+
+        Args:
+            name: the model's name.
+            what: the name of what is computed, with all that it depends on.
+            compute: a function that computes it.
+        """
+        with self.model(name).lock:
+            with self._lock:
+                values = self._kept.setdefault(name, OrderedDict())
+                self._kept.move_to_end(name)
+                while len(self._kept) > KEPT_MODELS:
+                    self._kept.popitem(last=False)
+            if what not in values:
+                values[what] = compute()
+                while len(values) > KEPT_VALUES:
+                    values.popitem(last=False)
+            return cast(T, values[what])
 
 
 def encode(opened: OpenModel, images: ImageSet) -> Encoded:

@@ -36,15 +36,21 @@ export async function start(root, ask) {
   let fits = {};
   let models = [];
   let turn = 0;
+  let later = 0;
 
   // Change some of the state: a new entry in the browser's history for a new view or model, or where `keep` is true;
   // null takes a value out.
   function setState(changes, { keep = false } = {}) {
     Object.assign(state, changes);
     for (const [name, value] of Object.entries(state)) if (value === null || value === undefined) delete state[name];
+    clearTimeout(later);
+    if (keep) write("pushState");
+    else later = setTimeout(() => write("replaceState"), 150); // browsers stop pages that do it at every move
+  }
+
+  function write(how) {
     const address = `#${new URLSearchParams(state)}`;
-    if (address === location.hash) return;
-    history[keep ? "pushState" : "replaceState"](null, "", address);
+    if (address !== location.hash) history[how](null, "", address);
   }
 
   async function show() {
@@ -159,6 +165,7 @@ export async function start(root, ask) {
     browse.focus();
   });
   addEventListener("popstate", () => {
+    clearTimeout(later);
     for (const name of Object.keys(state)) delete state[name];
     Object.assign(state, read());
     show();

@@ -37,7 +37,7 @@ def known_codes(session: Session, name: str) -> KnownCodes:
         encoded = session.encoded(name)
     except NotApplicable as reason:
         note = f"There are no test images to show, so this is where the prior's codes lie: {reason}."
-        return KnownCodes(prior_codes(session.model(name)), None, note)
+        return KnownCodes(usual_codes(session, name), None, note)
     return KnownCodes(encoded.codes, encoded, None)
 
 
@@ -45,6 +45,11 @@ def prior_codes(opened: OpenModel, count: int = PRIOR_CODES, seed: int = 0) -> T
     """Return codes (count, D) that are drawn from the prior, on the CPU."""
     with opened.lock, torch.no_grad():
         return opened.model.prior.sample(count, torch.Generator().manual_seed(seed)).cpu()
+
+
+def usual_codes(session: Session, name: str) -> Tensor:
+    """Return codes (:data:`PRIOR_CODES`, D) of the prior, the same at every call."""
+    return session.kept(name, "codes of the prior", lambda: prior_codes(session.model(name)))
 
 
 def without_continuum(opened: OpenModel) -> str | None:

@@ -68,7 +68,8 @@ def view_map(session: Session, parameters: MapParameters) -> Answer:
     opened = session.model(parameters.model)
     refuse(fits(opened))
     known = known_codes(session, parameters.model)
-    plane = plane_of(known.codes, parameters.axes)
+    axes = parameters.axes
+    plane = session.kept(parameters.model, ("plane", axes), lambda: plane_of(known.codes, axes))
     if parameters.at is not None:
         z = plane.codes(torch.tensor([parameters.at]))
         return {"png": png(opened.decode(z, labels_of(opened, parameters.label, 1))[0]), "z": rounded(z[0])}

@@ -11,7 +11,15 @@ from torch import Tensor
 from zoo.datasets import ImageSet
 from zoo.explorer._view import Answer, ModelParameters, Number, png, register_view, sheet
 from zoo.explorer.session import OpenModel, Session, refuse
-from zoo.explorer.views._codes import Label, known_codes, labels_of, prior_codes, rounded, without_continuum
+from zoo.explorer.views._codes import (
+    Label,
+    known_codes,
+    labels_of,
+    prior_codes,
+    rounded,
+    usual_codes,
+    without_continuum,
+)
 
 MOST_SLIDERS = 32
 """The most sliders on a page, those of the dimensions that are used most."""
@@ -47,7 +55,9 @@ def view_sliders(session: Session, parameters: SlidersParameters) -> Answer:
     known = known_codes(session, parameters.model)
     images = known.encoded.images if known.encoded else None
     z, label = code_of(opened, known.codes, images, parameters)
-    low, high = ends(opened, known.codes)
+    low, high = session.kept(
+        parameters.model, "ends of sliders", lambda: ends(known.codes, usual_codes(session, parameters.model))
+    )
     if parameters.along is not None:
         axis = min(parameters.along, z.shape[0] - 1)
         codes = z.repeat(parameters.steps, 1)
@@ -96,9 +106,9 @@ def code_of(
     return z, label
 
 
-def ends(opened: OpenModel, codes: Tensor) -> tuple[Tensor, Tensor]:
+def ends(codes: Tensor, of_prior: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest and the highest value of each slider (D,): between them lie the codes, and the prior's."""
-    both = torch.cat([codes, prior_codes(opened)]).sort(dim=0).values
+    both = torch.cat([codes, of_prior]).sort(dim=0).values
     last = len(both) - 1
     low, high = both[round(last * (1 - SHARE))], both[round(last * SHARE)]
     return low, torch.maximum(high, low + 1e-3)

@@ -20,11 +20,11 @@ export function mount(root, { ask, state, setState, problem }) {
   const note = h("p", { class: "note" });
   const help = h("p", { class: "note" }, "Drag over the map, or focus it and use the arrow keys.");
   const side = h("div", { class: "side" }, h("figure", {}, image, h("figcaption", {}, at)), controls, legend, note, help);
-  root.append(h("div", { class: "split" }, canvas, side));
+  const ring = h("span", { class: "ring", "aria-hidden": "true" });
+  root.append(h("div", { class: "split" }, h("div", { class: "map-box" }, canvas, ring), side));
 
   let map = null;
   let grid = null; // the decoded images behind the points
-  let points = null; // the points, drawn once for a size and theme
   let point = numbers(state.z);
   let frames = 0;
   const only = new Set(numbers(state.only) ?? []);
@@ -85,7 +85,7 @@ export function mount(root, { ask, state, setState, problem }) {
     point = [Math.min(right, Math.max(left, x)), Math.min(top, Math.max(bottom, y))];
     state.z = point.map((value) => value.toFixed(3)).join(",");
     setState({ z: state.z });
-    draw();
+    place();
     decode();
   }
 
@@ -154,14 +154,12 @@ export function mount(root, { ask, state, setState, problem }) {
 
   const scale = () => window.devicePixelRatio || 1;
 
-  // Draw everything anew: the points are many, and are drawn once into a canvas of their own.
+  // Draw everything but the ring, which moves over the canvas.
   function redraw() {
     if (!map || !canvas.clientWidth) return;
     const size = Math.round(canvas.clientWidth * scale());
     canvas.width = canvas.height = size;
-    points = document.createElement("canvas");
-    points.width = points.height = size;
-    const context = points.getContext("2d");
+    const context = canvas.getContext("2d");
     if (grid && showsGrid()) {
       context.imageSmoothingEnabled = false;
       context.globalAlpha = map.points.length ? 0.45 : 1;
@@ -177,23 +175,13 @@ export function mount(root, { ask, state, setState, problem }) {
     }
     context.globalAlpha = 1;
     ticks(context, size);
-    draw();
+    place();
   }
 
-  function draw() {
-    if (!points) return;
-    const context = canvas.getContext("2d");
-    const size = canvas.width;
-    context.clearRect(0, 0, size, size);
-    context.drawImage(points, 0, 0);
-    const { toX, toY } = places(size);
-    for (const [name, width] of [["--ground", 6], ["--accent", 3]]) {
-      context.strokeStyle = colour(root, name);
-      context.lineWidth = width * scale();
-      context.beginPath();
-      context.arc(toX(point[0]), toY(point[1]), 9 * scale(), 0, 2 * Math.PI);
-      context.stroke();
-    }
+  function place() {
+    if (!map || !point) return;
+    const { toX, toY } = places(canvas.clientWidth);
+    ring.style.transform = `translate(${toX(point[0])}px, ${toY(point[1])}px)`;
   }
 
   const places = (size) => {
