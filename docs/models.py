@@ -5,6 +5,8 @@ Everything in it comes from the ``config.json`` of the trained entries.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 from zoo.evaluation.leaderboard import CARD_FACTS, LeaderboardEntry, best_first, columns, leaderboard_entries, show
@@ -17,12 +19,13 @@ INTRODUCTION = """# The models and their figures
 *Written by `python docs/generate.py` from each entry's `config.json`, where `zoo evaluate ENTRY --update`
 puts what it measures; do not edit. `zoo evaluate ENTRY --check` measures an entry again and compares.*
 
-Test figures, over the 10,000 test images unless a definition below says otherwise. Each table is sorted by its first
-figure, the best first, one dataset after the other. For another order: `zoo list --sort METRIC`, or
-[models.csv](models.csv) in a spreadsheet. Likelihoods can be compared between entries with the same words in the column
-"data" only: dataset, binarisation (none: intensities count as probabilities), and p(x|z) where it is not Bernoulli.
-Where several seeds were trained, the figure is that of the shipped weights, and mean ± standard deviation over the
-seeds follow in brackets. An entry marked \\* has no weights in the package; its recipe trains it.
+Test figures, over the 10,000 test images unless a definition below says otherwise. Each topic has a table for each
+dataset, sorted by its first figure, the best first among entries of the same data. For another order:
+`zoo list --sort METRIC`, or [models.csv](models.csv) in a spreadsheet. Likelihoods can be compared between entries with
+the same words in the column "data" only: dataset, binarisation (none: intensities count as probabilities), and p(x|z)
+where it is not Bernoulli. Where several seeds were trained, the figure is that of the shipped weights, and mean ±
+standard deviation over the seeds follow in brackets. An entry marked \\* has no weights in the package; its recipe
+trains it.
 """
 
 PLOTS = """## Rate and distortion
@@ -43,24 +46,50 @@ upper bounds, and not all under the same conditions.*
 def models_page() -> str:
     """The page, in Markdown."""
     rows = leaderboard_entries()
-    parts = [INTRODUCTION]
-    for title in TOPICS:
-        metrics = [metric.name for metric in all_metrics().values() if metric.topic == title]
-        parts.append(topic(title, columns(rows, metrics), rows))
-    parts += [PLOTS, cost_table(rows), definitions()]
+    tables = [part for title in TOPICS if (part := topic(title, rows))]
+    sections = [*tables, PLOTS, cost_table(rows), definitions()]
+    parts = [INTRODUCTION, contents(sections), *sections]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def topic(title: str, shown: list[str], rows: Iterable[LeaderboardEntry]) -> str:
-    """One table, of the entries that have one of its figures."""
-    if not shown:
-        return ""
+def contents(sections: Iterable[str]) -> str:
+    """The headings as links, those of the datasets beside their topic."""
+    lines: list[str] = []
+    anchors: Counter[str] = Counter()
+    for level, words in re.findall(r"^(##+) (.+)$", "\n".join(sections), re.MULTILINE):
+        anchor = re.sub(r"[^\w -]", "", words.lower()).replace(" ", "-")
+        again = anchors[anchor]
+        anchors[anchor] += 1
+        link = f"[{words}](#{anchor}{f'-{again}' if again else ''})"  # as GitHub numbers headings of the same words
+        if level == "##":
+            lines.append(f"- {link}")
+        else:
+            lines[-1] += f"{', ' if '(#' in lines[-1].partition(': ')[2] else ': '}{link}"
+    return "\n".join(lines)
+
+
+def topic(title: str, rows: Iterable[LeaderboardEntry]) -> str:
+    """A table for each dataset, of the entries that have one of the topic's figures."""
+    metrics = [metric.name for metric in all_metrics().values() if metric.topic == title]
+    groups: dict[str, list[LeaderboardEntry]] = {}
+    for row in rows:
+        groups.setdefault(row.config.recipe["data"]["name"], []).append(row)
+    tables = [
+        f"### {dataset}\n\n{table(shown, found)}"
+        for dataset, found in groups.items()
+        if (shown := columns(found, metrics))
+    ]
+    return "\n\n".join([f"## {title}", *tables]) if tables else ""
+
+
+def table(shown: list[str], rows: Iterable[LeaderboardEntry]) -> str:
+    """The entries that have one of the figures, the best first among those of the same data."""
     found = [row for row in rows if any(row.value(column) is not None for column in shown)]
     lines = [f"| entry | data | {' | '.join(metric_of(column).heading for column in shown)} |"]
     lines.append("|---|---|" + "--:|" * len(shown))
     for row in sorted(best_first(found, shown[0]), key=lambda row: row.data):
         lines.append(f"| {named(row)} | {row.data} | {' | '.join(show(row, column) for column in shown)} |")
-    return f"## {title}\n\n" + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def named(row: LeaderboardEntry) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,13 @@ from matplotlib.image import imread
 from PIL import Image
 
 from tests.helpers import CPU, PLUGIN, command, tiny_recipe
+from zoo.cli._output import print_table
 from zoo.cli.app import run
 from zoo.datasets import load_images
 from zoo.entries.catalog import shipped_entries
 from zoo.entries.loading import load
 from zoo.errors import ZooError
-from zoo.evaluation.comparison import compare
+from zoo.evaluation.comparison import LABEL_LENGTH, Comparison, Result, compare, portions, wrapped
 from zoo.metrics import measure
 from zoo.training.run import train
 
@@ -65,6 +68,65 @@ def test_the_figure_has_originals_above_reconstructions_beside_samples(trained: 
 def test_models_of_different_shapes_are_refused(trained: Path, coloured: Path) -> None:
     with pytest.raises(ZooError, match="different shapes .*tiny_vae: 1x28x28, .*tiny_rgb: 3x32x32"):
         compare([trained, coloured])
+
+
+def test_models_of_several_datasets_are_compared_dataset_by_dataset(
+    trained: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"name": "glyphs", "train_images": 40, "test_images": 20}
+    glyphs = train(tiny_recipe(name="tiny_glyphs", data=few), tmp_path / "tiny_glyphs", CPU)
+    monkeypatch.setattr("zoo.evaluation.comparison.MODELS_PER_PAGE", 1)
+    models = [trained, glyphs, plain]
+    found = compare(models)
+    assert [result.name for result in found.results] == ["tiny_vae", "tiny_ae", "tiny_glyphs"]
+    assert [result.data for result in found.results] == ["tiny test split", "tiny test split", "glyphs test split"]
+    card = load(glyphs).config
+    assert card and found.results[2].metrics == pytest.approx(card.metrics["test"], rel=1e-5)
+    assert found.data == "tiny test split; glyphs test split"
+    assert [figure.texts[-1].get_text().rpartition("test split")[2] for figure in found.figures] == [
+        ", page 1 of 2", ", page 2 of 2", "",
+    ]  # fmt: skip
+    assert [section for section, row in enumerate(found.table().rows) if row.end_section] == [1]
+    on_one = compare(models, data="glyphs")
+    assert [result.name for result in on_one.results] == ["tiny_vae", "tiny_glyphs", "tiny_ae"]
+    assert {result.data for result in on_one.results} == {"glyphs test split"}
+
+    out = tmp_path / "c.png"
+    (tmp_path / "c-3.png").write_text("not the zoo's")
+    refused = command("compare", *models, "--out", out, "--import", PLUGIN)
+    assert "c-3.png is there already and not written by the zoo" in refused.stderr and not out.exists()
+    (tmp_path / "c-3.png").unlink()
+    done = command("compare", *models, "--out", out, "--import", PLUGIN)
+    assert done.stdout.splitlines()[-1] == f"wrote {out}, {tmp_path / 'c-2.png'}, {tmp_path / 'c-3.png'}"
+    assert {name for name in ("tiny_vae", "tiny_ae", "tiny_glyphs") if name in done.stdout} == {
+        "tiny_vae", "tiny_ae", "tiny_glyphs",
+    }  # fmt: skip
+    assert {imread(path).shape[0] for path in tmp_path.glob("c*.png")} == {imread(out).shape[0]}
+
+
+@pytest.mark.parametrize(
+    ("number", "sizes"), [(1, [1]), (16, [16]), (17, [8, 9]), (33, [11, 11, 11]), (60, [15, 15, 15, 15])]
+)
+def test_pages_hold_about_the_same_number_of_models(number: int, sizes: list[int]) -> None:
+    parts = portions(range(number), 16)
+    assert [len(part) for part in parts] == sizes
+    assert [item for part in parts for item in part] == list(range(number))
+
+
+def test_the_longest_names_are_whole_in_table_and_figure() -> None:
+    name = "continuous_bernoulli_vae_of_any_length_that_a_recipe_can_have_16"[:64]
+    assert len(name) == 64
+    lines = wrapped(name)
+    assert "".join(lines) == name and len(lines) == 3
+    assert max(map(len, lines)) <= LABEL_LENGTH
+    assert wrapped("conv_vae_mnist") == ["conv_vae_mnist"]
+    assert max(map(len, wrapped(f"./{'x' * 300}/mine"))) <= LABEL_LENGTH  # no name has 300 letters in a row
+    entry = "continuous_bernoulli_vae_fashion_mnist"
+    result = Result("x", "d", entry, "a_variant", 1, {"mse": 0.5, "psnr": 1.0}, True)
+    stream = StringIO()
+    with redirect_stdout(stream):
+        print_table(Comparison([result], []).table(), width=30)
+    assert f" {entry} " in stream.getvalue()
 
 
 def test_data_of_another_shape_is_refused(trained: Path) -> None:

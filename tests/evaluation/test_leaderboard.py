@@ -126,3 +126,17 @@ def test_a_plot_has_a_panel_a_group_and_a_name_a_point(settings: dict[str, bool]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     assert {"a", "b", "c"} <= {text.get_text() for text in figure.axes[0].texts}
     assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_the_names_of_many_entries_of_about_the_same_figures_stay_in_their_panel() -> None:
+    many = [Point(str(number), 20 + number / 100, 80 + (number % 5) / 100) for number in range(45)]
+    figure = tradeoff({str(number): many if number < 2 else many[:3] for number in range(4)}, "x", "y")
+    assert len({axes.get_position().y0 for axes in figure.axes}) == 2  # three in a row
+    to_png(figure)
+    axes = figure.axes[0]
+    box = axes.get_window_extent()
+    names = sorted((text.get_window_extent() for text in axes.texts), key=lambda extent: extent.y0)
+    assert len(names) == 45
+    assert all(box.y0 <= (name.y0 + name.y1) / 2 <= box.y1 for name in names)
+    gaps = [above.y0 - below.y0 for below, above in zip(names, names[1:], strict=False)]
+    assert min(gaps) > 10 * figure.dpi / 72

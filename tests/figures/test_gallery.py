@@ -225,6 +225,9 @@ def test_several_models_are_drawn_beside_each_other_pixel_by_pixel(context: Call
     height = alone[0].shape[0]
     assert np.array_equal(whole[-height:, : alone[0].shape[1]], alone[0])
     assert np.array_equal(whole[-height:, alone[0].shape[1] :], alone[1])
+    six = plotting.side_by_side({str(number): draw("samples", both[FLAT]) for number in range(6)})  # four in a row
+    assert to_pixels(six).shape[:2] == (2 * whole.shape[0], 4 * alone[0].shape[1])
+    assert np.array_equal(to_pixels(six)[-height:, : alone[0].shape[1]], alone[0])
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
-"""Several models side by side: the same test images, each model's reconstructions, samples and figures."""
+"""Several models side by side: the same test images, each model's reconstructions, samples and figures.
+
+Models of several datasets are compared dataset by dataset, and what does not fit one page goes on on the next.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from matplotlib.figure import Figure
@@ -24,8 +28,14 @@ from zoo.schema.base import DatasetConfig, format_shape
 from zoo.schema.run_config import RunConfig
 from zoo.system.terminal import plain
 
-LABEL_LENGTH = 28
-"""The number of characters of a name that a figure has room for."""
+T = TypeVar("T")
+
+MODELS_PER_PAGE = 16
+"""The most models in a figure: with more of them, no screen shows a page in a size at which it can be read."""
+
+LABEL_LENGTH, NAME_LENGTH = 26, 64
+"""The number of characters that a figure has room for: in a line of a name, and in a whole one, as long as an entry's
+can be; a longer one is a path."""
 
 SEED = 0
 """The seed of the prior samples; each model draws from the same stream."""
@@ -37,6 +47,8 @@ class Result:
 
     source: str
     """The model as it was asked for."""
+    data: str
+    """The images that the model was compared on: ``mnist test split``, or the reason why there were none."""
     name: str
     variant: str
     parameters: int
@@ -48,7 +60,7 @@ class Result:
     def label(self) -> str:
         """Write name, size and metrics, for the figure."""
         lines = [
-            shortened(self.name, LABEL_LENGTH),
+            *wrapped(self.name),
             f"{self.parameters:,} parameters",
             f"MSE {self.metrics['mse']:.5f} per pixel",
         ]
@@ -62,26 +74,44 @@ class Comparison:
     """Several models side by side, as :func:`compare` returns them."""
 
     results: list[Result]
-    data: str
-    """The name of the dataset, or the reason why there were no images."""
-    figure: Figure
+    """The models as they were asked for, those of one dataset together."""
+    figures: list[Figure]
+    """The pages, one after another; none shows models of two datasets, unless one dataset was chosen for all."""
     notes: tuple[str, ...] = ()
     """Lines for people about what the lines of the table differ in."""
 
+    @property
+    def figure(self) -> Figure:
+        """The first page, which is the only one of a few models of one dataset."""
+        return self.figures[0]
+
+    @property
+    def data(self) -> str:
+        """The images that the models were compared on, dataset by dataset."""
+        return "; ".join(dict.fromkeys(result.data for result in self.results))
+
     def table(self) -> Table:
-        """Return the table, for a terminal."""
-        table = Table(title=plain(self.data, "table.title"))
+        """Return the table, for a terminal; the lines of each dataset are a section of it."""
+        several = len({result.data for result in self.results}) > 1
+        table = Table(title=None if several else plain(self.data, "table.title"))
         table.add_column("model", no_wrap=True)
         table.add_column("variant")
+        if several:
+            table.add_column("data")
         measured = {name for result in self.results for name in result.metrics}
         metrics = [metric for metric in summary_metrics() if metric.name in measured]
         for heading in ("parameters", *(metric.heading for metric in metrics)):
             table.add_column(heading, justify="right")
+        before = self.results[0].data
         for result in self.results:
+            if result.data != before:
+                table.add_section()
+            before = result.data
+            words = [result.name, result.variant, *([result.data] if several else [])]
             values = [
                 metric.show(result.metrics[metric.name]) if metric.name in result.metrics else "-" for metric in metrics
             ]
-            table.add_row(plain(result.name), plain(result.variant), f"{result.parameters:,}", *values)
+            table.add_row(*map(plain, words), f"{result.parameters:,}", *values)
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,23 +123,51 @@ class Comparison:
 def compare(
     sources: Sequence[str | os.PathLike[str]], *, data: str | None = None, count: int = 8, device: str = "cpu"
 ) -> Comparison:
-    """Load models, measure them on one test split and draw them in one figure.
+    """Load models, measure them on one test split and draw them, at most ``MODELS_PER_PAGE`` in a figure.
 
     Args:
         sources: entries and run folders, as :func:`zoo.load` takes them.
-        data: a dataset's name, or the path of a folder of images; by default what the first model was trained on.
+        data: a dataset's name, or the path of a folder of images, for all of them; by default the models of each
+            dataset are compared with each other, on the one that the first of them was trained on.
         count: the number of test images and of samples in a row.
         device: the device to compute on.
 
     Raises:
-        ZooError: a source cannot be loaded, or the models' images differ in shape.
+        ZooError: a source cannot be loaded, or models that are to be compared take images of different shapes.
     """
     models = {str(source): load(source, device) for source in sources}
+    names = Counter(_config(model).name for model in models.values())
+    groups: dict[str, dict[str, Autoencoder]] = {}
+    for source, model in models.items():
+        groups.setdefault(data or trained_on(_config(model)), {})[source] = model
+    parts = [_compared(group, names, data, count, device) for group in groups.values()]
+    notes = [
+        f"{note} ({part.data})" if len(parts) > 1 and note != SAME_IMAGES else note
+        for part in parts
+        for note in part.notes
+    ]
+    return Comparison(
+        [result for part in parts for result in part.results],
+        [figure for part in parts for figure in part.figures],
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def trained_on(config: RunConfig) -> str:
+    """Return what is equal for models whose images are of one dataset, however they present or limit them."""
+    section = config.recipe["data"]
+    return f"{section['name']} {section.get('path', '')}"
+
+
+def _compared(
+    models: dict[str, Autoencoder], names: Counter[str], data: str | None, count: int, device: str
+) -> Comparison:
+    """Compare models on the same images; ``names`` counts the models of each name."""
     if len({model.image_shape for model in models.values()}) > 1:
         listed = ", ".join(f"{source}: {format_shape(model.image_shape)}" for source, model in models.items())
         raise ZooError(f"the models take images of different shapes and cannot share a figure ({listed})")
 
-    trained = TrainedModel(sources[0], device, data)
+    trained = TrainedModel(next(iter(models)), device, data)
     config = trained.config.checked_recipe.data
     images: ImageSet | None = None
     try:
@@ -117,7 +175,7 @@ def compare(
         config = trained.dataset
         data_note = f"{config.name} test split"
     except NotApplicable as error:
-        warnings.warn(str(error), stacklevel=2)
+        warnings.warn(str(error), stacklevel=3)
         data_note = (
             f"no reconstructions, because the dataset {config.name!r} is not here; the figures are those of each card"
         )
@@ -125,9 +183,8 @@ def compare(
     first = images and images.first(count)
     originals = None if first is None else display_images(first.images, config)
     results, rows = [], []
-    names = Counter(_config(model).name for model in models.values())
     for source, model in models.items():
-        result = table_row(source, model, images, config)
+        result = table_row(source, model, images, config, data_note)
         if names[result.name] > 1:  # two runs of one recipe: their paths tell them apart
             result = replace(result, name=source)
         reconstructions = None
@@ -137,9 +194,30 @@ def compare(
         rows.append(ComparisonRow(result.label(), reconstructions, samples))
         results.append(result)
     note = data_note if images is None else f"figures over all {len(images):,} images of the {data_note}"
+    pages = portions(rows, MODELS_PER_PAGE)
+    figures = [
+        comparison(originals, page, f"{note}, page {number} of {len(pages)}" if len(pages) > 1 else note)
+        for number, page in enumerate(pages, 1)
+    ]
     configs = {result.name: _config(model) for result, model in zip(results, models.values(), strict=True)}
-    notes = differences(configs, images, chosen=data is not None)
-    return Comparison(results, data_note, comparison(originals, rows, note), notes)
+    return Comparison(results, figures, differences(configs, images, chosen=data is not None))
+
+
+def portions(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    """Cut items into as few parts of at most ``most`` as there can be, of about the same number each."""
+    parts = -(-len(items) // most)
+    ends = [len(items) * part // parts for part in range(parts + 1)]
+    return [items[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+
+
+def wrapped(name: str) -> list[str]:
+    """Return a name in lines that a figure has room for, broken behind an underscore or a slash where it has any."""
+    lines = [""]
+    for piece in re.findall(rf"[^_/]{{1,{LABEL_LENGTH - 1}}}[_/]?|[_/]", shortened(name, NAME_LENGTH)):
+        if len(lines[-1] + piece) > LABEL_LENGTH:
+            lines.append("")
+        lines[-1] += piece
+    return lines
 
 
 def differences(configs: dict[str, RunConfig], images: ImageSet | None, *, chosen: bool) -> tuple[str, ...]:
@@ -175,12 +253,13 @@ def _listed(values: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: DatasetConfig) -> Result:
-    """Return a model's line: measured on the images, or as its card states where there are none."""
+def table_row(source: str, model: Autoencoder, images: ImageSet | None, data: DatasetConfig, note: str) -> Result:
+    """Return a model's line: measured on the images, which the note names, or as its card states where there are
+    none."""
     config = _config(model)
     metrics = config.metrics["test"] if images is None else measure(model, images, data)
     variant = config.recipe["model"]["variant"]
-    return Result(source, config.name, variant, config.parameters, metrics, images is not None)
+    return Result(source, note, config.name, variant, config.parameters, metrics, images is not None)
 
 
 def _config(model: Autoencoder) -> RunConfig:

@@ -117,19 +117,26 @@ def to_pixels(figure: Figure) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())
 
 
+BESIDE = 4
+"""The number of figures that stand in a row."""
+
+
 @with_own_settings
 def side_by_side(figures: Mapping[str, Figure]) -> Figure:
-    """Draw figures beside each other, pixel by pixel, each below its name."""
-    parts = {name: to_pixels(figure) for name, figure in figures.items()}
+    """Draw figures beside each other, four in a row, pixel by pixel, each below its name."""
+    parts = [(name, to_pixels(figure)) for name, figure in figures.items()]
+    rows = [parts[first : first + BESIDE] for first in range(0, len(parts), BESIDE)]
     dpi, title = 100, 30
-    width = sum(pixels.shape[1] for pixels in parts.values())
-    height = max(pixels.shape[0] for pixels in parts.values()) + title
+    heights = [max(pixels.shape[0] for _, pixels in row) + title for row in rows]
+    width, height = max(sum(pixels.shape[1] for _, pixels in row) for row in rows), sum(heights)
     combined = NotebookFigure((width / dpi, height / dpi), dpi=dpi)
-    left = 0
-    for name, pixels in parts.items():
-        combined.figimage(pixels, left, height - title - pixels.shape[0])
-        middle = (left + pixels.shape[1] / 2) / width
-        label = literal(name)
-        combined.text(middle, 1 - title / 2 / height, label, ha="center", va="center", fontsize=11, weight="bold")
-        left += pixels.shape[1]
+    top = height
+    for row, row_height in zip(rows, heights, strict=True):
+        left = 0
+        for name, pixels in row:
+            combined.figimage(pixels, left, top - title - pixels.shape[0])
+            x, y = (left + pixels.shape[1] / 2) / width, (top - title / 2) / height
+            combined.text(x, y, literal(name), ha="center", va="center", fontsize=11, weight="bold")
+            left += pixels.shape[1]
+        top -= row_height
     return combined

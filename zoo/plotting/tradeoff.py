@@ -11,6 +11,12 @@ from matplotlib.figure import Figure
 
 from zoo.plotting.canvas import TEST, NotebookFigure, literal, with_own_settings
 
+PANELS_BESIDE = 3
+"""The number of panels in a row."""
+
+NAME_HEIGHT = 11.0
+"""The height of a line of text, in points."""
+
 
 class Point(NamedTuple):
     """A model, at its two quantities."""
@@ -33,8 +39,14 @@ def tradeoff(
         sums: draw lines on which x + y is constant.
         logarithmic: make the x axis logarithmic.
     """
-    figure = NotebookFigure(figsize=(7.5 * len(groups), 5.5), layout="constrained")
-    for axes, (title, points) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+    columns = min(len(groups), PANELS_BESIDE)
+    rows = -(-len(groups) // columns)
+    height = max(5.5, max(map(len, groups.values())) * NAME_HEIGHT / 72 * 1.6)  # room for each name
+    figure = NotebookFigure(figsize=(7.5 * columns, height * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(groups) :]:
+        axes.remove()
+    for axes, (title, points) in zip(panels, groups.items(), strict=False):
         xs, ys = (np.array([getattr(point, axis) for point in points]) for axis in ("x", "y"))
         axes.scatter(xs, ys, color=TEST, zorder=3)
         axes.set(title=literal(title), xlabel=literal(x), ylabel=literal(y))
@@ -68,16 +80,24 @@ def _draw_lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
 
 
 def _write_names(axes: Axes, points: Sequence[Point]) -> None:
-    """Write names beside their points, moved up where they would cover one another."""
-    height = 11.0  # points of a line of text
-    last: float | None = None
-    for point in sorted(points, key=lambda point: axes.transData.transform((point.x, point.y))[1]):
-        py = float(axes.transData.transform((point.x, point.y))[1]) * 72 / axes.figure.dpi
-        target = py if last is None else max(py, last + height)
-        last = target
-        arrow = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5} if target - py > 2 else None
-        name = literal(point.name)
+    """Write names beside their points, moved up where they would cover one another, and down from the panel's top."""
+    scale = 72 / axes.figure.dpi
+
+    def height(y: float) -> float:
+        return float(axes.transData.transform((axes.get_xlim()[0], y))[1]) * scale
+
+    ordered = sorted(points, key=lambda point: height(point.y))
+    places: list[float] = []
+    for point in ordered:
+        places.append(max([height(point.y), *(last + NAME_HEIGHT for last in places[-1:])]))
+    top = height(axes.get_ylim()[1]) - NAME_HEIGHT / 2
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], top)
+        top = places[index] - NAME_HEIGHT
+    for point, place in zip(ordered, places, strict=True):
+        moved = place - height(point.y)
+        arrow = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5} if abs(moved) > 2 else None
         axes.annotate(
-            name, (point.x, point.y), (10, target - py), textcoords="offset points", fontsize=8, va="center",
+            literal(point.name), (point.x, point.y), (10, moved), textcoords="offset points", fontsize=8, va="center",
             arrowprops=arrow,
         )  # fmt: skip
