@@ -167,7 +167,7 @@ def documents() -> dict[Path, str]:
         config = RunConfig(**config.model_dump() | words)
         shipped[folder / CONFIG_FILE] = config.to_json()
         if weights_folder(name):
-            shipped[folder / "README.md"] = write_card(config)
+            shipped[folder / "README.md"] = write_card(config, files=())  # the package has no figures
     return {
         **shipped,
         **{ROOT / "docs" / "variants" / name: page for name, page in variant_pages().items()},

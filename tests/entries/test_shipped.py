@@ -22,7 +22,7 @@ from zoo.metrics import EvalContext, measure_on_glyphs, metric_of
 from zoo.metrics._classifier import classifier_of
 from zoo.models import Autoencoder
 from zoo.runs.card import seed_mean_and_sd
-from zoo.runs.folder import RUN_FILES, read_config
+from zoo.runs.folder import ENTRY_FILES, read_config
 from zoo.schema.base import DatasetConfig
 from zoo.schema.run_config import RunConfig
 from zoo.schema.sections import Claim
@@ -247,11 +247,10 @@ def test_an_entry_loads_in_under_100_ms_once_torch_and_pydantic_are_imported(tmp
     assert max(fastest.values()) < 0.1, json.dumps(fastest)
 
 
-def test_no_entry_holds_anything_but_a_run_folder() -> None:
+def test_every_entry_holds_weights_record_card_and_history_and_nothing_else() -> None:
     for name in ENTRIES:
         folder = Path(str(weights_folder(name)))
-        missing = RUN_FILES - {path.name for path in folder.iterdir()}
-        assert missing <= {"snapshots.safetensors"}, name  # the first four were trained before there were any
-        assert {path.name for path in folder.iterdir()} <= RUN_FILES
+        assert {path.name for path in folder.iterdir()} == ENTRY_FILES, name  # figures are drawn on demand
+        assert ".png" not in (folder / "README.md").read_text()
     for name in UNSHIPPED:
         assert {path.name for path in (WEIGHTS / name).iterdir()} == {"config.json", "metrics.jsonl"}

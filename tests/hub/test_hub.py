@@ -19,13 +19,14 @@ from torchvision.transforms.functional import to_pil_image
 import zoo
 from tests.helpers import CPU, PLUGIN, ROOT, command, dataset, python, tiny_recipe, weights
 from tests.hub.server import StandInHub
+from zoo.cli.push import figures_for
 from zoo.datasets import load_images
 from zoo.entries.catalog import recipe_paths, weights_folder
 from zoo.errors import ZooError
 from zoo.hub import Plan, Pushed, pull, push
 from zoo.hub.client import Conflict
 from zoo.runs.card import is_generated, write_card
-from zoo.runs.folder import RUN_FILES, read_config
+from zoo.runs.folder import FIGURE_FILES, RUN_FILES, read_config
 from zoo.schema.hub_address import Address
 from zoo.system.files import sha256
 from zoo.training.run import train
@@ -216,6 +217,27 @@ def test_a_card_edited_by_hand_about_other_weights_is_told(hub: StandInHub, fold
     assert any("not about these weights" in note for note in plan(another, "me/tiny").notes)
 
 
+def test_figures_of_a_folder_without_any_are_drawn_for_the_push(hub: StandInHub, folder: Path) -> None:
+    for name in FIGURE_FILES:
+        (folder / name).unlink()
+
+    def pushed(*options: object) -> dict[str, Any]:
+        done = command("push", folder, "me/x", "--dry-run", "--json", "--import", PLUGIN, *options)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    found = pushed()
+    assert found["files"].keys() >= set(FIGURE_FILES)
+    assert any(note.startswith("loss_curves.png, reconstructions.png, samples.png: drawn") for note in found["notes"])
+    assert found["files"].keys() - pushed("--without-test-images")["files"].keys() == {
+        "reconstructions.png", "snapshots.safetensors",
+    }  # fmt: skip
+    assert not list(folder.glob("*.png"))  # the folder is the user's
+    (folder / "samples.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
+    assert pushed()["files"].keys() & set(FIGURE_FILES) == {"samples.png"}  # chosen by the user
+    assert pushed()["files"]["README.md"] < found["files"]["README.md"]
+
+
 def test_images_of_the_users_own_are_pointed_out_and_can_stay_here(hub: StandInHub, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for number, image in enumerate(load_images(dataset("glyphs"), "test").images[:20]):
@@ -227,6 +249,9 @@ def test_images_of_the_users_own_are_pointed_out_and_can_stay_here(hub: StandInH
     push(run, "me/mine", without_test_images=True)
     assert hub.files("me/mine").keys() & {"reconstructions.png", "snapshots.safetensors"} == set()
     assert b"reconstructions.png" not in hub.files("me/mine")["README.md"]
+    for name in FIGURE_FILES:
+        (run / name).unlink()
+    assert figures_for(run) == {}  # nobody has asked to draw one's own images
     assert zoo.load("hf-hub:me/mine@main").image_shape == (1, 16, 16)
 
     pull("hf-hub:me/mine", tmp_path / "pulled")  # its config names a folder here, which nobody asked to read

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
@@ -11,8 +13,9 @@ from typing import TextIO
 from zoo.cli._common import add_imports, add_json, add_options_of, values_of
 from zoo.cli._output import say, say_json
 from zoo.entries.catalog import is_another
+from zoo.errors import ZooError
 from zoo.hub import Plan, push
-from zoo.runs.folder import read_config
+from zoo.runs.folder import FIGURE_FILES, read_config
 from zoo.system.files import user_path
 
 
@@ -20,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("folder", type=user_path, help="what training wrote, such as runs/mine")
     parser.add_argument("repository", help="owner/name; it is made if there is none")
-    add_options_of(parser, push, skip=["token", "on_plan"])  # a token is not an argument, because others could see it
+    add_options_of(
+        parser, push, skip=["token", "drawn", "on_plan"]
+    )  # a token is not an argument, because others could see it
     add_json(parser)
     add_imports(parser)
 
@@ -37,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
             say(f"  note: {note}", out)
 
     try:
-        pushed = push(**values_of(options, push), on_plan=on_plan)
+        pushed = push(**values_of(options, push), drawn=figures_for(options.folder), on_plan=on_plan)
     except KeyboardInterrupt as error:
         where = f"{plans[0].endpoint}/{options.repository}" if plans else options.repository
         raise KeyboardInterrupt(f"interrupted; what was sent may have arrived: look at {where}") from error
@@ -58,6 +63,27 @@ def run(options: argparse.Namespace) -> None:
         say(f"tag: {options.tag}")
     say(f'load it: zoo.load("{pushed.address}")')
     say(f'pin it, in a recipe: "hub": {pushed.pin.model_dump_json()}')
+
+
+def figures_for(folder: Path) -> dict[str, bytes]:
+    """Draw the figures that a training writes, for a folder that has none, as far as the images are here.
+
+    Nothing is drawn of images of the user's own: a folder without figures may be one whose author removed them. What is
+    wrong with a folder, the push says.
+    """
+    from zoo.entries.trained_model import TrainedModel
+    from zoo.figures import FigureContext, draw
+    from zoo.plotting import to_png
+
+    drawn: dict[str, bytes] = {}
+    if any(os.path.lexists(folder / name) for name in FIGURE_FILES):
+        return drawn
+    trained = TrainedModel(folder)
+    for name in FIGURE_FILES:
+        with suppress(ZooError):  # the dataset is not here, or the folder no whole run folder
+            if not trained.config.checked_recipe.data.PRIVATE:
+                drawn[name] = to_png(draw(Path(name).stem, FigureContext(trained)))
+    return drawn
 
 
 def note_on_name(folder: Path) -> str:

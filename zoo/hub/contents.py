@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from huggingface_hub import ModelCard
 from yaml import YAMLError  # type: ignore[import-untyped]  # which the client parses cards with
@@ -31,6 +33,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 FILES_SHOWING_TEST_IMAGES = frozenset({RECONSTRUCTIONS_FILE, SNAPSHOTS_FILE})
 """The files that show images of the test split."""
 
+NOTHING: Mapping[str, bytes] = MappingProxyType({})
+
 READERS = {METRICS_FILE: read_history, SNAPSHOTS_FILE: read_snapshots}
 """The functions that refuse a damaged file, by its name."""
 
@@ -46,13 +50,16 @@ class RunContents:
     """Remarks for the author about what readers of the Hub may miss or see."""
 
 
-def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunContents:
+def read_run(
+    folder: Path, load_name: str, *, test_images: bool = True, drawn: Mapping[str, bytes] = NOTHING
+) -> RunContents:
     """Read everything of a run folder that is to be published; other files in it stay where they are.
 
     Args:
         folder: the folder that training wrote.
         load_name: the name that the card passes to ``zoo.load``.
         test_images: include the files that show images of the test split.
+        drawn: figures by file name that go with the others where the folder does not have them.
 
     Raises:
         ZooError: the folder is no whole run folder, or a file is not what its name says.
@@ -65,6 +72,8 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
     assert config is not None
     names = sorted(RUN_FILES if test_images else RUN_FILES - FILES_SHOWING_TEST_IMAGES)
     files = {name: _content(folder / name) for name in names if os.path.lexists(folder / name)}
+    added = {name: content for name, content in drawn.items() if name in names and name not in files}
+    files |= added
     if sha256(files[WEIGHTS_FILE]) != config.weights_sha256:
         raise ZooError(f"{folder / WEIGHTS_FILE} has changed while it was read; try again")
     card = decode_text(files.get(CARD_FILE, b""), str(folder / CARD_FILE))
@@ -77,7 +86,7 @@ def read_run(folder: Path, load_name: str, *, test_images: bool = True) -> RunCo
         licensed = ModelCard(card).data.get("license")
     except (ValueError, YAMLError) as error:
         raise ZooError(f"the front matter of {folder / CARD_FILE} cannot be read ({first_line(error)})") from error
-    notes = []
+    notes = [f"{', '.join(added)}: drawn for this push, since the folder has no figures"] if added else []
     if not licensed:
         notes.append(
             "no licence: nobody knows whether they may use the model; write `license: ...` at the top of README.md, "

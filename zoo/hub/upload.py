@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -14,7 +14,7 @@ from zoo._version import __version__
 from zoo.errors import ZooError
 from zoo.hub.cache import RepoListing, list_repo
 from zoo.hub.client import Absent, Conflict, Hub, NoRevision, Unreachable
-from zoo.hub.contents import RunContents, read_run
+from zoo.hub.contents import NOTHING, RunContents, read_run
 from zoo.hub.plan import FREE_REPO_FILES, Plan, make_plan
 from zoo.schema.hub_address import MAIN, PREFIX, Address
 from zoo.schema.sections import HubPin
@@ -64,6 +64,7 @@ def push(
     dry_run: bool = False,
     endpoint: str | None = None,
     token: str | None = None,
+    drawn: Mapping[str, bytes] = NOTHING,
     on_plan: Callable[[Plan], object] = lambda plan: None,
 ) -> Pushed:
     """Put a run folder into a repository, in one commit; other files in the folder stay where they are.
@@ -82,6 +83,7 @@ def push(
         dry_run: report what would be sent, and write nothing.
         endpoint: the Hub's web address; by default ``$HF_ENDPOINT``, or else the public one.
         token: a token with write access; by default ``$HF_TOKEN``, or else what ``hf auth login`` has stored.
+        drawn: figures by file name, such as ``samples.png``, for a folder that has none, as an entry in the package.
         on_plan: called with the plan before anything is sent.
 
     Raises:
@@ -92,7 +94,7 @@ def push(
     address = _address(repository, branch, tag, pull_request)
     if not dry_run:
         hub.need_token()
-    run = read_run(user_path(folder), str(address), test_images=not without_test_images)
+    run = read_run(user_path(folder), str(address), test_images=not without_test_images, drawn=drawn)
     base, branch_is_there = _look(hub, address, pull_request)
     plan = make_plan(run, address, hub, base, private=private, replace=replace, replace_card=replace_card)
     on_plan(plan)

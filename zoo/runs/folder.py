@@ -10,6 +10,8 @@
 ``checkpoint.safetensors``  the state that training goes on from for more epochs; it never goes to the Hub
 ``hub.json``                only in a folder that was pulled: the commit that it holds
 ==========================  ==================================================================================
+
+The entries in the package have neither snapshots nor figures: these are drawn when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -50,6 +52,9 @@ METRICS_FILE = "metrics.jsonl"
 SNAPSHOTS_FILE = "snapshots.safetensors"
 RUN_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE, SNAPSHOTS_FILE, *FIGURE_FILES})
 """The names of all files that training writes into a run folder."""
+
+ENTRY_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, METRICS_FILE})
+"""The names of those of them that an entry in the package has."""
 
 CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 """The files from which an unfinished run goes on: the last checkpoint, and the one before it."""
@@ -96,7 +101,9 @@ def read_snapshots(folder: Path) -> Snapshots:
     path = folder / SNAPSHOTS_FILE
     _check_history(path)
     if folder.is_dir() and not path.exists():
-        raise NotApplicable("the run keeps no snapshots of its training; train it again to record some")
+        raise NotApplicable(
+            "the run keeps no snapshots of its training, as no entry in the package does; train it again to record some"
+        )
     try:
         content = read_file(path, MAX_RECORD_BYTES)
         if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
