@@ -119,7 +119,7 @@ reconstructions = model.reconstruct(images{labels})
 {source}
 {start(recipe)}- {history_sentences(config, recipe)}
 - Images: {recipe.data.name}{recipe.data.presented}, sha256 of the training images `{config.dataset["train"].sha256}`.
-- Weights: sha256 `{config.weights_sha256}`.
+- Weights: sha256 `{config.weights_sha256}`{", the parameters stored as float16" if config.in_half else ""}.
 
 {TO_BUILD_IT if config.foreign else TO_TRAIN_IT}
 

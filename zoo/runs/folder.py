@@ -33,6 +33,7 @@ from torch import Tensor
 from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build_variant
+from zoo.runs.storage import from_half
 from zoo.schema.base import ImageShape, VariantConfig
 from zoo.schema.parsing import explain, parse_json
 from zoo.schema.run_config import EpochRow, RunConfig
@@ -188,6 +189,8 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
                 f"train again"
             )
         weights = parse_weights(content, path)
+        if config.in_half:
+            weights = from_half(outline, weights)
         check_finite(weights, path)
         _check_fit(expected, weights, folder)
         model = build_variant(section, config.image_shape) if outline.device.type == "meta" else outline

@@ -151,6 +151,12 @@ class RunConfig(Strict):
         """
         return _checked(json.dumps(self.recipe), f"the recipe of {self.name}")
 
+    @property
+    def in_half(self) -> bool:
+        """True if the parameters are stored in float16, as the recipe's ``training.storage`` says."""
+        training = self.recipe.get("training")
+        return isinstance(training, dict) and training.get("storage") == "float16"
+
     def model_section(self) -> VariantConfig:
         """Return the recipe's model section, checked; the weights need no other part of the recipe.
 

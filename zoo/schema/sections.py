@@ -122,6 +122,13 @@ class Training(Section):
         "`epochs`; going on sets it, so that the recipe tells how the weights came about.",
     )
 
+    storage: Annotated[Literal["float32", "float16"], ADDED_LATER] = Field(
+        "float32",
+        description="The type in which the parameters are stored. `float16`: at the end they are rounded to it, before "
+        "anything is measured, and the file has half the size; a model computes in float32 all the same. Buffers, such "
+        "as BatchNorm's averages, stay as they are.",
+    )
+
     def planned(self, epoch: int) -> int:
         """Return the number of epochs that the learning rate of 0-based ``epoch`` is laid out over."""
         return next((stretch.epochs for stretch in self.stretches if epoch < stretch.until), self.epochs)

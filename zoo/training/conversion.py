@@ -13,7 +13,6 @@ from torch import Tensor
 
 from zoo.datasets import load_images
 from zoo.errors import ZooError
-from zoo.inference.loops import codes
 from zoo.models import Autoencoder
 from zoo.models.build import build
 from zoo.runs.card import load_name_of, write_card
@@ -25,7 +24,7 @@ from zoo.system.devices import without_tf32
 from zoo.system.files import read_file, sha256, write_atomically
 from zoo.system.process import training_modes
 from zoo.system.randomness import CPU, isolated_randomness
-from zoo.training.finish import facts, figures_of, weights_of
+from zoo.training.finish import facts, figures_of, final_weights
 from zoo.training.output_folder import partial_folder, publish, reserved
 from zoo.training.run import written_out
 from zoo.training.tensor_names import guessed_rules, renamed
@@ -115,9 +114,7 @@ def _write(
         say(note)
     say("measuring both splits, drawing the figures")
     with without_tf32():
-        if fit_prior:
-            model.prior.fit(codes(model, train, recipe.data))
-        weights = weights_of(model)
+        weights = final_weights(model, recipe, train, fit_prior=fit_prior)
         known = facts(recipe, model, weights, train, test, [train.digest, test.digest])
         config = RunConfig(**known, foreign=foreign, training_seconds=0.0)
         drawn = figures_of(model, test, recipe.data)

@@ -26,6 +26,7 @@ from zoo.runs.folder import (
     WEIGHTS_FILE,
 )
 from zoo.runs.provenance import versions
+from zoo.runs.storage import in_half, round_parameters
 from zoo.schema.base import DatasetConfig
 from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import DatasetRecord, Earlier, RunConfig
@@ -57,10 +58,7 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     wall_seconds = trainer.wall_seconds  # before anything is measured
     trainer.take_selected()
     recipe, model = trainer.recipe, trainer.model.eval()
-    if model.prior.fitted:
-        model.prior.fit(codes(model, trainer.train_set, recipe.data))
-
-    weights = weights_of(model)
+    weights = final_weights(model, recipe, trainer.train_set, fit_prior=model.prior.fitted)
     config = RunConfig(
         **facts(recipe, model, weights, trainer.train_set, trainer.test_set, trainer.data_digests),
         validation=trainer.validation
@@ -81,9 +79,22 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     return config
 
 
-def weights_of(model: Autoencoder) -> bytes:
-    """Return the content of the file of a model's weights."""
-    return save({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()})
+def final_weights(model: Autoencoder, recipe: Recipe, train: ImageSet, *, fit_prior: bool) -> bytes:
+    """Round a model's parameters if its recipe says so, fit its prior, and return the content of the file of weights.
+
+    Args:
+        model: the model, in eval mode.
+        recipe: the recipe.
+        train: the training images, whose codes the prior is fitted to.
+        fit_prior: whether it is.
+    """
+    halved = recipe.training.storage == "float16"
+    if halved:
+        round_parameters(model)
+    if fit_prior:
+        model.prior.fit(codes(model, train, recipe.data))
+    tensors = in_half(model) if halved else model.state_dict()
+    return save({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()})
 
 
 def facts(

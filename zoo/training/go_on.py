@@ -9,11 +9,12 @@ from zoo.schema.sections import Stretch, Training
 def may_go_on(before: Recipe, recipe: Recipe) -> Recipe:
     """Return the recipe of a run with the fields of ``recipe`` that may change when it goes on.
 
-    Those are ``training.epochs``, ``training.steps`` and ``training.select.patience``; ``training.stretches`` may grow.
+    Those are ``training.epochs``, ``training.steps``, ``training.storage`` (checkpoints hold float32 either way) and
+    ``training.select.patience``; ``training.stretches`` may grow.
     Where the result differs from ``recipe``, the run cannot go on as ``recipe`` says.
     """
     then, now = before.training, recipe.training
-    update: dict[str, object] = {"epochs": now.epochs, "steps": now.steps}
+    update: dict[str, object] = {"epochs": now.epochs, "steps": now.steps, "storage": now.storage}
     if now.stretches[: len(then.stretches)] == then.stretches or _earlier(then, now):
         update["stretches"] = now.stretches
     if then.select and now.select:
