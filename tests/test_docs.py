@@ -148,7 +148,7 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
 
 def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
     names = ("network", "posterior", "prior", "likelihood", "objective", "optimizer", "augmentation", "figure")
-    _, _, *codes = snippets("docs/your_own_variant.md")
+    _, _, *codes, _ = snippets("docs/your_own_variant.md")
     for name, code in zip(names, codes, strict=True):
         (tmp_path / f"my_{name}.py").write_text(code)
     page = (ROOT / "docs" / "your_own_variant.md").read_text()
@@ -174,6 +174,18 @@ def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
     assert parts.items() <= config.recipe["model"].items()
     assert config.recipe["optimizer"]["schedule"] == {"name": "warm_up", "rise": 3}
     assert config.recipe["training"]["augment"] == [{"name": "gamma", "probability": 1.0, "largest": 2.0}]
+
+
+def test_an_encoder_and_a_decoder_of_ones_own_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = snippets("docs/your_own_variant.md")[-1].replace(
+        '"glyphs"', '"glyphs", "train_images": 200, "test_images": 20'
+    )
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "my_layers"}
+    exec(code, names)
+    found = read_config(tmp_path / "runs" / "my_layers").recipe["model"]["network"]
+    assert found == {"name": "own", "encoder": "my_layers:Encoder", "decoder": "my_layers:Decoder"}
+    assert names["model"].config is not None
 
 
 def own_loop(number: int) -> str:

@@ -37,14 +37,19 @@ class Registry(Generic[Item]):
     def __init__(self, kind: str, package: str, tag: str = "name") -> None:
         self.kind, self.package, self.tag = kind, package, tag
         self._registered: dict[str, Item] = {}
+        self._unlisted: set[str] = set()
 
     @cached_property
     def _shipped(self) -> frozenset[str]:
         folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
         return frozenset(file.name for file in iter_modules([str(folder)]) if not file.name.startswith("_"))
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Item, *, listed: bool = True) -> None:
         """Register an item under its name; a cell of a notebook that is run again replaces what it has registered.
+
+        Args:
+            item: the item.
+            listed: False for what :meth:`names` leaves out, since it takes more than its name to use it.
 
         Raises:
             ZooError: the name is taken.
@@ -55,6 +60,8 @@ class Registry(Generic[Item]):
         if taken or (item.name in self._shipped and not shipped_here):
             raise ZooError(f"the {self.kind} {item.name!r} is already registered; choose another name")
         self._registered[item.name] = item
+        if not listed:
+            self._unlisted.add(item.name)
 
     def name_in(self, config: type[Any]) -> str:
         """Return the name in a config: the default of its field ``name``, or, for variants, ``variant``.
@@ -70,7 +77,7 @@ class Registry(Generic[Item]):
 
     def names(self) -> list[str]:
         """Return every known name, sorted; imports nothing."""
-        return sorted(self._shipped | self._registered.keys())
+        return sorted((self._shipped | self._registered.keys()) - self._unlisted)
 
     def get(self, name: str) -> Item:
         """Return the item of this name, importing its file on first use.

@@ -12,7 +12,8 @@ import torch
 
 from zoo.entries.catalog import WEIGHTS, recipe, recipe_paths, weights_folder
 from zoo.errors import NotApplicable, UnknownNameError, ZooError
-from zoo.models import Autoencoder
+from zoo.models import Autoencoder, handing_in
+from zoo.models.own_modules import Module
 from zoo.runs.folder import PIN_FILE, load_folder
 from zoo.schema.base import DatasetConfig
 from zoo.schema.hub_address import PREFIX, Address
@@ -103,7 +104,12 @@ def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | 
 
 
 def load(
-    source: str | os.PathLike[str], device: str | torch.device = "cpu", *, endpoint: str | None = None
+    source: str | os.PathLike[str],
+    device: str | torch.device = "cpu",
+    *,
+    endpoint: str | None = None,
+    encoder: Module | None = None,
+    decoder: Module | None = None,
 ) -> Autoencoder:
     """Load a trained model in eval mode, with its ``config`` (recipe, metrics, provenance) and its ``origin``.
 
@@ -112,10 +118,13 @@ def load(
             ``"./runs/mine"``, ``"hf-hub:owner/name@revision"``.
         device: the device to put it on; ``"auto"`` takes the best there is.
         endpoint: the Hub's web address; None: ``$HF_ENDPOINT``, or else the public one.
+        encoder: the encoder of a model whose author's own it is, or what makes it: the class that ``config.json``
+            names. Nothing is imported by that name.
+        decoder: the decoder, likewise.
 
     Raises:
         ZooError: there is no such entry, folder or repository, a file is missing or damaged, or the weights do not
-            fit the recipe.
+            fit the recipe; or encoder and decoder are needed, or not.
     """
     location = find(source, endpoint=endpoint)
     if os.path.isfile(location.folder):  # unlike Path.is_file, also of names that are too long
@@ -124,7 +133,11 @@ def load(
             f"(model.safetensors) and the recipe that says which model they belong to (config.json). Weights from "
             f"elsewhere become one with `zoo convert`, or go into a model of zoo.create_model with its load_state_dict"
         )
-    model = load_folder(location.folder, device, trusted=location.trusted)
+    with handing_in(encoder, decoder):
+        model = load_folder(location.folder, device, trusted=location.trusted)
+    assert model.config is not None  # as of every model that is loaded
+    if encoder is not None and not model.config.has_own_modules:
+        raise ZooError(f"{source} has the layers that its recipe says; drop encoder and decoder")
     model.origin = location.origin
     logging.getLogger("zoo").info("loaded %s from %s", source, location.origin)
     return model

@@ -80,7 +80,7 @@ def read_run(
     if not card or is_generated(card):
         card = write_card(config, load_name, files)
     else:  # its author's words; only the address of the model has changed
-        card = card.replace(f'zoo.load("{load_name_in(card)}")', f'zoo.load("{load_name}")')
+        card = card.replace(f'zoo.load("{load_name_in(card)}"', f'zoo.load("{load_name}"')
     files[CARD_FILE] = card.encode()
     try:
         licensed = ModelCard(card).data.get("license")

@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.errors import ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
+from zoo.models.own_modules import OWN, Module, handing_in
 from zoo.registry import VARIANTS
 from zoo.schema.axes import narrowed, up_to_date
 from zoo.schema.base import ImageShape, VariantConfig
@@ -53,7 +54,14 @@ def build_variant(config: VariantConfig, shape: ImageShape) -> Autoencoder:
     return model
 
 
-def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -> Autoencoder:
+def create_model(
+    variant: str,
+    *,
+    image_shape: Sequence[int],
+    encoder: Module | None = None,
+    decoder: Module | None = None,
+    **settings: Any,
+) -> Autoencoder:
     """Create an untrained model, an ordinary ``nn.Module``, from a variant's name and settings.
 
     >>> import zoo
@@ -64,6 +72,9 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
     Args:
         variant: the name of a variant, one of :func:`zoo.list_variants`.
         image_shape: channels, height and width of the images.
+        encoder: a module of your own in place of the network's, from images to features, or what makes one; as in
+            :func:`zoo.models.handing_in`.
+        decoder: the same from codes to images.
         settings: fields of a recipe's model section, such as ``latent_dim=32`` or
             ``network={"name": "conv", "channels": [32, 64]}``; the others have the variant's defaults.
 
@@ -72,7 +83,8 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
 
     Raises:
         UnknownNameError: there is no such variant; shows the close matches.
-        ZooError: a setting is unknown or out of range, or the variant cannot take such images.
+        ZooError: a setting is unknown or out of range, or the variant cannot take such images; or the shapes of
+            encoder and decoder do not fit.
     """
     where = f"create_model({variant!r})"
     if not isinstance(variant, str):
@@ -86,5 +98,13 @@ def create_model(variant: str, *, image_shape: Sequence[int], **settings: Any) -
         raise ZooError(f"{where}: {error}; settings are numbers, words, lists and dicts") from error
     config = VARIANTS.get(variant).config
     fields = up_to_date(config, config.from_older(fields))
-    schema = narrowed(config, fields, where)
-    return build_variant(validate(schema, {"variant": variant, **fields}, where), shape)
+    with handing_in(encoder, decoder) as own:
+        if encoder is not None and own:
+            if "network" in fields or "network" not in config.model_fields:
+                raise ZooError(
+                    f"{where}: encoder and decoder take the place of a network; "
+                    + ("drop network" if "network" in fields else "choose a variant that takes any, such as vae")
+                )
+            fields["network"] = {"name": OWN, **own.imports}
+        schema = narrowed(config, fields, where)
+        return build_variant(validate(schema, {"variant": variant, **fields}, where), shape)

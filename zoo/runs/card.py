@@ -66,7 +66,7 @@ def is_generated(card: str) -> bool:
 
 def load_name_in(card: str) -> str | None:
     """Return the name that a card passes to ``zoo.load``, or None."""
-    match = re.search(r'^model = zoo\.load\("([^"\n]+)"\)$', card, re.MULTILINE)
+    match = re.search(r'^model = zoo\.load\("([^"\n]+)"(?:, encoder=Encoder, decoder=Decoder)?\)$', card, re.MULTILINE)
     return match[1] if match else None
 
 
@@ -84,7 +84,12 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
         f"\nClaimed: {claim.split} {claim.metric} {claim.value:g}, within {claim.tolerance:g}.\n"
         for claim in recipe.claims
     )
-    shipped = variant.build.__module__.startswith("zoo.")
+    note = "" if variant.build.__module__.startswith("zoo.") else USER_VARIANT_NOTE
+    own = ""
+    if config.has_own_modules:
+        own, network = ", encoder=Encoder, decoder=Decoder", config.recipe["model"]["network"]
+        named = " and ".join(markdown.text(network.get(role, "")) for role in ("encoder", "decoder"))
+        note += f"\nEncoder and decoder are its author's own, {named}: import them, and hand them in.\n"
     classes = recipe.model.classes
     given, labels = (", labels=labels", ", labels") if classes else ("", "")
     needs, making = ("import torch\n\n", f"labels = torch.arange(16) % {classes}\n") if classes else ("", "")
@@ -96,11 +101,11 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
 
 {markdown.text(recipe.summary) or "An autoencoder"}. Variant `{recipe.model.variant}` of the autoencoder zoo: {summary}.
 {config.parameters:,} parameters, images of {format_shape(config.image_shape)} (channels, height, width).
-{"" if shipped else USER_VARIANT_NOTE}
+{note}
 ```python
 {needs}import zoo
 
-model = zoo.load("{load_name}")
+model = zoo.load("{load_name}"{own})
 {making}images = model.sample(16{given})  # (16, {", ".join(map(str, config.image_shape))}) in [0, 1]
 reconstructions = model.reconstruct(images{labels})
 ```

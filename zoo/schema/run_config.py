@@ -157,6 +157,13 @@ class RunConfig(Strict):
         training = self.recipe.get("training")
         return isinstance(training, dict) and training.get("storage") == "float16"
 
+    @property
+    def has_own_modules(self) -> bool:
+        """True if encoder and decoder are the author's own, and have to be handed in by whoever loads the model."""
+        model = self.recipe.get("model")
+        network = model.get("network") if isinstance(model, dict) else None
+        return isinstance(network, dict) and network.get("name") == "own"
+
     def model_section(self) -> VariantConfig:
         """Return the recipe's model section, checked; the weights need no other part of the recipe.
 

@@ -14,6 +14,7 @@ import torch
 
 from zoo.datasets import load_images
 from zoo.errors import ZooError
+from zoo.models.own_modules import Module, handing_in, with_imports
 from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, read_config
 from zoo.runs.remarks import remarks
 from zoo.schema.recipe import Recipe
@@ -52,6 +53,8 @@ def train(
     overwrite: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
     log: Sequence[str] = (),
+    encoder: Module | None = None,
+    decoder: Module | None = None,
 ) -> Path:
     """Train a recipe and write its run folder.
 
@@ -68,6 +71,9 @@ def train(
         overwrite: replace a finished or unfinished run.
         group: the processes that train together.
         log: the names of loggers that show the run while it trains, such as ``"tensorboard"``.
+        encoder: an encoder of your own, where the recipe's network is ``{"name": "own"}``: a module, whose weights the
+            training starts from, or a class or function that makes one, whose weights are drawn from the recipe's seed.
+        decoder: the decoder, likewise.
 
     Returns:
         The run folder, which :func:`zoo.load` takes.
@@ -79,7 +85,13 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     out, device = user_path(out), choose_device(str(device))
-    with training_modes(device), stop_signals() as signals, Progress(silent=group.rank > 0) as progress:
+    with (
+        handing_in(encoder, decoder) as own,
+        training_modes(device),
+        stop_signals() as signals,
+        Progress(silent=group.rank > 0) as progress,
+    ):
+        recipe = with_imports(recipe, own, wanted=encoder is not None) if own else recipe
         for _ in run(recipe, out, device, progress, signals, resume=resume, overwrite=overwrite, group=group, log=log):
             pass
     return out
