@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
@@ -22,6 +23,7 @@ from zoo.inference.image_stream import open_images
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.bounds import log_likelihood
 from zoo.tasks.anomaly import HighestScores, Scored, detection, score
+from zoo.tasks.depths import at_depth, depths
 from zoo.tasks.features import encode, write_codes
 from zoo.tasks.imputation import boxed, dropped, impute
 
@@ -279,3 +281,35 @@ def test_mistakes_end_with_a_word_and_code_2(arguments: tuple[str, ...], expecte
     assert re.search(expected, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_features_of_a_depth_are_the_means_of_that_layers_maps() -> None:
+    network = {"name": "conv", "channels": [4, 8], "hidden": [6]}
+    model = zoo.create_model("vae", image_shape=(1, 16, 16), latent_dim=4, classes=2, network=network).eval()
+    images, labels = torch.rand(5, 1, 16, 16), torch.tensor([0, 1, 0, 1, 1])
+    condition = nn.functional.one_hot(labels, 2)[:, :, None, None].float()
+    h = torch.cat([images, condition.expand(-1, -1, 16, 16)], dim=1)
+    expected = []
+    for layer in list(model.encoder)[:-1]:  # type: ignore[call-overload]
+        h = layer(h)
+        expected += [h.flatten(2).mean(dim=2) if h.dim() > 2 else h] if isinstance(layer, nn.ReLU) else []
+    assert [features.shape[1] for features in expected] == [4, 8, 6]
+    given = model.given(labels)
+    for depth, features in enumerate(expected, 1):
+        assert torch.allclose(at_depth(model, depth, lambda: given.encode(images)), features)
+    assert not any(module._forward_hooks for module in model.modules())
+    with pytest.raises(ZooError, match="no features of depth 4; the encoder has 1 ReLU, 2 ReLU, 3 ReLU"):
+        at_depth(model, 4, lambda: given.encode(images))
+
+
+def test_the_features_of_a_depth_of_many_images(model: Autoencoder, tmp_path: Path) -> None:
+    images = open_images("glyphs", model)
+    layer = depths(model)[0]
+    found = encode(model, images, depth=1)
+    with torch.no_grad():
+        x = next(iter(images.batches(7))).images.float() / 255
+        expected = model.encoder[: list(model.encoder).index(layer) + 1](x).mean((2, 3))  # type: ignore[index, call-overload]
+    assert np.allclose(found.codes[:7], expected, atol=1e-5)
+    done = command("encode", "beta_vae_1_glyphs", "glyphs:3", "--depth", 1, "--out", tmp_path / "f.npz")
+    assert f" features of depth 1, of {found.codes.shape[1]} dimensions" in done.stdout, done.stderr
+    assert command("encode", "beta_vae_1_glyphs", "glyphs:3", "--depth", 7, "--out", tmp_path / "g.npz").returncode == 2

@@ -14,6 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_model_and_images(parser)
     parser.add_argument("--out", type=user_path, required=True, metavar="FILE", help="a .npz or .safetensors file")
+    parser.add_argument(
+        "--depth",
+        type=int,
+        help="features after so many layers of the encoder, 1 for its first, instead of the codes; maps are averaged "
+        "over their positions",
+    )
     add_common(parser)
 
 
@@ -28,6 +34,7 @@ def run(options: argparse.Namespace) -> None:
 
     model = load(options.model, choose_device(options.device))
     with progress(open_images(options.images, model)) as images:
-        codes = encode(model, images)
+        codes = encode(model, images, options.depth)
     write_codes(codes, options.out)
-    say(f"{len(codes.names):,} codes of {codes.codes.shape[1]} dimensions: {options.out}")
+    what = "codes" if options.depth is None else f"features of depth {options.depth},"
+    say(f"{len(codes.names):,} {what} of {codes.codes.shape[1]} dimensions: {options.out}")

@@ -1,4 +1,4 @@
-"""Features: the codes of images, as the input of another model."""
+"""Features: the codes of images, or what the encoder makes of them before, as the input of another model."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from zoo.inference.image_batches import ImageStream
-from zoo.inference.image_stream import map_images
+from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.models import Autoencoder
 from zoo.system.files import user_path, write_atomically
+from zoo.tasks.depths import at_depth
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,33 @@ class Codes:
 
     names: list[str]
     codes: NDArray[np.float32]
-    """The posterior means, (N, D)."""
+    """The posterior means, (N, D), or the features of a depth, (N, F)."""
     labels: NDArray[np.int64] | None
     """The labels (N,); None where the images have none."""
 
 
-def encode(model: Autoencoder, images: ImageStream) -> Codes:
-    """Return the posterior mean of every image; only the codes are held in memory.
+def encode(model: Autoencoder, images: ImageStream, depth: int | None = None) -> Codes:
+    """Return the posterior mean of every image, or the features of a depth; only these are held in memory.
+
+    Args:
+        model: the model.
+        images: the images.
+        depth: the features after so many layers of the encoder, as :func:`zoo.tasks.depths` counts them, with maps
+            averaged over their positions; None: the posterior means.
 
     Raises:
-        ZooError: the model is conditional and the images have no labels.
+        ZooError: the model is conditional and the images have no labels, or the encoder has no such depth.
     """
+
+    def features(batch: PreparedBatch) -> torch.Tensor:
+        if depth is None:
+            return batch.model.encode(batch.x).mean
+        return at_depth(model, depth, lambda: batch.model.encode(batch.x))
+
     names: list[str] = []
     codes: list[torch.Tensor] = []
     labels: list[torch.Tensor] = []
-    for batch, means in map_images(model, images, lambda batch: batch.model.encode(batch.x).mean.float().cpu()):
+    for batch, means in map_images(model, images, lambda batch: features(batch).float().cpu()):
         names += batch.names
         codes.append(means)
         labels += [] if batch.labels is None else [batch.labels]
