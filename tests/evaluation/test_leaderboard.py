@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from matplotlib.text import Text
 
 from tests.helpers import ROOT, command
 from zoo.entries.catalog import list_models, record_folder
@@ -129,14 +130,15 @@ def test_a_plot_has_a_panel_a_group_and_a_name_a_point(settings: dict[str, bool]
 
 
 def test_the_names_of_many_entries_of_about_the_same_figures_stay_in_their_panel() -> None:
-    many = [Point(str(number), 20 + number / 100, 80 + (number % 5) / 100) for number in range(45)]
+    many = [Point(f"an_entry_of_the_zoo_{number}", 20 + number / 100, 80 + (number % 5) / 100) for number in range(45)]
     figure = tradeoff({str(number): many if number < 2 else many[:3] for number in range(4)}, "x", "y")
     assert len({axes.get_position().y0 for axes in figure.axes}) == 2  # three in a row
     to_png(figure)
     axes = figure.axes[0]
     box = axes.get_window_extent()
-    names = sorted((text.get_window_extent() for text in axes.texts), key=lambda extent: extent.y0)
+    names = sorted((Text.get_window_extent(text) for text in axes.texts), key=lambda extent: extent.y0)
     assert len(names) == 45
+    assert all(box.x0 <= name.x0 and name.x1 <= box.x1 for name in names)
     assert all(box.y0 <= (name.y0 + name.y1) / 2 <= box.y1 for name in names)
     gaps = [above.y0 - below.y0 for below, above in zip(names, names[1:], strict=False)]
     assert min(gaps) > 10 * figure.dpi / 72

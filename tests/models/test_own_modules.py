@@ -114,7 +114,10 @@ def test_the_run_folder_names_them_and_is_loaded_with_them_only(mine: Path, tmp_
     config = read_config(mine)
     named = {role: f"{__name__}:{role.title()}" for role in ("encoder", "decoder")}
     assert config.recipe["model"]["network"] == {"name": "own", **named}
-    with pytest.raises(ZooError, match=rf"its author's own \({__name__}:Encoder and {__name__}:Decoder\), and nothing"):
+    with pytest.raises(
+        ZooError,
+        match=rf"mine: the encoder .* are its author's own \({__name__}:Encoder and {__name__}:Decoder\), and nothing",
+    ):
         zoo.load(mine)
     model = zoo.load(mine, encoder=Encoder(), decoder=Decoder())  # whatever their weights are
     assert model.config == config and not model.training

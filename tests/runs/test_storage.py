@@ -72,16 +72,16 @@ def test_a_finished_run_can_be_stored_in_half_later(half: Path, tmp_path: Path) 
 
 
 def test_a_training_starts_from_weights_in_half(half: Path, tmp_path: Path) -> None:
-    run = train(recipe_of(start=str(half), freeze=["encoder", "decoder"]), tmp_path / "run", CPU)
+    run = train(recipe_of(start=str(half), freeze=["encoder"]), tmp_path / "run", CPU)
     there, here = load_folder(half).state_dict(), load_folder(run).state_dict()
-    assert all(torch.equal(there[name], here[name]) for name in here if not name.startswith("prior."))
+    assert all(torch.equal(there[name], here[name]) for name in here if name.startswith("encoder."))
 
 
 def test_the_recipes_that_do_not_say_it_keep_text_and_digest() -> None:
     plain = recipe_of()
     assert "storage" not in plain.to_dict()["training"]
     assert plain.digest() == recipe_of(storage="float32").digest() != recipe_of(storage="float16").digest()
-    with pytest.raises(ZooError, match=r"training\.storage: expected 'float32' or 'float16'"):
+    with pytest.raises(ZooError, match=r"training\.storage: input should be 'float32' or 'float16'"):
         recipe_of(storage="int8")
 
 

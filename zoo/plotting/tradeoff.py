@@ -14,8 +14,8 @@ from zoo.plotting.canvas import TEST, NotebookFigure, literal, with_own_settings
 PANELS_BESIDE = 3
 """The number of panels in a row."""
 
-NAME_HEIGHT = 11.0
-"""The height of a line of text, in points."""
+NAME_HEIGHT, LETTER_WIDTH = 11.0, 5.0
+"""The height of a line of text and about the width of a letter, in points."""
 
 
 class Point(NamedTuple):
@@ -56,8 +56,11 @@ def tradeoff(
         _make_room_for_names(axes)
         if sums:
             _draw_lines_of_equal_sum(axes, xs + ys)
-        _write_names(axes, points)
         axes.grid(alpha=0.2)
+    figure.draw_without_rendering()  # names are put where the panels are then
+    figure.set_layout_engine("none")
+    for axes, points in zip(panels, groups.values(), strict=False):
+        _write_names(axes, points)
     return figure
 
 
@@ -80,24 +83,30 @@ def _draw_lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
 
 
 def _write_names(axes: Axes, points: Sequence[Point]) -> None:
-    """Write names beside their points, moved up where they would cover one another, and down from the panel's top."""
-    scale = 72 / axes.figure.dpi
+    """Write names beside their points, moved up where they would cover one another, and down from the panel's top.
 
-    def height(y: float) -> float:
-        return float(axes.transData.transform((axes.get_xlim()[0], y))[1]) * scale
+    A name stands at the right, or at the left where the panel ends.
+    """
 
-    ordered = sorted(points, key=lambda point: height(point.y))
+    def place(x: float, y: float) -> tuple[float, float]:
+        across, up = axes.transData.transform((x, y)) * 72 / axes.figure.dpi
+        return float(across), float(up)
+
+    ordered = sorted(points, key=lambda point: place(point.x, point.y)[1])
     places: list[float] = []
     for point in ordered:
-        places.append(max([height(point.y), *(last + NAME_HEIGHT for last in places[-1:])]))
-    top = height(axes.get_ylim()[1]) - NAME_HEIGHT / 2
+        places.append(max([place(point.x, point.y)[1], *(last + NAME_HEIGHT for last in places[-1:])]))
+    right, top = place(axes.get_xlim()[1], axes.get_ylim()[1])
+    top -= NAME_HEIGHT / 2
     for index in reversed(range(len(places))):
         places[index] = min(places[index], top)
         top = places[index] - NAME_HEIGHT
-    for point, place in zip(ordered, places, strict=True):
-        moved = place - height(point.y)
+    for point, up in zip(ordered, places, strict=True):
+        x, y = place(point.x, point.y)
+        moved = up - y
+        side = 1 if x + 10 + len(point.name) * LETTER_WIDTH < right else -1
         arrow = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5} if abs(moved) > 2 else None
         axes.annotate(
-            literal(point.name), (point.x, point.y), (10, moved), textcoords="offset points", fontsize=8, va="center",
-            arrowprops=arrow,
+            literal(point.name), (point.x, point.y), (10 * side, moved), textcoords="offset points", fontsize=8,
+            va="center", ha="left" if side > 0 else "right", arrowprops=arrow,
         )  # fmt: skip

@@ -180,7 +180,12 @@ def load_folder(folder: Path, device: str | torch.device = "cpu", *, trusted: bo
     path = folder / WEIGHTS_FILE
     # Fresh weights are overwritten: leave the caller's random numbers alone.
     with cpu_by_default(), default_generators_kept(CPU):
-        outline = _outline(section, config.image_shape, trusted)
+        try:
+            outline = _outline(section, config.image_shape, trusted)
+        except ZooError as error:
+            if not config.has_own_modules:
+                raise
+            raise ZooError(f"{folder}: {error}") from error  # of several runs, this one needs modules
         expected = outline.state_dict()
         content = read_file(path, sum(tensor.nbytes for tensor in expected.values()) + MAX_HEADER_BYTES)
         if sha256(content) != config.weights_sha256:
