@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from zoo import plotting
 from zoo.errors import NotApplicable, ZooError
@@ -22,12 +23,24 @@ def interpolation(context: FigureContext) -> Figure:
         for name, ends in interpolated(context).items():
             x = context.to_float(context.test.images[list(ends)])
             y = torch.zeros(2, dtype=torch.int64) if context.test.labels is None else context.test.labels[list(ends)]
-            start, end = context.model.given(y).encode(x).mean
-            z = latents.interpolate(start, end, steps, context.options.path == "spherical")
-            half = torch.arange(steps) >= steps / 2  # a conditional model changes its label in the middle
-            between = context.decode(z, torch.where(half, y[1], y[0]))
+            between = images_between(context, x, y, steps, spherical=context.options.path == "spherical")
             rows.append((name, torch.cat([x[:1].cpu(), between, x[1:].cpu()])))
     return plotting.labelled_rows(rows, f"{context.options.path} interpolation between the images at both ends")
+
+
+def images_between(context: FigureContext, x: Tensor, y: Tensor, steps: int, *, spherical: bool) -> Tensor:
+    """Return the images (steps, C, H, W) along a path between the codes of two.
+
+    Args:
+        context: the model.
+        x: the two images (2, C, H, W), on the model's device.
+        y: their labels (2,); a conditional model changes from the one to the other in the middle.
+        steps: the number of images, both ends included.
+        spherical: go along a great circle instead of straight.
+    """
+    start, end = context.model.given(y).encode(x).mean
+    z = latents.interpolate(start, end, steps, spherical)
+    return context.decode(z, torch.where(torch.arange(steps) >= steps / 2, y[1], y[0]))
 
 
 def interpolated(context: FigureContext) -> dict[str, tuple[int, int]]:

@@ -14,6 +14,7 @@ from zoo.runs.folder import (
     PIN_FILE,
     PREVIOUS_CHECKPOINT_FILE,
     RUN_FILES,
+    SNAPSHOTS_FILE,
 )
 from zoo.schema.parsing import parse_json
 from zoo.schema.text import decode_text
@@ -21,6 +22,9 @@ from zoo.system.files import read_file, temporary_paths
 from zoo.system.folders import names_in
 
 CHECKPOINT_FILES = frozenset({CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE})
+
+BEGUN_FILES = frozenset({METRICS_FILE, SNAPSHOTS_FILE})
+"""The files of a run that may be there before its first checkpoint."""
 
 
 def check_replaceable(folder: Path, option: str, *, overwrite: bool) -> None:
@@ -54,7 +58,7 @@ def check_unfinished(partial: Path, option: str = "--out") -> None:
         ZooError: it holds other files, or cannot be created under this name.
     """
     names = names_in(partial)
-    _check_names(partial, option, RUN_FILES | CHECKPOINT_FILES if names & CHECKPOINT_FILES else {METRICS_FILE})
+    _check_names(partial, option, RUN_FILES | CHECKPOINT_FILES if names & CHECKPOINT_FILES else BEGUN_FILES)
 
 
 def leftovers(folder: Path, known: Collection[str] = RUN_FILES | CHECKPOINT_FILES) -> list[Path]:

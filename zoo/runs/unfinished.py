@@ -59,7 +59,7 @@ def unfinished_runs(folder: Path) -> list[UnfinishedRun]:
     if not folder.is_dir():
         raise ZooError(f"there is no folder {folder}; name the one that holds your runs, as in ./runs")
     found = [path for pattern in (f"*{PARTIAL}", f"*/*{PARTIAL}") for path in folder.glob(pattern) if path.is_dir()]
-    return [_read(path, str(path.relative_to(folder)).removesuffix(PARTIAL)) for path in sorted(found)]
+    return [read_unfinished(path, str(path.relative_to(folder)).removesuffix(PARTIAL)) for path in sorted(found)]
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:
@@ -71,8 +71,8 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     return "".join(BLOCKS[round((len(BLOCKS) - 1) * (mean - low) / span) if span else 0] for mean in means)
 
 
-def _read(partial: Path, name: str) -> UnfinishedRun:
-    """Read what there is; what is missing or half written at this moment is left out."""
+def read_unfinished(partial: Path, name: str) -> UnfinishedRun:
+    """Read what there is of an unfinished run; what is missing or half written at this moment is left out."""
     log, checkpoint = partial / METRICS_FILE, partial / CHECKPOINT_FILE
     history: list[dict[str, Any]] = []
     seconds: Any = None

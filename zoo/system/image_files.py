@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,15 +80,16 @@ def endings() -> frozenset[str]:
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file, which may be in a zip, and read its header.
+def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """Open an image file, which may be in a zip, or the content of one, and read its header.
 
     Raises:
         Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
     """
     endings()  # so that Pillow knows the formats of its plugins
     Image.init()  # and those that it was built with
-    with contents(path) as file, Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+    opened = nullcontext(source) if isinstance(source, io.BytesIO) else contents(source)
+    with opened as file, Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
         if image.format == "TIFF":
             silence()
         if image.width * image.height > MAX_PIXELS:
@@ -110,14 +111,14 @@ def pages_in(image: Image.Image) -> int:
     return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
-def read_image(path: Path, presentation: Presentation, page: int = 0) -> Image.Image:
-    """Read an image file: upright, in the proportions of the shape, resized, grey or RGB.
+def read_image(source: Path | io.BytesIO, presentation: Presentation, page: int = 0) -> Image.Image:
+    """Read an image file, or the content of one: upright, in the proportions of the shape, resized, grey or RGB.
 
     Raises:
         Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
     """
     channels, height, width = presentation.shape
-    with open_image(path) as image:
+    with open_image(source) as image:
         if page:
             image.seek(page)
         factor = 1

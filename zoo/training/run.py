@@ -15,7 +15,7 @@ import torch
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.models.own_modules import Module, handing_in, with_imports
-from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, read_config
+from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, read_config
 from zoo.runs.remarks import remarks
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
@@ -252,8 +252,14 @@ def train_epochs(
 
     log, writes = checkpoints.path.parent / METRICS_FILE, trainer.group.rank == 0
     begun = False
+
+    def keep_snapshots() -> None:
+        if writes and trainer.snapshots.epochs[-1:] == [trainer.epoch]:
+            write_atomically(log.with_name(SNAPSHOTS_FILE), trainer.snapshots.content())
+
     try:
         save()  # so that a run that dies early can be resumed
+        keep_snapshots()
         while not trainer.done:
             for images in trainer.train_steps():
                 progress.advance(images)
@@ -268,6 +274,7 @@ def train_epochs(
             elif writes:  # whole, since a resumed run may have written more than it remembers
                 write_atomically(log, trainer.log())
                 begun = True
+            keep_snapshots()  # for those who look on
             save_or_stop(epoch_ended=True)
             yield
     except Divergence as error:

@@ -8,9 +8,9 @@ const TABS = [
   ["interpolation", "Interpolation"],
   ["samples", "Samples"],
   ["codebook", "Codebook"],
-  ["draw", "Draw"],
+  ["compare", "Compare"],
   ["training", "Training"],
-  ["leaderboard", "Leaderboard"],
+  ["models", "Models"],
 ];
 
 export async function start(root, ask) {
@@ -88,13 +88,24 @@ export async function start(root, ask) {
         return;
       }
       const module = await import(`./views/${view}.js`);
-      if (mine === turn) mounted = module.mount(main, { ask, state: { ...state }, setState, models, problem: report });
+      if (mine === turn) mounted = module.mount(main, { ask, state: { ...state }, setState, models, problem: report, reload });
     } catch (error) {
       complain(problem, error);
     }
   }
 
   const report = (error) => complain(problem, error);
+
+  // Ask anew which views make sense, as when a run has ended meanwhile, and show the view once more.
+  async function reload() {
+    shown = {};
+    try {
+      models = (await ask("about")).models;
+    } catch (error) {
+      report(error);
+    }
+    await show();
+  }
 
   function drawTabs(names, chosen) {
     const words = Object.fromEntries(TABS);
