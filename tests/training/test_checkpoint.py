@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 from tests.helpers import CPU, PLUGIN, command, tiny_recipe, trainer, weights
 from zoo.errors import NotApplicable, ZooError
 from zoo.runs.folder import read_snapshots
+from zoo.runs.ownership import check_unfinished
 from zoo.system.sealed import Damaged, seal, unseal
 from zoo.training import train
 from zoo.training.checkpoint import (
@@ -72,6 +73,14 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(Trainer, "train_steps", interrupting)
         train(RECIPE, folder / "run", CPU)
     return folder
+
+
+def test_the_snapshots_so_far_are_in_the_folder_of_a_run_in_progress(interrupted: Path, tmp_path: Path) -> None:
+    partial = interrupted / "run.partial"
+    assert read_snapshots(partial).epochs == [0, 1, 2]
+    (tmp_path / "begun.partial").mkdir()
+    shutil.copy(partial / "snapshots.safetensors", tmp_path / "begun.partial")
+    check_unfinished(tmp_path / "begun.partial")  # of a run that was killed before its first checkpoint
 
 
 RECIPE = tiny_recipe(training={"epochs": 4, "batch_size": 50}, execution={"checkpoint_epochs": 1})

@@ -183,14 +183,14 @@ export function mount(root, { ask, state, setState, models, problem }) {
     if (content === null && state.number !== undefined) tests.mark(Number(state.number));
     const size = known.models.length;
     done.textContent = size ? "" : "Draw a digit, or whatever the models were trained on, and they reconstruct it while you draw.";
-    const cards = await Promise.all(answer.models.map(card));
-    results.replaceChildren(...cards);
+    const verdicts = await Promise.all(answer.models.map(verdict));
+    results.replaceChildren(...verdicts);
     results.dataset.count = String(size);
   }
 
-  function card(one) {
+  function verdict(one) {
     const head = h("h2", {}, one.name);
-    if (one.missing) return h("section", { class: "card" }, head, h("p", { class: "note" }, sentence(one.missing)));
+    if (one.missing) return h("section", { class: "verdict" }, head, h("p", { class: "note" }, sentence(one.missing)));
     const shown = [["seen", "given"], ["reconstruction", "reconstruction"], ["error", "error, 0 (black) to 1"]].map(([key, words]) => {
       const image = pixels(`${one.name}: ${words}`, 96);
       image.src = one[key];
@@ -203,7 +203,7 @@ export function mount(root, { ask, state, setState, models, problem }) {
     if (one.steps.length && !(drawn && one.name === state.model)) notes.push(`${one.words}: ${one.steps.join(", ")}`);
     return h(
       "section",
-      { class: "card" },
+      { class: "verdict" },
       head,
       h("div", { class: "trio" }, ...shown),
       h("table", { class: "scores" }, h("caption", { class: "unseen" }, `Anomaly scores of ${one.name}`), h("tbody", {}, ...rows)),
