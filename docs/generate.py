@@ -5,6 +5,7 @@
 - ``README.md``, the table of entries with their measured figures, between its markers
 - ``docs/sources.md``, published figures beside the zoo's own
 - ``docs/variants/``, a page for each entry of the common size
+- ``docs/entries/``, a page for each entry, and the grid of ``docs/index.md``; its figures with ``--plots``
 - ``docs/models.md`` and ``docs/models.csv``, every entry and every figure; their plots with ``--plots``
 - the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
 
@@ -148,12 +149,13 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
 def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     sys.path.insert(0, str(ROOT))  # a script finds only what is beside it
+    from docs.entries import entry_pages, grid
     from docs.models import models_page
     from docs.sources import sources_page
     from docs.variants import variant_pages
 
     schema = recipe_schema()
-    readme, recipe = ROOT / "README.md", ROOT / "docs" / "recipe.md"
+    readme, recipe, start = ROOT / "README.md", ROOT / "docs" / "recipe.md", ROOT / "docs" / "index.md"
     shipped: dict[Path, str] = {}
     for name in list_models():
         folder = record_folder(name)
@@ -171,12 +173,14 @@ def documents() -> dict[Path, str]:
     return {
         **shipped,
         **{ROOT / "docs" / "variants" / name: page for name, page in variant_pages().items()},
+        **{ROOT / "docs" / "entries" / name: page for name, page in entry_pages().items()},
         ROOT / "docs" / "sources.md": sources_page(),
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "models.csv": to_csv(leaderboard_entries()),
         ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
         recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
         readme: replace_between(readme.read_text(), "entries", entries_table()),
+        start: replace_between(start.read_text(), "grid", grid()),
     }
 
 
@@ -185,16 +189,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
     parser.add_argument(
-        "--plots", action="store_true", help="draw the plots of docs/models.md and docs/variants as well"
+        "--plots", action="store_true", help="draw the plots of docs/models.md, docs/variants and docs/entries as well"
     )
     options = parser.parse_args()
     check = options.check
     if options.plots:
         sys.path.insert(0, str(ROOT))
+        from docs.entries import small_figures
         from docs.models import plots
         from docs.variants import FIGURES, variant_plots
 
-        for folder, drawn in ((ROOT / "docs" / "models", plots()), (FIGURES, variant_plots())):
+        pages = ROOT / "docs"
+        for folder, drawn in (
+            (pages / "models", plots()), (FIGURES, variant_plots()), (pages / "entries", small_figures())
+        ):  # fmt: skip
             for name, content in drawn.items():
                 folder.mkdir(exist_ok=True)
                 write_atomically(folder / name, content)
@@ -204,7 +212,8 @@ def main() -> None:
         print(f"{path.relative_to(ROOT)} {'is out of date' if check else 'written'}")
         if not check:
             write_atomically(path, text)
-    left = [path for path in (ROOT / "docs" / "variants").glob("*.md") if path not in written]
+    pages = [path for folder in ("variants", "entries") for path in (ROOT / "docs" / folder).glob("*.md")]
+    left = [path for path in pages if path not in written]
     for path in left:
         print(f"{path.relative_to(ROOT)} {'is of no entry' if check else 'removed'}")
         if not check:

@@ -7,13 +7,16 @@ import importlib.util
 import json
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from markdown_it import MarkdownIt
 from torchvision.transforms.functional import to_pil_image
 
+import zoo
 from tests.helpers import PLUGIN, ROOT, command, dataset, needs_mnist, python, tiny_recipe
 from tests.hub.server import StandInHub
 from zoo.cli.app import VERBS
@@ -21,9 +24,18 @@ from zoo.datasets import load_images
 from zoo.entries.catalog import list_models
 from zoo.registry import FIGURES, LOGGERS
 from zoo.runs.folder import read_config
+from zoo.schema import parse_recipe
+from zoo.training import train
 
 README = (ROOT / "README.md").read_text()
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+GENERATED = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*/*.md"))
+RUN = {
+    "README.md", "docs/anomaly_detection.md", "docs/evaluation.md", "docs/figures.md", "docs/fine_tuning.md",
+    "docs/hub.md", "docs/sweeps.md", "docs/tasks.md", "docs/training.md", "docs/your_own_images.md",
+    "docs/your_own_loop.md", "docs/your_own_variant.md",
+}  # fmt: skip
+"""The pages whose Python the tests below run."""
 
 
 def snippets(page: str) -> list[str]:
@@ -35,6 +47,13 @@ def commands(text: str) -> list[str]:
     """The lines of a page that begin with a command of the zoo, as ``VERB OPTIONS``, without their comments."""
     lines = re.findall(r"^(?:\$ )?(?:zoo |python -m zoo[. ])(.+)$", text, re.MULTILINE)
     return [line.split("#")[0].strip() for line in lines]
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Write image files into a new folder."""
+    folder.mkdir()
+    for number, image in enumerate(load_images(dataset("glyphs"), "test").images[:count]):
+        to_pil_image(image).save(folder / f"{number}.png")
 
 
 def test_everything_generated_is_up_to_date() -> None:
@@ -72,6 +91,10 @@ def test_every_zoo_command_in_the_documents_parses() -> None:
     # --help after the options makes argparse check the command without running it.
     lines = [line for page in PAGES for line in commands((ROOT / page).read_text())]
     assert len(lines) >= 69
+    for page in GENERATED:  # they differ in the entry's name: each kind of line once
+        for name in re.findall(r"^zoo train (\w+)$", text := (ROOT / page).read_text(), re.MULTILINE):
+            assert name in list_models(), page
+            lines += [line for line in commands(text.replace(name, "NAME")) if line not in lines]
     verbs = {shlex.split(line)[0] for line in lines if not line.startswith("--help")}
     assert verbs <= VERBS.keys()
     assert VERBS.keys() - verbs <= {"classifier", "completion"}, "every other verb is shown"
@@ -94,12 +117,42 @@ def test_no_page_speaks_of_commands_that_moved() -> None:
             assert set(re.findall(r"python -m zoo\.(\w+)", (ROOT / page).read_text())) <= {"train", "compare"}, page
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
-def test_links_between_the_pages_lead_somewhere(page: str) -> None:
-    text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        if "://" not in target:
-            assert ((ROOT / page).parent / target).exists(), target
+def test_links_between_the_pages_lead_somewhere() -> None:
+    for page in [*PAGES, *GENERATED, "CHANGELOG.md"]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
+            if "://" not in target:
+                assert ((ROOT / page).parent / target).exists(), (page, target)
+
+
+def test_the_python_of_every_page_is_run_by_a_test() -> None:
+    assert {page for page in [*PAGES, *GENERATED] if snippets(page)} == RUN
+
+
+def test_every_recipe_of_the_pages_is_one() -> None:
+    blocks = [
+        json.loads(block)
+        for page in PAGES
+        for block in re.findall(r"^```json\n(\{\n.*?)```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    ]
+    recipes = [block for block in blocks if "data" in block and block["model"]["variant"] != "tanh_vae"]
+    assert len(recipes) >= 5
+    for fields in recipes:
+        fields.pop("$schema", None)
+        parse_recipe(fields)
+
+
+def test_markdown_means_the_same_on_the_site_and_on_github() -> None:
+    # Lists need an empty line above them in Python's Markdown and four spaces within, on GitHub they do not.
+    markdown = pytest.importorskip("markdown", reason="needs the extra `docs`")
+    extensions = ["tables", "attr_list", "md_in_html", "sane_lists", "pymdownx.superfences"]
+    github = MarkdownIt("gfm-like", {"linkify": False})
+    for page in [*PAGES, GENERATED[0], "docs/variants/README.md", "CHANGELOG.md"]:
+        text = (ROOT / page).read_text()
+        there, here = (
+            Counter(re.findall(r"<(ul|ol|li|pre|table|tr|td|h\d|img|a|strong)[ >]", html))
+            for html in (github.render(text), markdown.markdown(text, extensions=extensions))
+        )
+        assert there == here, page
 
 
 def test_every_kind_of_figure_has_its_place_in_the_documentation() -> None:
@@ -129,6 +182,42 @@ def test_the_python_of_the_page_on_tasks_runs(tmp_path: Path) -> None:
     assert float(accuracy) > 0.2
     assert exported == "(16, 10) [0, 1]"
     assert (tmp_path / "exported-torch" / "decoder.pt2").is_file()
+
+
+@pytest.mark.slow
+def test_the_python_of_the_pages_on_fine_tuning_and_sweeps_runs(tmp_path: Path) -> None:
+    fields = zoo.recipe("quickstart").to_dict()
+    fields["data"] |= {"train_images": 200, "test_images": 200}
+    fields["training"]["epochs"] = 1
+    start = train(parse_recipe(fields), tmp_path / "runs" / "quickstart", "cpu")
+    ((further,), (sweep,)) = (snippets(f"docs/{page}.md") for page in ("fine_tuning", "sweeps"))
+    done = python("-c", f"{further}\n{sweep}".replace("2000", "200"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *_, sha256, found = (line for line in done.stdout.splitlines() if re.match(r"[0-9a-f]{64}|\{", line))
+    assert sha256 == read_config(start).weights_sha256
+    assert re.fullmatch(r"\{1\.0: [\d.]+, 4\.0: [\d.]+\}", found)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_on_anomaly_detection_runs(tmp_path: Path) -> None:
+    done = python("-c", "\n".join(snippets("docs/anomaly_detection.md")), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    threshold, same = done.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"threshold 0\.\d+, 0\.010 of the normal images above it", threshold)
+    assert same == "True"
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_on_ones_own_images_runs(tmp_path: Path) -> None:
+    (recipe,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "your_own_images.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.json").write_text(recipe.replace('"epochs": 50', '"epochs": 1'))
+    write_images(tmp_path / "images", 200)
+    (code,) = snippets("docs/your_own_images.md")
+    environment = {"ZOO_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
+    assert command("train", "mine.json", "--device", "cpu", cwd=tmp_path, **environment).returncode == 0
+    done = python("-c", f"{code}\nprint(codes.shape, reconstructions.shape, new.shape)", cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\(?\[\d+, 64\].*\[\d+, 3, 64, 64\].*\[16, 3, 64, 64\]", done.stdout)
 
 
 def test_the_readme_lists_every_shipped_entry() -> None:
@@ -227,9 +316,7 @@ def test_the_page_on_the_hub_leads_from_images_to_a_model_that_is_loaded(hub: St
     (recipe,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert '"epochs": 50' in recipe
     (tmp_path / "my_images.json").write_text(recipe.replace('"epochs": 50', '"epochs": 1'))
-    (tmp_path / "images").mkdir()
-    for number, image in enumerate(load_images(dataset("glyphs"), "test").images[:40]):
-        to_pil_image(image).save(tmp_path / "images" / f"{number}.png")
+    write_images(tmp_path / "images", 40)
     environment = {"HF_HOME": str(tmp_path / "home"), "ZOO_DATA": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
     lines = commands(page)
     assert [line.split()[0] for line in lines][:4] == ["train", "push", "push", "verify"]

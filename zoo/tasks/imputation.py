@@ -68,8 +68,10 @@ def boxed(shape: tuple[int, ...], top: int, left: int, height: int, width: int) 
 
     Args:
         shape: the shape (..., H, W) of the images.
-        top, left: the first row and column of the box, in pixels.
-        height, width: the size of the box in pixels.
+        top: the first row of the box.
+        left: its first column.
+        height: its height in pixels.
+        width: its width in pixels.
 
     Raises:
         ZooError: the box is not inside the image.
