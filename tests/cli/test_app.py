@@ -139,7 +139,7 @@ def test_the_options_of_push_are_its_keyword_arguments_with_the_words_of_its_doc
     keywords = {
         name: parameter
         for name, parameter in inspect.signature(push).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("token", "on_plan")
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("token", "drawn", "on_plan")
     }
     assert set(options) == {*keywords, "help", "json", "imports"}
     words = _documented(push)
