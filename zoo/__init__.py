@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from zoo.entries.catalog import recipe as recipe
     from zoo.entries.loading import load as load
     from zoo.errors import ZooError as ZooError
+    from zoo.explorer.notebook import explore as explore
     from zoo.models.build import build as build
     from zoo.models.build import create_model as create_model
     from zoo.registry import list_variants as list_variants
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "load": "zoo.entries.loading",
+    "explore": "zoo.explorer.notebook",
     "build": "zoo.models.build",
     "create_model": "zoo.models.build",
     "list_models": "zoo.entries.catalog",

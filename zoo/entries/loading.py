@@ -19,6 +19,9 @@ from zoo.schema.base import DatasetConfig
 from zoo.schema.hub_address import PREFIX, Address
 from zoo.system.files import is_path, user_path
 
+SHIPPED = "shipped with the zoo"
+"""The origin of a model whose weights are part of the package."""
+
 
 @dataclass(frozen=True)
 class RunLocation:
@@ -93,7 +96,7 @@ def find(source: str | os.PathLike[str], *, full: bool = False, endpoint: str | 
         raise UnknownNameError("entry", source, recipe_paths(), folder_hint)
     shipped = weights_folder(source)
     if shipped:
-        return RunLocation(shipped, "shipped with the zoo")
+        return RunLocation(shipped, SHIPPED)
     pin = recipe(source).hub
     if pin:
         return _fetch(f"{PREFIX}{pin.repo}@{pin.revision}", pin.sha256, full, endpoint)

@@ -15,8 +15,7 @@ import secrets
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -29,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zoo.errors import ZooError, first_line
 from zoo.explorer.session import Session
+from zoo.explorer.static_files import static_files
 
 MAX_BODY = 2**25
 """The most bytes of a question: 32 MiB, an image file of 24 MB and more as text."""
@@ -163,7 +163,9 @@ class Guard:
 
 def application(session: Session, address: Address) -> ASGIApp:
     """Return the application that serves the page and answers its questions."""
-    static = static_files()
+    static = {
+        path: (content, TYPES[kind]) for path, content in static_files().items() if (kind := Path(path).suffix) in TYPES
+    }
 
     async def page(request: Request) -> Response:
         path = request.path_params.get("path") or "index.html"
@@ -222,22 +224,6 @@ async def question(request: Request) -> dict[str, Any]:
     if not isinstance(parameters, dict):
         raise ZooError("the question has to be a JSON object")
     return parameters
-
-
-def static_files() -> dict[str, tuple[bytes, str]]:
-    """Return the content and the type of every file of the page, by its path: requests never reach the disk."""
-    found: dict[str, tuple[bytes, str]] = {}
-
-    def read(folder: Traversable, prefix: str) -> None:
-        for item in folder.iterdir():
-            kind = TYPES.get(item.name[item.name.rfind(".") :])
-            if item.is_dir():
-                read(item, f"{prefix}{item.name}/")
-            elif kind:
-                found[prefix + item.name] = (item.read_bytes(), kind)
-
-    read(files("zoo.explorer") / "static", "")
-    return found
 
 
 class PortTaken(ZooError):

@@ -13,20 +13,26 @@ const TABS = [
   ["models", "Models"],
 ];
 
-export async function start(root, ask) {
-  const state = { ...read() };
+// Start the explorer in a place, which is a page (main.js) or a notebook (widget.js):
+//   load(view) -> Promise of a view's module; views: the names of those that there are, or null for all
+//   read() -> the state; write(state, keep) keeps it; watch(f) calls f when somebody else has changed it
+//   theme() -> "dark", "light" or null for the system's; keepTheme(theme) keeps what was chosen
+//   title(words) names the place; lost: the sentence where nobody answers
+// Returns a function that ends it.
+export async function start(root, ask, place) {
+  const state = { ...place.read() };
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const lost = h("p", { class: "lost", role: "status", hidden: true });
   root.addEventListener("lost", () => {
     lost.hidden = false;
-    lost.textContent = "The server does not answer. Is it still running? This page goes on by itself when it is back.";
+    lost.textContent = place.lost;
   });
   root.addEventListener("back", () => (lost.hidden = true));
-  setTheme(root, stored("theme"));
+  setTheme(root, place.theme());
   const main = h("main", { id: "view", role: "tabpanel", tabindex: "-1" });
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views" });
   const chooser = h("div", { class: "chooser" });
-  const theme = h("button", { class: "quiet", onclick: () => switchTheme(root) }, "Dark or light");
+  const theme = h("button", { class: "quiet", onclick: () => place.keepTheme(switchTheme(root)) }, "Dark or light");
   const cards = h("section", { class: "cards", id: "cards", "aria-label": "Models", hidden: true });
   const browse = h("button", { "aria-expanded": "false", "aria-controls": "cards", onclick: () => openCards(cards.hidden) }, "Cards");
   root.append(h("header", {}, h("h1", {}, "zoo explorer"), chooser, browse, theme), cards, tabs, lost, problem, main);
@@ -36,21 +42,13 @@ export async function start(root, ask) {
   let fits = {};
   let models = [];
   let turn = 0;
-  let later = 0;
 
   // Change some of the state: a new entry in the browser's history for a new view or model, or where `keep` is true;
   // null takes a value out.
   function setState(changes, { keep = false } = {}) {
     Object.assign(state, changes);
     for (const [name, value] of Object.entries(state)) if (value === null || value === undefined) delete state[name];
-    clearTimeout(later);
-    if (keep) write("pushState");
-    else later = setTimeout(() => write("replaceState"), 150); // browsers stop pages that do it at every move
-  }
-
-  function write(how) {
-    const address = `#${new URLSearchParams(state)}`;
-    if (address !== location.hash) history[how](null, "", address);
+    place.write(state, keep);
   }
 
   async function show() {
@@ -66,7 +64,7 @@ export async function start(root, ask) {
       if (!state.model) setState({ model: names[0] });
       if (state.model !== shown.model) fits = (await ask("fits", { model: state.model })).views;
       if (mine !== turn) return;
-      const there = TABS.map(([name]) => name).filter((name) => name in fits);
+      const there = TABS.map(([name]) => name).filter((name) => name in fits && (place.views?.includes(name) ?? true));
       if (!there.includes(state.view)) setState({ view: there.find((name) => fits[name] === null) ?? there[0] });
       const { view, model } = state;
       chooser.replaceChildren(
@@ -82,12 +80,12 @@ export async function start(root, ask) {
       shown = { view, model };
       main.replaceChildren();
       main.setAttribute("aria-labelledby", `tab-${view}`);
-      document.title = `${model} · zoo explorer`;
+      place.title(`${model} · zoo explorer`);
       if (fits[view]) {
         main.append(h("p", { class: "note" }, sentence(fits[view])));
         return;
       }
-      const module = await import(`./views/${view}.js`);
+      const module = await place.load(view);
       if (mine === turn) mounted = module.mount(main, { ask, state: { ...state }, setState, models, problem: report, reload });
     } catch (error) {
       complain(problem, error);
@@ -109,7 +107,7 @@ export async function start(root, ask) {
 
   function drawTabs(names, chosen) {
     const words = Object.fromEntries(TABS);
-    const focused = tabs.contains(document.activeElement);
+    const focused = tabs.contains(root.getRootNode().activeElement);
     tabs.replaceChildren(
       ...names.map((name) =>
         h(
@@ -170,25 +168,27 @@ export async function start(root, ask) {
     show();
   }
 
-  addEventListener("keydown", (event) => {
+  root.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || cards.hidden) return;
     openCards(false);
     browse.focus();
   });
-  addEventListener("popstate", () => {
-    clearTimeout(later);
+  place.watch(() => {
     for (const name of Object.keys(state)) delete state[name];
-    Object.assign(state, read());
+    Object.assign(state, place.read());
     show();
   });
 
   try {
     models = (await ask("about")).models;
+    await show();
   } catch (error) {
     complain(problem, error);
-    return;
   }
-  await show();
+  return () => {
+    turn += 1;
+    mounted?.unmount?.();
+  };
 }
 
 function fill(card, name, facts) {
@@ -199,28 +199,15 @@ function fill(card, name, facts) {
   else if (facts.paper) card.append(h("p", { class: "facts" }, facts.paper));
 }
 
-const read = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-
-function stored(name) {
-  try {
-    return localStorage.getItem(`zoo-${name}`);
-  } catch {
-    return null; // the browser keeps nothing
-  }
-}
-
 function setTheme(root, theme) {
   root.classList.toggle("dark", theme === "dark");
   root.classList.toggle("light", theme === "light");
-  document.documentElement.style.colorScheme = theme ?? "";
 }
 
 function switchTheme(root) {
   const dark = getComputedStyle(root).getPropertyValue("--dark").trim() === "1";
   const theme = dark ? "light" : "dark";
   setTheme(root, theme);
-  try {
-    localStorage.setItem("zoo-theme", theme);
-  } catch {} // the browser keeps nothing
   root.dispatchEvent(new CustomEvent("theme"));
+  return theme;
 }
