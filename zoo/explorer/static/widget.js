@@ -28,7 +28,7 @@ export function render({ model, el }) {
 
 // Questions as messages to the kernel. While it does not answer, `root` gets the events "lost" and then "back".
 function exchange(model, root) {
-  const mine = crypto.randomUUID(); // other views of the same widget get the same messages
+  const mine = Math.random(); // other views of the same widget get the same messages
   const waiting = new Map();
   let count = 0;
 
