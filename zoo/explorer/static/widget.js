@@ -2,10 +2,14 @@
 import { start } from "./app.js";
 import { connect } from "./ask.js";
 import { h } from "./kit.js";
+import * as codebook from "./views/codebook.js";
+import * as interpolation from "./views/interpolation.js";
 import * as map from "./views/map.js";
+import * as samples from "./views/samples.js";
 import * as sliders from "./views/sliders.js";
 
-const VIEWS = { map, sliders };
+// The views of models. Those left out compare image files, runs in training and tables, which a notebook has cells for.
+const VIEWS = { map, sliders, interpolation, samples, codebook };
 
 // The time without an answer after which the kernel counts as lost, in milliseconds.
 const PATIENCE = 5000;
