@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.explorer.browser import serious
 from zoo.explorer import Session
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = Path("/usr/bin/chromium")
-
 PAGE = """<!doctype html>
+<html lang="en"><title>A notebook</title>
 <body data-jp-theme-light="false">
 <style>button, canvas { display: none } * { color: red !important }</style>
 <div id="cell" style="width: 800px"></div>
@@ -42,12 +42,9 @@ PAGE = """<!doctype html>
 
 
 @pytest.fixture
-def page(tiny_run: Callable[[str], Path]) -> Iterator[Any]:
+def page(browser: Any, tiny_run: Callable[[str], Path]) -> Iterator[Any]:
     """A page with the widget of two models, whose questions are answered here."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     pytest.importorskip("anywidget", reason="needs the extra: notebook")
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs {CHROMIUM}")
     from zoo.explorer._widget import Explorer, reply
 
     session = Session([str(tiny_run(variant)) for variant in ("vae", "vq_vae")])
@@ -62,18 +59,16 @@ def page(tiny_run: Callable[[str], Path]) -> Iterator[Any]:
         asked = json.loads(question)
         return json.dumps({"id": asked["id"], **reply(session, asked)})
 
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.route("**/*", fulfil)
-        page.expose_function("kernel", kernel)
-        page.add_init_script(f"window.traits = {traits}")
-        page.clock.install()
-        page.goto("http://notebook.example/")  # not a secure context, as a notebook in a local network
-        yield page
-        browser.close()
+    page = browser.new_context().new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route("**/*", fulfil)
+    page.expose_function("kernel", kernel)
+    page.add_init_script(f"window.traits = {traits}")
+    page.clock.install()
+    page.goto("http://notebook.example/")  # not a secure context, as a notebook in a local network
+    yield page
+    page.context.close()
     assert errors == []
 
 
@@ -104,6 +99,7 @@ def test_the_widget_looks_as_the_notebook_around_it_whose_rules_do_not_reach_it(
     style = page.locator(".zoo").evaluate("e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]")
     assert style == ["rgb(20, 22, 26)", "rgb(232, 234, 238)"]
     assert page.evaluate("getComputedStyle(document.body).margin") == "8px"  # nor its own the notebook
+    assert serious(page) == []
     page.get_by_role("button", name="Dark or light").click()
     assert page.locator(".zoo").evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(255, 255, 255)"
 
