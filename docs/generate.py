@@ -6,6 +6,7 @@
 - ``docs/sources.md``, published figures beside the zoo's own
 - ``docs/variants/``, a page for each entry of the common size
 - ``docs/entries/``, a page for each entry, and the grid of ``docs/index.md``; its figures with ``--plots``
+- ``docs/explorer.md``, the measurements of the explorer, between its markers
 - ``docs/models.md`` and ``docs/models.csv``, every entry and every figure; their plots with ``--plots``
 - the recipe inside each shipped ``config.json`` and the card made of it, when words or claims of a recipe have changed
 
@@ -150,12 +151,14 @@ def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     sys.path.insert(0, str(ROOT))  # a script finds only what is beside it
     from docs.entries import entry_pages, grid
+    from docs.explorer import explorer_tables
     from docs.models import models_page
     from docs.sources import sources_page
     from docs.variants import variant_pages
 
     schema = recipe_schema()
-    readme, recipe, start = ROOT / "README.md", ROOT / "docs" / "recipe.md", ROOT / "docs" / "index.md"
+    pages = ("README.md", "docs/recipe.md", "docs/index.md", "docs/explorer.md")
+    readme, recipe, start, explorer = (ROOT / page for page in pages)
     shipped: dict[Path, str] = {}
     for name in list_models():
         folder = record_folder(name)
@@ -179,6 +182,7 @@ def documents() -> dict[Path, str]:
         ROOT / "docs" / "models.csv": to_csv(leaderboard_entries()),
         ROOT / "docs" / "recipe.schema.json": json.dumps(schema, indent=2) + "\n",
         recipe: replace_between(recipe.read_text(), "fields", fields_tables(schema)),
+        explorer: replace_between(explorer.read_text(), "explorer", explorer_tables()),
         readme: replace_between(readme.read_text(), "entries", entries_table()),
         start: replace_between(start.read_text(), "grid", grid()),
     }

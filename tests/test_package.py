@@ -59,6 +59,7 @@ def test_the_wheel_holds_recipes_weights_and_the_type_marker(wheel: Path) -> Non
     for name in list_models(weights=True):
         assert {f"zoo/weights/{name}/{file}" for file in ("model.safetensors", "config.json", "README.md")} <= names
     assert "zoo/py.typed" in names
+    assert {"zoo/explorer/static/index.html", "zoo/explorer/static/views/map.js"} <= names
     assert not [name for name in names if name.startswith(("tests", "docs", "recipes"))]
     assert wheel.stat().st_size < 95e6  # PyPI takes 100 MB
     assert not [name for name in names if name.startswith("zoo/weights/") and name.endswith(".png")]
