@@ -168,6 +168,39 @@ def test_a_prior_that_the_loss_would_not_train_is_refused(name: str, settings: d
         check_step(tiny_recipe(objective={"name": name}, **fields))
 
 
+@pytest.mark.parametrize(
+    ("variant", "likelihood"),
+    [
+        ("ae", {"family": "logistic"}),
+        ("vae", {"family": "student_t"}),
+        ("vae", {"family": "learned_gaussian", "variance": "shared"}),
+        ("masked_ae", {"family": "beta"}),
+    ],
+)
+def test_a_likelihood_that_the_loss_would_not_train_is_refused(variant: str, likelihood: dict[str, Any]) -> None:
+    name = "masked" if variant == "masked_ae" else "reconstruction"
+    fields = {"model": tiny_model(variant) | {"likelihood": likelihood}}
+    with pytest.raises(ZooError, match=f"'{name}' with this distance trains the location .* the distance 'nll'"):
+        check_step(tiny_recipe(objective={"name": name}, **fields))
+    if name == "reconstruction":
+        check_step(tiny_recipe(objective={"name": name, "distance": "nll"}, **fields))
+
+
+@pytest.mark.parametrize("distance", ["squared_error", "nll"])
+def test_the_best_variance_is_noted_once_by_an_objective_of_any_distance(distance: str) -> None:
+    model = build(tiny_recipe(model=tiny_model("vae") | {"likelihood": {"family": "learned_gaussian"}})).train()
+    made = build_objective(tiny_recipe(objective={"name": "distance_kl", "distance": distance}), model, IMAGES)
+    x = torch.rand(5, *model.image_shape)
+    torch.manual_seed(0)
+    made(model, x, torch.tensor(0.0))
+    assert float(model.likelihood.batches) == 1
+    torch.manual_seed(0)
+    error = (model.decode(model.encode(x).rsample()).location - x).square().mean()
+    torch.testing.assert_close(model.likelihood.mse, error.detach())
+    made(model.eval(), x, torch.tensor(0.0))
+    assert float(model.likelihood.batches) == 1
+
+
 # --- limits and identities --------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,9 @@ class Distance(nn.Module):
     unit: str
     """The unit of the values."""
 
+    trains_likelihood: bool = False
+    """True if the values depend on all of p(x|z), and not on the location of its pixels alone."""
+
     def setup(self, shape: ImageShape) -> None:
         """Prepare for images of a shape (C, H, W), once; most distances have nothing to prepare.
 

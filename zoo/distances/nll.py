@@ -27,6 +27,7 @@ class NLL(Distance):
     """The negative log-likelihood, in nats."""
 
     unit = "nats per image"
+    trains_likelihood = True
 
     def __init__(self, config: NLLConfig) -> None:
         super().__init__()

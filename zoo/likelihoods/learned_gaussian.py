@@ -76,6 +76,11 @@ class OptimalGaussian(Located):
         log_sigma = soft_floor(0.5 * self.head.noted((x - self.mu).square().mean()).log())
         return LearnedGaussian(self.mu, log_sigma).log_prob(x)
 
+    @torch.no_grad()
+    def note(self, x: Tensor) -> None:
+        """Note the mean squared error of a batch in training, as :meth:`log_prob` does."""
+        self.head.noted((x - self.mu).square().mean())
+
 
 @register_likelihood(
     config=LearnedGaussianConfig,

@@ -27,6 +27,9 @@ class Likelihood:
         """Return log p(x|z), (B,) nats per image: summed over channels and pixels."""
         raise NotImplementedError
 
+    def note(self, x: Tensor) -> None:
+        """Take note of images of a training whose loss is not of log p(x|z); most likelihoods keep nothing of them."""
+
 
 class LikelihoodHead(nn.Module):
     """The end of a decoder: it turns outputs without bounds into p(x|z), and may have parameters of its own.

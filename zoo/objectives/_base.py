@@ -11,6 +11,7 @@ from zoo.augmentations import Augmentations
 from zoo.distances import build_distance
 from zoo.errors import ZooError
 from zoo.models.autoencoder import Autoencoder, Model
+from zoo.models.likelihoods import Likelihood
 from zoo.objectives._corruption import Corrupted
 from zoo.registry import DISTANCES, OBJECTIVES
 from zoo.schema.base import DistanceConfig, ImageShape, ObjectiveConfig
@@ -36,6 +37,9 @@ class Objective(nn.Module):
 
     trains_prior: bool = True
     """True if log p(z) is a part of the loss, by which a prior with parameters is trained."""
+
+    trains_likelihood: bool = True
+    """True if log p(x|z) is a part of the loss, and not the location of the pixels alone."""
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare for a model and its images, once, before the first batch; most objectives have nothing to prepare.
@@ -71,7 +75,8 @@ class Corrupting(Objective):
     def __init__(self, objective: Objective, corrupt: Augmentations) -> None:
         super().__init__()
         self.objective, self.corrupt = objective, corrupt
-        self.unit, self.annealed, self.trains_prior = objective.unit, objective.annealed, objective.trains_prior
+        self.unit, self.annealed = objective.unit, objective.annealed
+        self.trains_prior, self.trains_likelihood = objective.trains_prior, objective.trains_likelihood
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare the objective."""
@@ -98,31 +103,51 @@ class DistanceObjective(Objective):
     def __init__(self, config: DistanceObjectiveConfig) -> None:
         super().__init__()
         self.distance = build_distance(config.distance)
-        self.unit = self.distance.unit
+        self.unit, self.trains_likelihood = self.distance.unit, self.distance.trains_likelihood
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare the distance for the images."""
         self.distance.setup(shape)
+
+    def compared(self, x: Tensor, likelihood: Likelihood) -> Tensor:
+        """Return the mean distance of images (B, C, H, W) from their decoded likelihoods, which may note them."""
+        if not self.distance.trains_likelihood:  # -log p(x|z) notes them itself
+            likelihood.note(x)
+        mean: Tensor = self.distance(x, likelihood).mean()
+        return mean
 
 
 def build_objective(recipe: Recipe, model: Autoencoder, images: int) -> Objective:
     """Build the objective that a recipe names, set up for a model and its number of training images.
 
     Raises:
-        ZooError: the model does not fit it, or has a prior that would be trained and that the loss does not depend on.
+        ZooError: the model does not fit it, or a part of it would be trained that the loss does not depend on.
     """
     with initial_weights():
         objective = _built(recipe)
-        if not objective.trains_prior and any(parameter.requires_grad for parameter in model.prior.parameters()):
-            raise ZooError(
-                f"the objective {recipe.objective.name!r} with these settings has no log p(z) in its loss, so that it "
-                "would leave the parameters of the model's prior as they are; choose a prior without parameters, such "
-                "as standard_normal, an objective with a KL, such as 'elbo', or freeze 'prior.*'"
-            )
+        refuse_untrained(objective, recipe.objective.name, model)
         if recipe.objective.corruption:
             objective = Corrupting(objective, Augmentations(recipe.objective.corruption))
         objective.setup(model, model.image_shape, images)
     return objective
+
+
+def refuse_untrained(objective: Objective, name: str, model: Autoencoder) -> None:
+    """Refuse a model with a prior or a likelihood that has more to train than the loss depends on."""
+    if not objective.trains_prior and any(parameter.requires_grad for parameter in model.prior.parameters()):
+        raise ZooError(
+            f"the objective {name!r} with these settings has no log p(z) in its loss, so that it would leave the "
+            "parameters of the model's prior as they are; choose a prior without parameters, such as standard_normal, "
+            "an objective with a KL, such as 'elbo', or freeze 'prior.*'"
+        )
+    likelihood = model.likelihood.config
+    more = likelihood.outputs > 1 or any(parameter.requires_grad for parameter in model.likelihood.parameters())
+    if more and not objective.trains_likelihood:
+        raise ZooError(
+            f"the objective {name!r} with this distance trains the location of the pixels only, and the likelihood "
+            f"{likelihood.family!r} of these settings has more of them, which would stay as they are; choose the "
+            "distance 'nll', or a likelihood with nothing but a location, such as gaussian or bernoulli"
+        )
 
 
 def unit_of(recipe: Recipe) -> str:

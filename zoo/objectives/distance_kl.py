@@ -44,5 +44,5 @@ class DistanceKL(DistanceObjective):
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction``, the unweighted distance, and ``kl`` in nats per image."""
         z, kls = drawn_with_rate(model.encode(x), model.prior)
-        reconstruction, kl = self.distance(x, model.decode(z)).mean(), kls.sum(dim=1).mean()
+        reconstruction, kl = self.compared(x, model.decode(z)), kls.sum(dim=1).mean()
         return {"loss": self.weight * reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}

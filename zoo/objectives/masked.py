@@ -37,7 +37,7 @@ class Masked(Objective):
     """The loss is the squared error of the hidden pixels, summed per image."""
 
     unit = "squared error per image"
-    trains_prior = False
+    trains_prior = trains_likelihood = False
 
     def __init__(self, config: MaskedConfig) -> None:
         super().__init__()

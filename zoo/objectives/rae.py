@@ -41,7 +41,7 @@ class RAE(DistanceObjective):
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` and half the squared length of the code, ``half_norm``."""
         z = model.encode(x).rsample()
-        reconstruction, half_norm = self.distance(x, model.decode(z)).mean(), 0.5 * z.square().sum(dim=1).mean()
+        reconstruction, half_norm = self.compared(x, model.decode(z)), 0.5 * z.square().sum(dim=1).mean()
         return {
             "loss": reconstruction + self.beta * half_norm,
             "reconstruction": reconstruction,

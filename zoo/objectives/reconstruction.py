@@ -34,5 +34,5 @@ class Reconstruction(DistanceObjective):
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss`` and ``reconstruction``, which are the same."""
-        reconstruction = self.distance(x, model.decode(model.encode(x).rsample())).mean()
+        reconstruction = self.compared(x, model.decode(model.encode(x).rsample()))
         return {"loss": reconstruction, "reconstruction": reconstruction}

@@ -79,6 +79,6 @@ class Sparse(DistanceObjective):
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` and the unweighted penalty, ``sparsity``."""
         z = model.encode(x).rsample()
-        reconstruction = self.distance(x, model.decode(z)).mean()
+        reconstruction = self.compared(x, model.decode(z))
         sparsity = self.penalty.of(at_least_float32(z))
         return {"loss": reconstruction + self.weight * sparsity, "reconstruction": reconstruction, "sparsity": sparsity}

@@ -58,7 +58,7 @@ class SWAE(DistanceObjective):
             ZooError: the codes are discrete.
         """
         z = model.encode(x).rsample()
-        reconstruction = self.distance(x, model.decode(z)).mean()
+        reconstruction = self.compared(x, model.decode(z))
         found = sliced_wasserstein(z, prior_draws(model, z, "swae"), self.config.directions)
         loss = reconstruction + self.config.weight * found
         return {"loss": loss, "reconstruction": reconstruction, "sliced_wasserstein": found}

@@ -53,7 +53,7 @@ class VectorQuantization(DistanceObjective):
         posterior = model.encode(x)
         if not hasattr(posterior, "commitment"):  # torch.compile cannot trace isinstance of a protocol
             raise ZooError("the objective 'vq' needs a variant with a codebook, such as 'vq_vae'")
-        reconstruction = self.distance(x, model.decode(posterior.mean)).mean()
+        reconstruction = self.compared(x, model.decode(posterior.mean))
         commitment = posterior.commitment().mean()
         loss = reconstruction + self.beta * commitment
         return {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}

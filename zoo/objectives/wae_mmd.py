@@ -60,6 +60,6 @@ class WAEMMD(DistanceObjective):
             ZooError: the codes are discrete.
         """
         z = model.encode(x).rsample()
-        reconstruction = self.distance(x, model.decode(z)).mean()
+        reconstruction = self.compared(x, model.decode(z))
         found = mmd(z, prior_draws(model, z, "wae_mmd"), self.config)
         return {"loss": reconstruction + self.config.weight * found, "reconstruction": reconstruction, "mmd": found}
