@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import zoo
-from docs.variants import families_of_entries, summary
+from docs.variants import SHOWN, families_of_entries, summary
 from zoo.datasets import display_images
 from zoo.entries.catalog import list_models, recipe_path, record_folder, weights_folder
 from zoo.entries.trained_model import TrainedModel
@@ -30,7 +30,6 @@ from zoo.runs.remarks import remarks
 from zoo.schema.base import format_shape
 
 WRITTEN = "*Written by `python docs/generate.py` from the recipe and the entry's `config.json`; do not edit.*"
-SHOWN = "test images, their reconstructions and samples from the prior"
 COLUMNS = 8
 """The images in a row of a small figure."""
 

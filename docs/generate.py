@@ -193,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
     parser.add_argument(
-        "--plots", action="store_true", help="draw the plots of docs/models.md, docs/variants and docs/entries as well"
+        "--plots", action="store_true", help="draw the plots of docs/models.md and docs/entries as well"
     )
     options = parser.parse_args()
     check = options.check
@@ -201,15 +201,10 @@ def main() -> None:
         sys.path.insert(0, str(ROOT))
         from docs.entries import small_figures
         from docs.models import plots
-        from docs.variants import FIGURES, variant_plots
 
-        pages = ROOT / "docs"
-        for folder, drawn in (
-            (pages / "models", plots()), (FIGURES, variant_plots()), (pages / "entries", small_figures())
-        ):  # fmt: skip
+        for folder, drawn in (("models", plots()), ("entries", small_figures())):
             for name, content in drawn.items():
-                folder.mkdir(exist_ok=True)
-                write_atomically(folder / name, content)
+                write_atomically(ROOT / "docs" / folder / name, content)
     written = documents()
     stale = {path: text for path, text in written.items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():

@@ -3,6 +3,7 @@
 - README, changes and whatever else a page links to outside of ``docs/`` (recipes, records of entries): the files as
   they are, at addresses within the site; links between pages are rewritten, so that they hold on GitHub as well
 - the tutorial: its notebook as a page
+- formulas: MathML, which needs no script
 - the API reference: a page for each public package, whose text mkdocstrings takes from the docstrings
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from posixpath import dirname, normpath, relpath
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -43,6 +45,7 @@ API = {
 
 LINK = re.compile(r"(\]\()([^)#\s:]+)((?:#[^)\s]*)?\))")
 FENCE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+MATH = re.compile(r"^```math\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):<code>[~.]?([\w.]+)</code>")
 OUTSIDE = re.compile(
     r"<(?:script|img|iframe|source|video)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*\bhref=\"?https?://"
@@ -77,7 +80,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         page.meta["hide"] = ["navigation", "toc"]
     if page.file.src_uri == PAGES["README.md"]:
         markdown = re.sub("^# .*", "# First steps", markdown)  # its title is that of the start page
-    return relinked(markdown, page.file.src_uri)
+    return MATH.sub(mathml, relinked(markdown, page.file.src_uri))
+
+
+def mathml(formula: re.Match[str]) -> str:
+    """Return a formula as browsers show it by themselves, as GitHub does with a block of ``math``."""
+    return f'<div class="math">{convert(formula[1], display="block")}</div>'
 
 
 def on_page_content(html: str, **_: Any) -> str:

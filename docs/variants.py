@@ -7,7 +7,6 @@ as a known answer, and from the trained entries' ``config.json``. A page has wha
 from __future__ import annotations
 
 import inspect
-import io
 import json
 import re
 import sys
@@ -16,9 +15,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import torch
-from PIL import Image
 
 import zoo
 from docs.known_answers import known_answers
@@ -32,11 +28,8 @@ from zoo.entries.catalog import (
     record_folder,
     weights_folder,
 )
-from zoo.entries.trained_model import TrainedModel
-from zoo.figures import FigureContext
 from zoo.metrics import summary_cells, summary_metrics
 from zoo.objectives import _corruption
-from zoo.plotting import labelled_rows, to_png
 from zoo.registry import Registry
 from zoo.runs.folder import read_config
 from zoo.runs.markdown import text, url
@@ -47,7 +40,6 @@ from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.schema.sections import Source
 
 BENCH = recipe_folder() / "bench"
-FIGURES = Path(__file__).resolve().parent / "variants" / "figures"
 WRITTEN = (
     "*Written by `python docs/generate.py` from the recipes, from the docstrings of what they name and from the tests; "
     "do not edit.*"
@@ -57,6 +49,9 @@ COMPARED = ("data", "model", "objective", "optimizer", "training")
 
 SIZES = {"latent_dim"}
 """The fields that make nothing else of a part; the table of settings has them."""
+
+SHOWN = "test images, their reconstructions and samples from the prior"
+"""The words for the figure of an entry."""
 
 ORDER = ("variant", "objective", "distance", "augmentation", "posterior", "prior", "network", "likelihood")
 """The axes in the order in which a page speaks of them: what is minimised comes before what it is made of."""
@@ -70,29 +65,6 @@ def variant_pages() -> dict[str, str]:
     families = families_of_entries()
     pages = {f"{family}.md": page(family, names) for family, names in families.items()}
     return {"README.md": index(families), **pages}
-
-
-def variant_plots() -> dict[str, bytes]:
-    """Return a figure of each entry with a page and weights, by the name of its file."""
-    entries = [name for names in families_of_entries().values() for name in names if weights_folder(name)]
-    return {f"{name}.png": reconstructions_and_samples(TrainedModel(name)) for name in entries}
-
-
-def reconstructions_and_samples(trained: TrainedModel) -> bytes:
-    """Return test images, their reconstructions and samples as a PNG of a few kilobytes."""
-    context = FigureContext(trained)
-    n, model = 10, context.model
-    first = context.test.first(n)
-    with context.drawing():
-        x = context.to_float(first.images)
-        reconstructed = model.given(first.labels).reconstruct(x)
-        labels = torch.arange(2 * n) % model.classes if model.classes else None
-        samples = model.sample(2 * n, context.generator, labels=labels)
-    rows = [("image", x), ("reconstruction", reconstructed), ("sample", samples[:n]), ("sample", samples[n:])]
-    drawn = Image.open(io.BytesIO(to_png(labelled_rows(rows))))
-    buffer = io.BytesIO()
-    drawn.convert("RGB").quantize(32, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def families_of_entries() -> dict[str, list[str]]:
@@ -157,7 +129,7 @@ def page(family: str, names: list[str]) -> str:
         settings(names[0], bench),
         "## Figures",
         entries(names),
-        *(f"![{name}: test images, reconstructions, samples](figures/{name}.png)" for name in names if drawn(name)),
+        *(figure(name) for name in names if weights_folder(name)),
         *about_the_source(names),
         "## Checked against known answers",
         checks([part for part, _ in own]),
@@ -165,9 +137,9 @@ def page(family: str, names: list[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def drawn(name: str) -> bool:
-    """Return whether there is a figure of an entry."""
-    return (FIGURES / f"{name}.png").is_file()
+def figure(name: str) -> str:
+    """Return the figure of an entry with weights, which its own page has as well."""
+    return f"![{name}: {SHOWN}, two rows of them](../entries/{name}.png)"
 
 
 def own_parts(recipe: Recipe, base: Recipe) -> list[tuple[Part, Registry[Any]]]:

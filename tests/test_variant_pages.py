@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import io
-import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import zoo
+from docs import variants
 from docs.known_answers import known_answers
-from docs.variants import (
-    FIGURES,
-    bench_of,
-    families_of_entries,
-    own_parts,
-    parts_of,
-    prose,
-    reconstructions_and_samples,
-    variant_pages,
-)
-from tests.helpers import command, tiny_fields
-from zoo.entries.trained_model import TrainedModel
+from docs.variants import bench_of, families_of_entries, own_parts, parts_of, prose, variant_pages
+from tests.helpers import ROOT
+from zoo.entries.catalog import weights_folder
 from zoo.registry import Registry
+from zoo.runs.folder import read_config
 from zoo.schema.extends import read_fields
 from zoo.schema.recipe import parse_recipe
 
@@ -83,13 +73,19 @@ def test_formulas_and_code_of_a_docstring_stay_what_they_are() -> None:
     assert found == "Code `a_b*c` and a \\* b. And `zoo.X`.\n\n```math\na_1 * b_2\n+ c\n```"
 
 
-def test_a_figure_has_a_palette_and_is_small(tmp_path: Path) -> None:
-    recipe = tmp_path / "tiny.json"
-    recipe.write_text(json.dumps(tiny_fields(training={"epochs": 1, "batch_size": 50})))
-    done = command("train", recipe, "--out", tmp_path / "run", "--device", "cpu")
-    assert done.returncode == 0, done.stderr
-    drawn = reconstructions_and_samples(TrainedModel(tmp_path / "run"))
-    assert Image.open(io.BytesIO(drawn)).mode == "P"
-    assert drawn == reconstructions_and_samples(TrainedModel(tmp_path / "run"))
-    for content in (drawn, *(path.read_bytes() for path in FIGURES.glob("*.png"))):
-        assert len(content) <= 40_000
+def test_formulas_are_ones_that_another_reader_of_tex_knows() -> None:
+    convert = pytest.importorskip("latex2mathml.converter", reason="needs the extra `docs`").convert
+    for formula in {formula for page in PAGES.values() for formula in formulas(page)}:
+        found = convert(formula)
+        assert found.startswith("<math") and not re.search(r">\s*\\[a-zA-Z]+\s*<", found), formula
+
+
+def test_a_page_shows_the_figures_of_entries_with_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = FAMILIES["vamp_vae"]
+    assert ".png" not in variants.page("vamp_vae", names) or weights_folder(names[0])
+    monkeypatch.setattr(variants, "weights_folder", lambda name: Path(name))
+    monkeypatch.setattr(variants, "record_folder", lambda name: ROOT / "zoo" / "weights" / "linear_vae_mnist")
+    page = variants.page("vamp_vae", names)
+    assert all(f"](../entries/{name}.png)" in page for name in names)
+    figures = read_config(ROOT / "zoo" / "weights" / "linear_vae_mnist").metrics["test"]
+    assert f"{figures['negative_elbo']:.2f}" in page

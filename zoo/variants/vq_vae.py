@@ -5,7 +5,7 @@ of K vectors. The codebook follows the features by moving averages, and a vector
 feature is. All codes are equally likely under the prior, so that the rate is fixed, h w log K nats.
 
 .. math::
-    e(x)_{ij} = e_k, \quad k = \arg\min_k\|z(x)_{ij} - e_k\|^2, \qquad \mathrm{KL} = h\,w\log K
+    e(x)_{ij} = e_k, \quad k = \mathrm{argmin}_n\,\|z(x)_{ij} - e_n\|^2, \qquad \mathrm{KL} = h\,w\log K
 
 The default sizes are those of Jackson-Kang's tutorial, one mistake of which is corrected: a code is the vector of
 channels at one position, not a stretch of one channel.
