@@ -15,7 +15,7 @@ export function mount(root, { ask, state, setState, models, problem }) {
   const board = h("div", { class: "board" });
   const done = h("p", { class: "note", "aria-live": "polite" });
   const results = h("div", { class: "results" });
-  const file = h("input", { type: "file", accept: "image/*", class: "hidden-file", onchange: () => take(file.files[0]) });
+  const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: () => take(file.files[0]) });
   const options = h("div", { class: "controls" });
   const cases = h("fieldset", { class: "checks" }, h("legend", {}, "Models"));
   const tests = picker({ ask, model: state.model, problem: (error) => complain(wrong, error), onchoose: choose });

@@ -11,7 +11,7 @@ export function mount(root, { ask, state, setState, problem, reload }) {
   const status = h("p", { class: "status", role: "status" });
   const controls = h("div", { class: "controls" });
   const curves = chart();
-  const strip = h("canvas", { class: "strip", role: "img" });
+  const strip = h("canvas", { class: "strip", role: "img", hidden: true });
   const epochs = h("ol", { class: "epochs" });
   const none = h("p", { class: "note" });
   root.append(
@@ -67,6 +67,7 @@ export function mount(root, { ask, state, setState, problem, reload }) {
     if (!answer.snapshots) return;
     none.textContent = "Test images, and below them their reconstructions after more and more epochs.";
     snapshots = answer.snapshots.epochs.length;
+    strip.hidden = false;
     const { sheet } = answer.snapshots;
     strip.setAttribute("aria-label", `${sheet.columns} test images above their reconstructions after ${answer.snapshots.epochs.join(", ")} epochs`);
     await drawGrid(strip, sheet, sheet.columns);
