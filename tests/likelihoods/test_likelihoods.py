@@ -57,9 +57,12 @@ def test_a_family_makes_images_and_nats_of_outputs(family: str) -> None:
     found.log_prob(x).sum().backward()
     assert output.grad is not None
     assert output.grad.isfinite().all()
-    for edge in (torch.zeros_like(x), torch.ones_like(x)):
-        assert made(100 * output).log_prob(edge).isfinite().all()
-        assert made(-100 * output).log_prob(edge).isfinite().all()
+    for at in (torch.zeros_like(x), torch.ones_like(x), x):
+        for factor in (100, -100):
+            extreme = made(factor * output).log_prob(at)
+            assert extreme.isfinite().all()
+            (gradient,) = torch.autograd.grad(extreme.sum(), output)
+            assert gradient.isfinite().all()
 
 
 @every_family

@@ -11,6 +11,7 @@ probabilities add up to 1.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,9 @@ from zoo.schema.base import LikelihoodConfig, Size
 
 HALF = 1 / 510
 """Half the distance between two levels."""
+
+NARROW = 1e-4
+"""Levels narrower than this, in scales, have the logarithm of 1 - exp(-u) through its series: u may be 0 in 32 bits."""
 
 MIN_LOG_SCALE = -7.0
 """The value that log scales stay above, as in the authors' code."""
@@ -74,7 +78,10 @@ class DiscretisedLogistic(Likelihood):
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)); the outermost levels are open.
         log_cdf = torch.where(x > 1 - HALF, 0.0, F.logsigmoid(above))
         log_survival = torch.where(x < HALF, 0.0, F.logsigmoid(-below))
-        width = torch.log(-torch.expm1(-2 * HALF * (-self.log_scale).exp()))
+        u = 2 * HALF * (-self.log_scale).exp()
+        wide = u < NARROW
+        log_u = math.log(2 * HALF) - self.log_scale
+        width = torch.where(wide, log_u - u / 2, torch.log(-torch.expm1(-torch.where(wide, 1.0, u))))
         inside = (x >= HALF) & (x <= 1 - HALF)
         return summed(
             torch.logsumexp(self.log_weights + log_cdf + log_survival + torch.where(inside, width, 0.0), dim=1)
