@@ -187,6 +187,15 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_pseudo_inputs() ->
     assert found.parameter_count == sum(p.numel() for p in found.parameters())
 
 
+@pytest.mark.known_answer("prior/vamp", says="One pseudo-input whose posterior is N(0, I) is the prior N(0, I).")
+def test_a_vamp_prior_of_one_pseudo_input_without_information_is_standard_normal() -> None:
+    found = model({"name": "gaussian"}, "vamp", components=1)
+    for parameter in found.encoder.parameters():
+        nn.init.zeros_(parameter)
+    z = numbers(6, 4)
+    torch.testing.assert_close(found.prior.log_prob(z), StandardNormal(4).log_prob(z))
+
+
 @pytest.mark.known_answer(
     "prior/flow", "prior/mixture", "prior/vamp", says="The KL is log q(z|x) - log p(z) of the very z that is decoded."
 )

@@ -17,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.likelihoods.bernoulli import BernoulliConfig
 from zoo.likelihoods.gaussian import Gaussian
 from zoo.models import Autoencoder, DiagonalGaussian, StandardNormal
+from zoo.models.bounds import elbo_terms
 from zoo.objectives import Objective, Terms, build_objective
 from zoo.objectives.masked import Masked, MaskedConfig
 from zoo.registry import OBJECTIVES
@@ -219,6 +220,17 @@ def test_a_capacity_rises_and_the_kl_is_pulled_from_both_sides(epoch: float, cap
     assert float(found["capacity"]) == capacity
     expected = found["reconstruction"] + 10 * (found["kl"] - capacity).abs()
     torch.testing.assert_close(found["loss"], expected)
+
+
+@pytest.mark.known_answer(
+    "objective/capacity", says="Images on both sides of the capacity cost nothing where their mean is at it."
+)
+def test_a_capacity_is_for_the_mean_over_images_not_for_each() -> None:
+    model, x = model_for("elbo"), images()
+    kls = elbo_terms(model, x)[1].detach()
+    assert kls.min() < kls.mean() < kls.max()
+    found = terms("capacity", model, x, epoch=20.0, gamma=1e3, capacity=float(kls.mean()))
+    torch.testing.assert_close(found["loss"], found["reconstruction"], rtol=0, atol=0.01)
 
 
 def test_validation_images_are_measured_with_the_whole_capacity_in_every_epoch() -> None:
