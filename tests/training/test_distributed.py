@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from tests.helpers import CPU, PLUGIN, ROOT, tiny_fields, tiny_model, tiny_recipe
-from zoo.datasets import ImageSet
+from zoo.datasets import ImageSet, load_images
 from zoo.entries.loading import load
 from zoo.errors import ZooError
 from zoo.inference.loops import epoch_permutation
@@ -25,14 +26,31 @@ from zoo.training.batches import DeviceLoader
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.distributed import ProcessGroup, noise_seed
 from zoo.training.run import train
+from zoo.training.state import copied
+from zoo.training.trainer import Trainer
 
 AE = {"model": tiny_model("ae"), "objective": {"name": "reconstruction"}}
 
 
 def launch(processes: int, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return launch_with(["--standalone", f"--nproc-per-node={processes}"], *arguments)
+
+
+def launch_with(options: Sequence[str], *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*command, "-m", "zoo.train", *map(str, arguments), "--import", str(PLUGIN), "--device", "cpu"],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            *options,
+            "-m",
+            "zoo.train",
+            *map(str, arguments),
+            "--import",
+            str(PLUGIN),
+            "--device",
+            "cpu",
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -199,6 +217,52 @@ def test_only_the_clock_of_the_first_process_counts(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
     assert 1 <= len(written) <= 5
+
+
+def test_a_checkpoint_holds_the_sums_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda *arguments: None)
+    images = load_images(tiny_recipe().data, "train")
+    first, second, again = (Trainer(tiny_recipe(), images, images, CPU, ProcessGroup(r, 2)) for r in (0, 1, 1))
+    for run in (first, second):
+        steps = run.train_steps()
+        next(steps)
+    gathered: list[torch.Tensor] = []
+    monkeypatch.setattr(ProcessGroup, "gather", lambda group, part: gathered.append(part.clone()) or [part, part])
+    second.state()
+    monkeypatch.setattr(ProcessGroup, "gather", lambda group, part: [part, gathered.pop(0)])
+    state = copied(first.state())
+    assert not torch.equal(first.means.sums, second.means.sums)  # each has taken its share of the images
+    again.restore(state)
+    assert torch.equal(again.means.sums, second.means.sums) and torch.equal(again.means.finite, second.means.finite)
+    state["totals"] |= {name: getattr(first.means, name).clone() for name in ("sums", "finite")}  # of earlier versions
+    again.restore(state)
+    assert torch.equal(again.means.sums, first.means.sums)
+
+
+@pytest.mark.slow
+def test_two_machines_go_on_to_the_bit_after_a_process_has_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # as docs/training.md says, and why
+    training = {"epochs": 20, "batch_size": 10, "augment": [{"name": "noise"}]}
+    recipe = recipe_file(tmp_path, training=training, execution={"checkpoint_minutes": 0.005})
+    whole = launch(2, recipe, "--out", tmp_path / "whole")
+    whole.communicate(timeout=120)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    meeting = ["--nnodes=2", "--nproc-per-node=1", "--max-restarts=1", "--rdzv-backend=c10d", "--local-addr=127.0.0.1",
+               f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=zoo"]  # fmt: skip
+    agents = [launch_with(meeting, recipe, "--out", tmp_path / "run", "--resume") for _ in "ab"]
+    checkpoint = tmp_path / "run.partial" / "checkpoint.safetensors"
+    wait_for(tmp_path / "run.partial" / "metrics.jsonl", agents[0])
+    wait_until(lambda: read_checkpoint(checkpoint)["step"] > 0, agents[0])
+    os.kill(children(agents[1].pid)[0], signal.SIGKILL)
+    outputs = [agent.communicate(timeout=240) for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], outputs
+    assert "exitcode: -9" in outputs[1][1]
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert weights[0] == weights[1]
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

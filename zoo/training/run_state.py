@@ -221,9 +221,24 @@ class RunState:
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": random,
-            "totals": self.means.state(),
+            "totals": self._totals(),
             "snapshots": self.snapshots.state(),
             "selection": self.selection and self.selection.state(),
+        }
+
+    def _totals(self) -> dict[str, Any]:
+        """Return the sums of the epoch so far: of several processes, those of each, by rank."""
+        totals = self.means.state()
+        if self.group.size == 1:
+            return totals
+        return totals | {name: self.group.gather(totals[name]) for name in ("sums", "finite")}
+
+    def _own_totals(self, totals: dict[str, Any]) -> dict[str, Any]:
+        """Return this process's part of what :meth:`_totals` has returned, in this version or an earlier one."""
+        parts = {name: totals[name] for name in ("sums", "finite")}
+        return totals | {
+            name: part[self.group.rank] if isinstance(part, list) else part  # once, all had those of the first
+            for name, part in parts.items()
         }
 
     def _go_on(self, state: dict[str, Any]) -> None:
@@ -265,7 +280,7 @@ class RunState:
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.means.restore(state["totals"])
+            self.means.restore(self._own_totals(state["totals"]))
             self.snapshots.restore(state.get("snapshots"))
             self.take_step.done.fill_(self.step)
             mine = {name: parts[self.group.rank].cpu() for name, parts in state["random"].items()}

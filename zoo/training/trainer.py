@@ -124,7 +124,8 @@ class Trainer(RunState):
         # images are measured with the whole weight of every term, so that epochs can be compared.
         now = (self.step - 1) / self.steps_per_epoch
         with self.context.active():
-            (sums,) = self.group.summed([self.means.sums])
+            own = self.means.sums.clone()
+            (sums,) = self.group.summed([own])
             self.means.sums.copy_(sums)
             rate = self.optimizer.set_rate(epoch, self.recipe.training.planned(epoch)) * self.optimizer.warmup(
                 self.step - 1
@@ -143,6 +144,7 @@ class Trainer(RunState):
             row |= {name: found.means() for name, found in read.items()}
             if GRADIENT_NORM in row["train"]:
                 row["gradient_norm"] = row["train"].pop(GRADIENT_NORM)
+            self.means.sums.copy_(own)  # of a part of an epoch, which may go on
             check_finite(read["train"], bool(numbers[0]), self.group, self.device, self.step, self.steps_per_epoch)
         for name in [name for name in read if name != "train"]:
             broken = [term for term, value in row[name].items() if not math.isfinite(value)]
