@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.explorer.browser import chromium, drag, opened, served
-from zoo.explorer.server import static_files
+from zoo.explorer.static_files import static_files
 from zoo.runs.provenance import versions
 from zoo.system.devices import cpu_name
 from zoo.system.files import write_atomically
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=300, help="moves of the pointer in a drag (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=OUT / "cpu.json", help="the file to write (default: %(default)s)")
     options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)  # now, not after all has been measured
     files = static_files()
     with chromium() as browser:
         starts = {
@@ -101,8 +102,8 @@ def main() -> None:
             },
             "figure": median(figure() for _ in range(options.runs)),
             "drags": drags,
-            "page": sum(len(content) for content, _ in files.values()),
-            "page_gzip": sum(len(gzip.compress(content)) for content, _ in files.values()),
+            "page": sum(map(len, files.values())),
+            "page_gzip": sum(len(gzip.compress(content)) for content in files.values()),
         }
     write_atomically(options.out, json.dumps(measured, indent=2) + "\n")
     print(options.out)

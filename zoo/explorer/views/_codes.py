@@ -60,7 +60,7 @@ def without_continuum(opened: OpenModel) -> str | None:
     grid = " x ".join(map(str, prior.index_shape))
     return (
         f"a code of this model is a grid of {grid} vectors out of {prior.num_codes}: between two vectors there is "
-        f"nothing, so nothing can be moved little by little"
+        f"nothing, so nothing can be moved little by little; the view of the codebook exchanges one for another"
     )
 
 

@@ -9,7 +9,7 @@ export function mount(root, { ask, state, setState, problem }) {
   const image = pixels("The image that the model decodes from the sliders' code");
   const original = pixels("The test image whose code the sliders began from");
   const originalFigure = h("figure", { hidden: true }, original, h("figcaption", {}, "the test image"));
-  const controls = h("div", { class: "controls" });
+  const controls = h("div", { class: "controls first" });
   const note = h("p", { class: "note" });
   const list = h("div", { class: "sliders" });
   const strip = h("canvas", { class: "strip", role: "img" });
