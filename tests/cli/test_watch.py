@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.helpers import command, tiny_recipe, trainer
+from zoo.cli import watch
 from zoo.runs.unfinished import BLOCKS, sparkline, unfinished_runs
 from zoo.training.checkpoint import write_checkpoint
 
@@ -64,3 +67,28 @@ def test_a_curve_is_drawn_from_its_lowest_to_its_highest_value() -> None:
     assert sparkline([3.0, 3.0]) == BLOCKS[0] * 2
     assert sparkline([]) == ""
     assert sparkline([0.0, 0.0, 7.0, 7.0], width=2) == BLOCKS[0] + BLOCKS[-1]
+
+
+def test_the_screen_is_filled_with_curves_until_it_is_given_back(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"epoch": n, "train": {"loss": 9.0}, "test": {"loss": 100.0 - n}, "seconds": 1.0 * n} for n in range(1, 200)
+    ]
+    (runs / "mine.partial" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    screen = io.StringIO()
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.time, "sleep", interrupt)
+    monkeypatch.setattr(
+        "zoo.system.terminal.PlainConsole",
+        lambda: Console(
+            file=screen, force_terminal=True, width=160, height=40, legacy_windows=False, color_system=None
+        ),
+    )
+    assert command("watch", runs, "--live", TERM="xterm").returncode == 130
+    shown, enter, leave = screen.getvalue(), "\x1b[?1049h", "\x1b[?1049l"
+    assert shown.index(enter) < shown.index(BLOCKS[-1]) < shown.index(leave)
+    (line,) = (line for line in shown.splitlines() if " mine " in line)
+    assert sum(line.count(block) for block in BLOCKS) > 60
+    assert "ago" in line and "199" in line

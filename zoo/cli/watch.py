@@ -20,11 +20,19 @@ SECONDS = 2.0
 """The time from one look to the next."""
 
 
+CURVE_WIDTH = 24
+"""The characters of a curve, where there is no more room."""
+
+OTHER_COLUMNS = 76
+"""The characters of a row besides the name and the curve."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "folder", nargs="?", type=user_path, default=Path("runs"), help="the folder of the runs (default: runs)"
     )
+    parser.add_argument("--live", action="store_true", help="fill the screen, with curves as wide as there is room")
     parser.add_argument("--once", action="store_true", help="print them once, and stop")
     add_json(parser)
 
@@ -50,10 +58,11 @@ def run(options: argparse.Namespace) -> None:
         else:
             say(f"no run is in progress in {options.folder}")
     else:
-        with Live(table(runs), console=console, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False, screen=options.live) as live:
             while True:
+                live.update(table(runs, console.width if options.live else 0), refresh=True)
                 time.sleep(SECONDS)
-                live.update(table(unfinished_runs(options.folder)), refresh=True)
+                runs = unfinished_runs(options.folder)
 
 
 def summary(one: UnfinishedRun) -> dict[str, object]:
@@ -69,8 +78,13 @@ def summary(one: UnfinishedRun) -> dict[str, object]:
     }
 
 
-def table(runs: list[UnfinishedRun]) -> Table:
-    """Return a table of the runs; a curve is that of the test loss, from the first epoch to the last."""
+def table(runs: list[UnfinishedRun], width: int = 0) -> Table:
+    """Return a table of the runs; a curve is that of the test loss, from the first epoch to the last.
+
+    Args:
+        runs: the runs.
+        width: the number of columns to fill; 0: as many as are needed.
+    """
     from rich.table import Table
 
     from zoo.runs.unfinished import sparkline
@@ -83,12 +97,14 @@ def table(runs: list[UnfinishedRun]) -> Table:
     shown.add_column("test loss by epoch", no_wrap=True)
     for name in ("left", "last epoch"):
         shown.add_column(name, justify="right")
+    names = max((len(plain(one.name)) for one in runs), default=0)
+    room = max(CURVE_WIDTH, width - names - OTHER_COLUMNS)
     for one in runs:
         done, losses = one.history[-1]["epoch"] if one.history else 0, one.losses("test")
         train, test = (f"{values[-1]:.2f}" if values else "" for values in (one.losses("train"), losses))
         left = "" if one.left is None else spoken(one.left)
         epoch = f"{done}/{one.epochs}" if one.epochs else str(done)
-        shown.add_row(plain(one.name), epoch, train, test, sparkline(losses), left, f"{spoken(one.silent)} ago")
+        shown.add_row(plain(one.name), epoch, train, test, sparkline(losses, room), left, f"{spoken(one.silent)} ago")
     return shown
 
 
