@@ -29,7 +29,7 @@ export function chart() {
     element.hidden = false;
     const { ticks, highest } = scale(lines);
     caption.textContent = words + (highest > ticks.at(-1) ? `; the curves begin above the edge, at up to ${highest.toPrecision(4)}` : "");
-    legend.replaceChildren(...lines.map(({ name }) => h("li", {}, h("span", { class: `swatch ${name}` }), name)));
+    legend.replaceChildren(...lines.map(({ name }) => h("li", {}, h("span", { class: `key ${name}` }), name)));
     draw();
   }
 

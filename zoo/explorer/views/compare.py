@@ -64,6 +64,8 @@ def compare(session: Session, parameters: CompareParameters) -> Answer:
     }
     if not content:
         return answer
+    if parameters.drawn:  # an image of the first model, whatever the page has written it as
+        content = as_file(GivenImage(content, invert=False).seen_by(first).images)
     as_it_is = (test or parameters.drawn) and parameters.invert is None
     given = GivenImage(content, parameters.fit, False if as_it_is else parameters.invert, parameters.grey)
     for name in parameters.models:

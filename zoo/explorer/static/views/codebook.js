@@ -17,7 +17,7 @@ export function mount(root, { ask, state, setState, problem }) {
   root.append(
     h(
       "div",
-      { class: "split" },
+      { class: "two" },
       h("div", {}, h("div", { class: "trio" }, ...figures), h("h2", {}, "Code"), held, grid, h("div", { class: "controls" }, reset)),
       h("div", {}, h("h2", {}, "Vectors"), use, h("div", { class: "palette" }, palette.element)),
     ),

@@ -21,7 +21,7 @@ export function mount(root, { ask, state, setState, models, problem }) {
   const tests = picker({ ask, model: state.model, problem: (error) => complain(wrong, error), onchoose: choose });
   const fold = (words, content) => h("details", { class: "fold" }, h("summary", {}, words), content);
   const folds = h("div", { class: "folds" }, fold("Test images", tests.element), fold("Options", options), fold("Models", cases));
-  root.append(wrong, h("div", { class: "split compare" }, board, h("div", { class: "side" }, done, results), folds));
+  root.append(wrong, h("div", { class: "two compare" }, board, h("div", { class: "judged" }, done, results), folds));
 
   let canvas = null; // once the server has told the size of the model's images
   let content = null; // of the image, as base64; null: the test image of state.number, or nothing
@@ -237,7 +237,8 @@ export function mount(root, { ask, state, setState, models, problem }) {
   const away = () => root.classList.remove("dropping");
   const paste = (event) => {
     const pasted = [...event.clipboardData.files][0];
-    if (!pasted) return;
+    const elsewhere = event.target !== document.body && !root.contains(event.target); // as in a notebook's cell
+    if (!pasted || elsewhere) return;
     event.preventDefault();
     take(pasted);
   };

@@ -29,7 +29,7 @@ export function mount(root, { ask, state, setState, problem }) {
   root.append(
     h(
       "div",
-      { class: "split" },
+      { class: "two" },
       h(
         "div",
         {},
