@@ -116,6 +116,14 @@ VALUES: dict[str, list[str]] = {
     "box": ["1,1,3,3", "0,0,99,99", "-1,0,2,2", "1,2"],
     "runs": ["run", "images"],
     "encode.out": ["new.npz", "new.npz", "new.safetensors", "link.npz", "images/x.npz"],
+    "convert.file": ["run/model.safetensors", "run/model.safetensors", "damaged/model.safetensors", "file.txt", "images"],
+    "convert.recipe": ["recipe.json", "recipe.json", "./run", "folder.json", "linear_vae_mnist"],
+    "rules": ["*=*", "encoder.*=encoder.*", "decoder.*=", "space.json", "x.*=y", "="],
+    "tune.recipe": ["recipe.json", "recipe.json", "./run", "folder.json"],
+    "search": ["space.json", "space.json", "recipe.json", "damaged.json", "file.txt"],
+    "metric": ["mse", "mse", "negative_elbo", "active_units", "nothing"],
+    "storage": ["sqlite:///study.db", "sqlite:///no/x.db", "sqlite:///file.txt", "x://y"],
+    "trials": ["1", "1", "2"],
     "compress.out": ["new.aez", "new.aez", "made.aez", "link.aez", "no/new.aez"],
     "compare.out": ["new.png", "images/new.png"],
     "anomaly.out": ["new.csv", "new.json", "link.csv", "images/x.csv"],
@@ -131,6 +139,7 @@ FORCED: dict[str, list[list[str]]] = {
     "figures": [["--kind", "samples"], ["--kind", "reconstructions"], ["--list"]],
     "export": [["--format", "torch"], ["--format", "torch", "--out", "images"]],
     "demo": [["--out", "new.png"]],
+    "tune": [["--trials=1", "--set=training.validation=0.2"]],
     "impute": [["--drop=0.5"], ["--box=1,1,3,3"], ["--mask=images/a.png"], ["--mask=file.txt"], ["--drop=7"], []],
 }
 """What keeps a verb quick, or is needed in one of several ways."""
@@ -188,6 +197,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (stock / "folder.json").write_text(json.dumps(of_folder))
     (stock / "bom.json").write_text(json.dumps(recipe), encoding="utf-16")
     (stock / "damaged.json").write_text(json.dumps(recipe)[:-9])
+    (stock / "space.json").write_text('{"model.latent_dim": {"choices": [2, 3]}}')
     (stock / "file.txt").write_text("a.png\n")
     (stock / "broken.py").write_text("1 / 0")
     (stock / "link.csv").symlink_to("nothing")

@@ -53,8 +53,10 @@ class StudySummary:
     @property
     def title(self) -> str:
         """The name, and how many trials have succeeded."""
-        failed = len(self.trials) - len(self.ranked)
-        return f"{self.name}: {len(self.ranked)} trials{f', and {failed} that failed' if failed else ''}, best first"
+        done, failed = len(self.ranked), len(self.trials) - len(self.ranked)
+        return (
+            f"{self.name}: {done} trial{'s' * (done != 1)}{f', and {failed} that failed' if failed else ''}, best first"
+        )
 
     @property
     def heading(self) -> str:
