@@ -116,7 +116,7 @@ VALUES: dict[str, list[str]] = {
     "box": ["1,1,3,3", "0,0,99,99", "-1,0,2,2", "1,2"],
     "runs": ["run", "images"],
     "encode.out": ["new.npz", "new.npz", "new.safetensors", "link.npz", "images/x.npz"],
-    "convert.file": ["run/model.safetensors", "run/model.safetensors", "damaged/model.safetensors", "file.txt", "images"],
+    "convert.file": ["run/model.safetensors", "damaged/model.safetensors", "file.txt", "images"],
     "convert.recipe": ["recipe.json", "recipe.json", "./run", "folder.json", "linear_vae_mnist"],
     "rules": ["*=*", "encoder.*=encoder.*", "decoder.*=", "space.json", "x.*=y", "="],
     "tune.recipe": ["recipe.json", "recipe.json", "./run", "folder.json"],
