@@ -66,7 +66,7 @@ def page(name: str, family: str | None) -> str:
     recipe, record, shipped = zoo.recipe(name), record_folder(name), weights_folder(name)
     model = f"Variant `{recipe.model.variant}`, objective `{recipe.objective.name}`, trained on `{recipe.data.name}`"
     seen = f" It is one of [{family}](../variants/{family}.md)." if family else ""
-    commands = ["zoo figures {} --out figures", "zoo evaluate {} --check"] if shipped else []
+    commands = ["zoo explore {}", "zoo figures {} --out figures", "zoo evaluate {} --check"] if shipped else []
     lines = "\n".join(command.format(name) for command in [*commands, "zoo train {}"])
     parts = [f"# {name}", f"{summary(name)}. {model}.{seen}"]
     if shipped:

@@ -94,7 +94,7 @@ def table(shown: list[str], rows: Iterable[LeaderboardEntry]) -> str:
 
 def named(row: LeaderboardEntry) -> str:
     """The entry, marked where its weights are not in the package."""
-    return f"`{row.name}`" + ("" if row.shipped else " \\*")
+    return f"[`{row.name}`](entries/{row.name}.md)" + ("" if row.shipped else " \\*")
 
 
 def cost_table(rows: Iterable[LeaderboardEntry]) -> str:

@@ -85,7 +85,10 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def mathml(formula: re.Match[str]) -> str:
     """Return a formula as browsers show it by themselves, as GitHub does with a block of ``math``."""
-    return f'<div class="math">{convert(formula[1], display="block")}</div>'
+    written = convert(formula[1], display="block")
+    if "\\" in written:  # a command that latex2mathml does not know, which would be shown as it is
+        raise PluginError(f"cannot be written as MathML, write it with other commands: {formula[1]}")
+    return f'<div class="math">{written}</div>'
 
 
 def on_page_content(html: str, **_: Any) -> str:

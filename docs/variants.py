@@ -91,7 +91,7 @@ def bench_of(family: str) -> Path:
 def index(families: dict[str, list[str]]) -> str:
     """Return the list of the pages."""
     rows = [
-        f"| [{family}]({family}.md) | {', '.join(f'`{name}`' for name in names)} | {summary(names[0])} |"
+        f"| [{family}]({family}.md) | {', '.join(map(linked, names))} | {summary(names[0])} |"
         for family, names in families.items()
     ]
     lines = [
@@ -250,8 +250,13 @@ def entries(names: list[str]) -> str:
     rows = [f"| {' | '.join(['entry', 'data', *headings])} |", "|---|---|" + "--:|" * len(headings)]
     for name in names:
         cells = summary_cells(read_config(records[name]).metrics["test"]) if name in records else [""] * len(headings)
-        rows.append(f"| {' | '.join([f'`{name}`', f'`{zoo.recipe(name).data.name}`', *cells])} |")
+        rows.append(f"| {' | '.join([linked(name), f'`{zoo.recipe(name).data.name}`', *cells])} |")
     return "\n".join(rows) + f"\n\n```bash\nzoo train {names[0]}\n```"
+
+
+def linked(name: str) -> str:
+    """Return an entry's name as a link to its page, from a page on variants."""
+    return f"[`{name}`](../entries/{name}.md)"
 
 
 def about_the_source(names: list[str]) -> Iterator[str]:

@@ -72,6 +72,13 @@ def test_a_pattern_in_the_navigation_stands_for_the_pages_that_are_not_named() -
     assert site._expanded(nav, ["a/1.md", "a/2.md", "c.md"]) == [{"A": ["a/README.md", "a/1.md", "a/2.md"]}, "b.md"]
 
 
+def test_a_formula_is_mathml_and_one_that_cannot_be_is_refused() -> None:
+    found = site.MATH.sub(site.mathml, "a\n\n```math\n\\frac{a}{b}\n```\n\nb")
+    assert "<mfrac><mrow><mi>a</mi></mrow><mrow><mi>b</mi></mrow></mfrac>" in found
+    with pytest.raises(site.PluginError, match="cannot be written as MathML"):
+        site.MATH.sub(site.mathml, "```math\n\\nosuch{a}\n```")
+
+
 @pytest.mark.parametrize(
     "tag", ['<img src="//a.b/c.png">', '<script async src="https://a.b/c.js">', "<link href=https://a.b rel=x>"]
 )

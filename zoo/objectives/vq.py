@@ -5,7 +5,7 @@ straight through to them; the commitment keeps the features near their vectors. 
 equation is left out: the codebook follows by moving averages and gets no gradient (sg).
 
 .. math::
-    \mathcal{L}(x) = d(x, \hat x) + \beta\sum_{\text{places}}\big\|z - \mathrm{sg}[e]\big\|^2
+    \mathcal{L}(x) = d(x, \hat x) + \beta\sum_{\text{places}}\|z - \mathrm{sg}[e]\|^2
 """
 
 from __future__ import annotations
