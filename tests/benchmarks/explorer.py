@@ -34,7 +34,10 @@ DECODED = "canvas.map[data-decoded]"
 STARTS = {
     "`zoo explore`": ((), "#view=map&model=conv_vae_2d_mnist"),
     "`zoo explore conv_vae_mnist`": (("conv_vae_mnist",), "#view=map&model=conv_vae_mnist"),
-    "`zoo demo`": (("conv_vae_2d_mnist",), "#view=map&model=conv_vae_2d_mnist&grid=1"),
+    "`zoo explore conv_vae_2d_mnist`, as `zoo demo` opens it": (
+        ("conv_vae_2d_mnist",),
+        "#view=map&model=conv_vae_2d_mnist&grid=1",
+    ),
 }
 """What is started, with which models, and the state that the page is opened in."""
 
