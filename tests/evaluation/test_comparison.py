@@ -129,6 +129,29 @@ def test_the_longest_names_are_whole_in_table_and_figure() -> None:
     assert f" {entry} " in stream.getvalue()
 
 
+def test_no_column_of_a_table_with_every_figure_and_several_datasets_is_cut() -> None:
+    figures = {"negative_elbo": 472.83, "reconstruction": 465.44, "kl": 305.68, "mse": 0.01847, "active_units": 5.0}
+    results = [
+        Result(
+            "x",
+            f"{data} test split",
+            "vq_vae_fashion_mnist",
+            "linear_vae",
+            661_664,
+            figures | {"perplexity": 423.0},
+            True,
+        )
+        for data in ("mnist", "fashion_mnist")
+    ]
+    for shown in (results, results[:1]):  # with a column for the data, and without
+        stream = StringIO()
+        with redirect_stdout(stream):
+            print_table(Comparison(shown, []).table())
+        lines = stream.getvalue().splitlines()
+        assert sum(line.endswith("423 │") for line in lines) == len(shown)
+        assert any("perplexity ┃" in line for line in lines)
+
+
 def test_data_of_another_shape_is_refused(trained: Path) -> None:
     with pytest.raises(ZooError, match="its images are 3x32x32, the models take 1x28x28"):
         compare([trained], data="cifar10")

@@ -70,6 +70,7 @@ def _spelled(value: Any) -> Any:
 def print_table(table: Table, width: int = 120) -> None:
     """Print a table as wide as the terminal, or ``width`` columns where there is none; wider before a value is cut."""
     from rich.measure import Measurement
+    from rich.segment import Segment
 
     from zoo.system.terminal import PlainConsole
 
@@ -79,6 +80,9 @@ def print_table(table: Table, width: int = 120) -> None:
         needed = [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells)]
         column.min_width = max(cell.maximum if column.no_wrap else cell.minimum for cell in needed)
     console.width = max(console.width, Measurement.get(console, wide, table).minimum)
+    for _ in range(len(table.columns)):  # columns are narrowed unevenly, and may take more than the least
+        lines = Segment.split_lines(console.render(table))
+        console.width = max(console.width, *map(Segment.get_line_length, lines))
     console.print(table)
 
 
