@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -80,7 +81,21 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         page.meta["hide"] = ["navigation", "toc"]
     if page.file.src_uri == PAGES["README.md"]:
         markdown = re.sub("^# .*", "# First steps", markdown)  # its title is that of the start page
-    return MATH.sub(mathml, relinked(markdown, page.file.src_uri))
+    return MATH.sub(mathml, numbered(relinked(markdown, page.file.src_uri)))
+
+
+def numbered(markdown: str) -> str:
+    """Return Markdown in which headings of the same words have the anchors that GitHub gives them: x, x-1, x-2."""
+    seen: Counter[str] = Counter()
+
+    def anchored(match: re.Match[str]) -> str:
+        words = match[1].replace("`", "")
+        seen[words] += 1
+        slug = re.sub(r"[^\w-]", "", words.lower().replace(" ", "-"))
+        return match[0] if seen[words] == 1 else f"{match[0]} {{ #{slug}-{seen[words] - 1} }}"
+
+    parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if n % 2 else re.sub(r"^#+ (.+)$", anchored, part, flags=re.M) for n, part in enumerate(parts))
 
 
 def mathml(formula: re.Match[str]) -> str:

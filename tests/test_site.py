@@ -97,3 +97,11 @@ def test_every_entry_has_a_page_and_those_with_weights_a_figure_in_the_grid() ->
         if weights_folder(name):
             assert f"](entries/{name}.png)](entries/{name}.md)" in start
             assert (ROOT / "docs" / "entries" / f"{name}.png").is_file(), "python docs/generate.py --plots"
+
+
+def test_headings_of_the_same_words_have_the_anchors_of_github() -> None:
+    text = "# A\n\n### `a_b`\n\n```text\n### `a_b`\n```\n\n### `a_b`\n\n### `a_b`\n"
+    assert [line for line in site.numbered(text).splitlines() if "{" in line] == [
+        "### `a_b` { #a_b-1 }",
+        "### `a_b` { #a_b-2 }",
+    ]
