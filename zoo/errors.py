@@ -58,19 +58,23 @@ def escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
+class OutputError(ZooError):
+    """The output of a command cannot be written: its disk is full, or its terminal is gone."""
+
+
 @contextmanager
 def writing_output() -> Iterator[None]:
     """Name the output in the error where it cannot be written; that its reader has gone stays a BrokenPipeError.
 
     Raises:
-        ZooError: the output cannot be written.
+        OutputError: the output cannot be written.
     """
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise ZooError(f"cannot write the output: {error.strerror or error}") from error
+        raise OutputError(f"cannot write the output: {error.strerror or error}") from error
 
 
 class NotApplicable(ZooError):

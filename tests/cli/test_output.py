@@ -29,6 +29,11 @@ HOSTILE = "[b]$\\frac{ \u2212\u202e\x1b[31m\nok     weights: FORGED"
 
 COMMANDS: dict[str, list[str]] = {
     "train": ["recipe.json", "--import", str(PLUGIN), "--out", f"trained/{HOSTILE}", "--set", "training.epochs=1"],
+    "convert": ["weights.safetensors", "--recipe", "RUN", "--out", f"new/{HOSTILE}", "--import", str(PLUGIN)],
+    "tune": [
+        *("recipe.json", "--search", f"{HOSTILE}.json", "--metric", "mse", "--trials", "1", "--out", f"./{HOSTILE}"),
+        *("--set", "training.validation=0.2", "--import", str(PLUGIN)),
+    ],
     "compare": ["RUN", f"./other/{HOSTILE}", "--import", str(PLUGIN)],
     "list": [],
     "evaluate": ["RUN", "--import", str(PLUGIN), "--images", "50", "--metrics", "mse"],
@@ -71,6 +76,8 @@ def place(trained: Path, tmp_path: Path) -> Path:
     fields["hardware"] = "a [/b] machine\x9b31m\u202e\nok     weights: FORGED"
     config.write_text(json.dumps(fields))
     (tmp_path / "recipe.json").write_text(json.dumps(tiny_fields()))
+    (tmp_path / f"{HOSTILE}.json").write_text(json.dumps({"optimizer.learning_rate": {"choices": [0.001]}}))
+    shutil.copy(trained / "model.safetensors", tmp_path / "weights.safetensors")
     folder = tmp_path / "images"
     folder.mkdir()
     for number, name in enumerate((b"a [b] $x$ \x1b[31m\nok     weights: FORGED.png", b"Fl\xe4che.png", b"c\x80.png")):

@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from zoo.datasets import load_images, split_off
-from zoo.errors import NotApplicable, ZooError, first_line
+from zoo.errors import NotApplicable, OutputError, ZooError, first_line
 from zoo.metrics import EvalContext, Metric, evaluate
 from zoo.runs.folder import load_folder
 from zoo.schema.metric import family_of
@@ -132,7 +132,7 @@ def tune(
     """
     make_folder(search.out)
     with explaining_storage(storage), search.at_work():
-        study = open_study(search, storage or f"sqlite:///{search.out.absolute() / f'{search.name}.db'}")
+        study = open_study(search, storage)
         while True:
             with abandoned(study, search) as left:
                 if left:
@@ -171,6 +171,8 @@ def run_trial(
         value = validated(folder, search.metric.name, device)
     except NotApplicable:  # nor would any other trial have it
         study.tell(number, state=TrialState.FAIL)
+        raise
+    except OutputError:  # no fault of the trial, which the same command goes on with
         raise
     except Interrupted as interrupt:
         raise Interrupted(f"stopped in trial {number} of {search.name}; the same command goes on") from interrupt
@@ -252,8 +254,19 @@ def abandoned(study: Study, search: Search) -> Iterator[FrozenTrial | None]:
     yield None
 
 
+def file_address(path: Path) -> str:
+    """Return Optuna's address of a file that holds a study; every character of its path stands for itself."""
+    from sqlalchemy.engine import URL  # a dependency of Optuna
+
+    return URL.create("sqlite", database=str(path)).render_as_string().replace("{", "{{").replace("}", "}}")
+
+
 def open_study(search: Search, storage: str) -> Study:
     """Open a study, or begin it.
+
+    Args:
+        search: what is searched.
+        storage: the address of Optuna's storage; empty: a file in the folder of the runs.
 
     Raises:
         ZooError: it is a study of something else.
@@ -264,6 +277,7 @@ def open_study(search: Search, storage: str) -> Study:
     except ImportError as error:
         raise NotApplicable("zoo tune needs Optuna: pip install 'autoencoder-zoo[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = storage or file_address(search.out.absolute() / f"{search.name}.db")
     waiting = {"connect_args": {"timeout": LOCK_SECONDS}} if storage.startswith("sqlite:") else None
     try:
         study = optuna.create_study(
