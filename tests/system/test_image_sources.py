@@ -253,7 +253,7 @@ def test_a_dry_run_counts_without_decoding(recipe_file: Any, monkeypatch: pytest
         raise AssertionError("decoded")
 
     monkeypatch.setattr(Image.Image, "convert", refuse)
-    monkeypatch.setattr("zoo.datasets.image_folder.decode_all", refuse)
+    monkeypatch.setattr("zoo.datasets._image_files.decode_all", refuse)
     for source in ("pics", str(zipped("pics.zip", "pics"))):
         result = command(
             "train", recipe_file(data={"name": "image_folder", "path": source, "size": 16}), "--dry-run", cwd=Path()

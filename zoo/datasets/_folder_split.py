@@ -1,4 +1,4 @@
-"""Which images of a folder are trained on, and which are held out for testing."""
+"""Which images are trained on, and which are held out for testing."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ import fnmatch
 import hashlib
 import stat
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Generic
 
 from zoo.errors import ZooError, closest
 from zoo.schema.base import Split
 from zoo.schema.text import backslash_hint, decode_text
+from zoo.system.embedded import FileT
 from zoo.system.files import user_path
-from zoo.system.image_sources import SIDES, SKIPPED_SHOWN, Side, listed, printable
+from zoo.system.image_sources import SIDES, SKIPPED_SHOWN, Side, printable
 
 MAX_LIST_BYTES = 2**26
 
 
 @dataclass(frozen=True)
-class FolderSplit:
-    """The images of each side, in the order of their paths."""
+class Sides(Generic[FileT]):
+    """The images of each side, in their order."""
 
-    sides: dict[Split, list[Path]]
+    sides: dict[Split, list[FileT]]
     rule: str
     """The words for what decided."""
-    left_out: dict[str, list[Path]]
+    left_out: dict[str, list[FileT]] = field(default_factory=dict)
     """The images that are on neither side, by reason."""
+
+    def only(self, wanted: Collection[FileT], reason: str) -> Sides[FileT]:
+        """Return the sides with the images that are ``wanted``; the others are left out for a reason."""
+        outside = sorted((image for images in self.sides.values() for image in images if image not in wanted), key=str)
+        sides = {side: [image for image in images if image in wanted] for side, images in self.sides.items()}
+        return Sides(sides, self.rule, self.left_out | ({reason: outside} if outside else {}))
 
 
 def split_images(
     root: Path, paths: Sequence[Path], *, holdout: float, group: str | int | None, test_list: str | None
-) -> FolderSplit:
+) -> Sides[Path]:
     """Divide the images under a folder: by a list, else by the folders' names, else by a digest of their paths.
 
     Args:
@@ -48,39 +56,64 @@ def split_images(
     if test_list is not None:
         held_out = _from_list(user_path(test_list), root, paths)
         return _divided(paths, held_out, f"{test_list} says which images are held out")
-    named = {path: side_of(path.relative_to(root)) for path in paths}
+    relative = {path: path.relative_to(root) for path in paths}
+    named = by_names({path: side_of(inner) for path, inner in relative.items()}, "folders")
+    what = "images" if group is None else "groups"
+    return named or by_keys({path: key_of(inner, group) for path, inner in relative.items()}, holdout, what, "paths")
+
+
+def by_names(named: Mapping[FileT, Side | None], what: str) -> Sides[FileT] | None:
+    """Divide images by the names of what they are in; return None where no name tells of test or validation images.
+
+    Args:
+        named: the side that is named for each image.
+        what: the plural noun for what the names are of.
+    """
     there = set(named.values())
-    if there & {"test", "val"}:
-        tested: Side = "test" if "test" in there else "val"
-        trained: Side | None = "train" if "train" in there else None
-        sides: dict[Split, list[Path]] = {
-            "train": [path for path in paths if named[path] == trained],
-            "test": [path for path in paths if named[path] == tested],
-        }
-        left_out = {
-            "validation images, neither trained on nor tested": [
-                path for path in paths if named[path] == "val" and tested != "val"
-            ],
-            "images outside the folders of training and test images": [
-                path for path in paths if named[path] is None and trained is not None
-            ],
-        }
-        rule = f"by the names of folders ({'train' if trained else 'all others'} and {tested})"
-        return FolderSplit(sides, rule, {reason: names for reason, names in left_out.items() if names})
-    positions = {path: position(key_of(path.relative_to(root), group)) for path in paths}
-    rule = f"{holdout:.3g} of the {'images' if group is None else 'groups'} held out, by their paths"
-    nearest = min(positions.values())
+    if not there & {"test", "val"}:
+        return None
+    tested: Side = "test" if "test" in there else "val"
+    trained: Side | None = "train" if "train" in there else None
+    sides: dict[Split, list[FileT]] = {
+        "train": [image for image, side in named.items() if side == trained],
+        "test": [image for image, side in named.items() if side == tested],
+    }
+    left_out = {
+        "validation images, neither trained on nor tested": [
+            image for image, side in named.items() if side == "val" and tested != "val"
+        ],
+        f"images outside the {what} of training and test images": [
+            image for image, side in named.items() if side is None and trained is not None
+        ],
+    }
+    rule = f"by the names of {what} ({'train' if trained else 'all others'} and {tested})"
+    return Sides(sides, rule, {reason: images for reason, images in left_out.items() if images})
+
+
+def by_keys(keys: Mapping[FileT, str], holdout: float, what: str, kind: str) -> Sides[FileT]:
+    """Hold out a share of images by a digest of their keys; those with the same key stay on one side.
+
+    Args:
+        keys: the key of each image.
+        holdout: the share that is held out.
+        what: the plural noun for what shares a key: images or groups.
+        kind: the plural noun for the keys.
+    """
+    places = {key: position(key) for key in dict.fromkeys(keys.values())}
+    rule = f"{holdout:.3g} of the {what} held out, by their {kind}"
+    nearest = min(places.values())
     if nearest >= holdout:
         rule += "; none of so few falls into that share, so the nearest is held out, which more images may change"
-    return _divided(paths, {path for path, at in positions.items() if at < max(holdout, nearest * 1.000001)}, rule)
+    limit = max(holdout, nearest * 1.000001)
+    return _divided(list(keys), {image for image, key in keys.items() if places[key] < limit}, rule)
 
 
-def _divided(paths: Sequence[Path], held_out: set[Path], rule: str) -> FolderSplit:
-    sides: dict[Split, list[Path]] = {
-        "train": [path for path in paths if path not in held_out],
-        "test": [path for path in paths if path in held_out],
+def _divided(images: Sequence[FileT], held_out: Collection[FileT], rule: str) -> Sides[FileT]:
+    sides: dict[Split, list[FileT]] = {
+        "train": [image for image in images if image not in held_out],
+        "test": [image for image in images if image in held_out],
     }
-    return FolderSplit(sides, rule, {})
+    return Sides(sides, rule)
 
 
 def side_of(relative: PurePath) -> Side | None:
@@ -141,8 +174,3 @@ def _from_list(file: Path, root: Path, paths: Sequence[Path]) -> set[Path]:
 
 def _normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
-
-
-def describe(split: FolderSplit, root: Path) -> list[str]:
-    """Say what decided, and what is on neither side."""
-    return [split.rule, *(f"left out {listed(paths, root)}: {reason}" for reason, paths in split.left_out.items())]

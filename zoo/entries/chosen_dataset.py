@@ -50,7 +50,7 @@ def chosen_dataset(data: str | None, config: RunConfig, location: RunLocation) -
 def class_names(config: RunConfig, location: RunLocation) -> tuple[str, ...]:
     """Return the names of the classes that a model was trained on, as far as they are known."""
     data = config.checked_recipe.data
-    if data.PRIVATE and location.from_hub and config.recipe["data"].get("classes") is None:
+    if data.private and location.from_hub and config.recipe["data"].get("classes") is None:
         return ()  # to look into the folder would be to read one that a config from elsewhere names
     return data.class_names
 

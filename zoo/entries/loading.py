@@ -39,7 +39,7 @@ class RunLocation:
         Raises:
             NotApplicable: the run comes from the Hub, and its images are its author's own.
         """
-        if data.PRIVATE and self.from_hub:
+        if data.private and self.from_hub:
             raise NotApplicable(
                 f"{self.origin} was trained on a folder of its author's, and a config from elsewhere chooses no "
                 f"folder here; --data ./images measures it on yours"

@@ -102,7 +102,7 @@ class TrainedModel:
             except ZooError as error:
                 if self.data is not None:
                     raise
-                remedy = "; if they are elsewhere now, say where: --data ./images" if recipe.data.PRIVATE else ""
+                remedy = "; if they are elsewhere now, say where: --data ./images" if recipe.data.private else ""
                 self._images[split] = NotApplicable(f"{error}{remedy}")
         images = self._images[split]
         if isinstance(images, NotApplicable):

@@ -93,7 +93,7 @@ def read_run(
             "and `source.license` into the recipe before the next training"
         )
     data = config.recipe["data"]
-    if config.checked_recipe.data.PRIVATE:
+    if config.checked_recipe.data.private:
         shown = (
             f"{' and '.join(sorted(FILES_SHOWING_TEST_IMAGES & files.keys()))} show some of your images, and "
             if test_images

@@ -262,7 +262,7 @@ def metadata(config: RunConfig, recipe: Recipe) -> str:
         license=recipe.source.license or None,
         library_name="autoencoder-zoo",
         tags=["autoencoder", recipe.model.variant, recipe.objective.name],
-        datasets=None if recipe.data.PRIVATE else [recipe.data.name],
+        datasets=[recipe.data.public_name] if recipe.data.public_name else None,
         pipeline_tag="unconditional-image-generation" if generative else "image-feature-extraction",
         model_name=config.name,
         eval_results=[

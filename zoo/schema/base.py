@@ -109,7 +109,7 @@ class DatasetConfig(Section):
     """The names of the labels 0, 1, …; empty where the labels are named by their numbers, or by
     ``class_names``."""
     PRIVATE: ClassVar[bool] = False
-    """True if the images are the user's own: they have no public name, and the name of their folder is private."""
+    """True if the images are the user's own, unless ``private`` is overridden."""
 
     @property
     def image_shape(self) -> ImageShape:
@@ -120,6 +120,16 @@ class DatasetConfig(Section):
     def released(self) -> tuple[int, int] | None:
         """The numbers of training and test images before any limit; None where they are not known without the data."""
         return self.sizes if self.only_classes is None else None
+
+    @property
+    def private(self) -> bool:
+        """True if the images are the user's own: they have no public name, and the name of their folder is private."""
+        return self.PRIVATE
+
+    @property
+    def public_name(self) -> str | None:
+        """The name that others know the images by; None where they are the user's own."""
+        return None if self.private else self.name
 
     @property
     def sizes(self) -> tuple[int, int] | None:

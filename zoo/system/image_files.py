@@ -19,11 +19,12 @@ from torch import Tensor
 from zoo.errors import ZooError, first_line
 from zoo.schema.base import ImageShape
 from zoo.system.deep_pixels import is_deep_colour, is_deep_grey, with_8_bits
+from zoo.system.embedded import ImageFile, opened
 from zoo.system.libtiff import silence
 from zoo.system.memory import out_of_memory
 from zoo.system.memory_budget import MemoryBudget
 from zoo.system.pixel_range import ValueRange
-from zoo.system.zip_files import contents, is_there
+from zoo.system.zip_files import is_there
 
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """The formats that hold pixels and nothing else; HEIF needs a plugin. Pillow opens more formats, by their content, and
@@ -80,16 +81,17 @@ def endings() -> frozenset[str]:
 
 
 @contextmanager
-def open_image(source: Path | io.BytesIO) -> Iterator[Image.Image]:
-    """Open an image file, which may be in a zip, or the content of one, and read its header.
+def open_image(file: ImageFile | io.BytesIO) -> Iterator[Image.Image]:
+    """Open an image file, which may be in something larger, or the content of one, and read its header.
 
     Raises:
         Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
     """
     endings()  # so that Pillow knows the formats of its plugins
     Image.init()  # and those that it was built with
-    opened = nullcontext(source) if isinstance(source, io.BytesIO) else contents(source)
-    with opened as file, Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+    known = [name for name in FORMATS if name in Image.OPEN]
+    source = nullcontext(file) if isinstance(file, io.BytesIO) else opened(file)
+    with source as content, Image.open(content, formats=known) as image:
         if image.format == "TIFF":
             silence()
         if image.width * image.height > MAX_PIXELS:
@@ -111,14 +113,14 @@ def pages_in(image: Image.Image) -> int:
     return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
-def read_image(source: Path | io.BytesIO, presentation: Presentation, page: int = 0) -> Image.Image:
-    """Read an image file, or the content of one: upright, in the proportions of the shape, resized, grey or RGB.
+def read_image(file: ImageFile | io.BytesIO, presentation: Presentation, page: int = 0) -> Image.Image:
+    """Read an image file: upright, in the proportions of the shape, resized, grey or RGB.
 
     Raises:
         Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
     """
     channels, height, width = presentation.shape
-    with open_image(source) as image:
+    with open_image(file) as image:
         if page:
             image.seek(page)
         factor = 1

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from PIL import ImageSequence
 
 from zoo.errors import first_line
 from zoo.system.deep_pixels import count_values, is_deep_colour, is_deep_grey
+from zoo.system.embedded import FileT, ImageFile
 from zoo.system.image_files import DECODING, Pages, open_image, pages_in
 from zoo.system.memory import out_of_memory
 from zoo.system.pixel_range import ValueHistogram, ValueRange, usual_range
@@ -26,7 +26,7 @@ class Scan:
 
     pages: list[int] = field(default_factory=list)
     """The number of pages of each file; 1 where its header cannot be read."""
-    damaged: dict[Path, str] = field(default_factory=dict)
+    damaged: dict[ImageFile, str] = field(default_factory=dict)
     """The files whose header cannot be read, and why."""
     deep: int = 0
     """The number of files whose values have more than 8 bits."""
@@ -46,10 +46,10 @@ class Scan:
         """The number of files with more than one page."""
         return sum(pages > 1 for pages in self.pages)
 
-    def images(self, paths: Sequence[Path], pages: Pages) -> list[tuple[Path, int]]:
+    def images(self, files: Sequence[FileT], pages: Pages) -> list[tuple[FileT, int]]:
         """Return every image: the file, of those that were scanned, and the page."""
-        counts = self.pages if pages == "all" else [1] * len(paths)
-        return [(path, page) for path, count in zip(paths, counts, strict=True) for page in range(count)]
+        counts = self.pages if pages == "all" else [1] * len(files)
+        return [(file, page) for file, count in zip(files, counts, strict=True) for page in range(count)]
 
     def describe(self) -> list[str]:
         """Say which range is used, where there are values of more than 8 bits."""
@@ -83,20 +83,20 @@ class Scan:
             )
 
 
-def scan(paths: Sequence[Path], pages: Pages, value_range: ValueRange | None = None) -> Scan:
+def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | None = None) -> Scan:
     """Read the headers of image files, and all of those with values of more than 8 bits.
 
     Args:
-        paths: the files.
+        files: the files.
         pages: the pages whose values count.
         value_range: the range to scale with; None: that of the values.
     """
     result, values = Scan(), ValueHistogram()
     with ThreadPoolExecutor() as pool:
-        for path, header in zip(paths, pool.map(lambda path: _scan_one(path, pages), paths), strict=True):
+        for file, header in zip(files, pool.map(lambda file: _scan_one(file, pages), files), strict=True):
             result.pages.append(header.pages)
             if header.damage is not None:
-                result.damaged[path] = header.damage
+                result.damaged[file] = header.damage
             if header.values is not None:
                 result.deep += 1
                 result.colours += header.deep_colour
@@ -118,10 +118,10 @@ class _Header:
     deep_colour: bool = False
 
 
-def _scan_one(path: Path, pages: Pages) -> _Header:
+def _scan_one(file: ImageFile, pages: Pages) -> _Header:
     header = _Header()
     try:
-        with open_image(path) as image:
+        with open_image(file) as image:
             header.pages = pages_in(image)
             if is_deep_grey(image) or is_deep_colour(image):
                 header.values = ValueHistogram()

@@ -153,8 +153,13 @@ def _sorted_out(name: str, root: Path, found: Walk) -> ImageFiles:
 
 def listed(paths: Sequence[Path], root: Path) -> str:
     """Write how many files there are, and the names of the first few."""
-    names = ", ".join(printable(path.relative_to(root)) for path in paths[:SKIPPED_SHOWN])
-    return f"{len(paths):,} ({names}{', …' if len(paths) > SKIPPED_SHOWN else ''})"
+    return listed_names([path.relative_to(root) for path in paths])
+
+
+def listed_names(names: Sequence[PurePath]) -> str:
+    """Write how many names there are, and the first few of them."""
+    shown = ", ".join(printable(Path(name)) for name in names[:SKIPPED_SHOWN])
+    return f"{len(names):,} ({shown}{', …' if len(names) > SKIPPED_SHOWN else ''})"
 
 
 def printable(path: Path) -> str:
