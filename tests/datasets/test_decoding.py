@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import command, dataset
-from zoo.datasets import image_folder, load_images
+from zoo.datasets import _image_files, load_images
 from zoo.system import image_files
 from zoo.system.image_files import MAX_PIXELS, Presentation, decode_or_reason, read_image
 from zoo.system.memory_budget import MemoryBudget
@@ -84,7 +84,7 @@ def test_want_of_memory_is_no_fault_of_a_file(monkeypatch: pytest.MonkeyPatch) -
     def no_memory(*_: object) -> Image.Image:
         raise MemoryError
 
-    monkeypatch.setattr(image_folder, "read_image", no_memory)
+    monkeypatch.setattr(_image_files, "read_image", no_memory)
     with pytest.raises(MemoryError):
         load_images(config, "train")
 

@@ -53,22 +53,21 @@ class Found(Generic[FileT]):
 
     def warn(self) -> None:
         """Warn of what is left out, besides hidden files and those of tools."""
-        for reason, names in (*self.left_out.items(), *self._by_split()):
+        for reason, names in [*self.left_out.items(), *self._by_split()]:
             if reason != HIDDEN:
                 warnings.warn(f"{self.name}: left out {listed_names(names)}: {reason}", stacklevel=4)
 
     def notes(self) -> list[str]:
         """Say how many image files there are, on what they were divided, and what was left out."""
         found = f"{len(self.files):,} image files"
-        left_out = [
-            f"left out {listed_names(names)}: {reason}" for reason, names in (*self._by_split(), *self.left_out.items())
-        ]
+        reasons = [*self._by_split(), *self.left_out.items()]
+        left_out = [f"left out {listed_names(names)}: {reason}" for reason, names in reasons]
         classes = ", ".join(f"{name} ({label})" for label, name in enumerate(self.classes[:CLASSES_SHOWN]))
         more = ", …" if len(self.classes) > CLASSES_SHOWN else ""
         named = [f"{len(self.classes):,} classes, from {self.classes_from}: {classes}{more}"] if classes else []
         return [found, self.split.rule, *left_out, *named]
 
-    def _by_split(self) -> list[tuple[str, list[PurePath]]]:
+    def _by_split(self) -> list[tuple[str, Sequence[PurePath]]]:
         return [(reason, [self.path(file) for file in files]) for reason, files in self.split.left_out.items()]
 
 

@@ -27,7 +27,7 @@ class Embedded:
 ImageFile = Path | Embedded
 """An image file: a path, which may lead into a zip, or bytes within something else."""
 
-FileT = TypeVar("FileT", Path, Embedded)
+FileT = TypeVar("FileT", bound=ImageFile)
 
 
 @contextmanager

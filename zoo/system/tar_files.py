@@ -111,7 +111,7 @@ def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
     with _BoundedReads(open(path, "rb", buffering=0)) as file, tarfile.TarFile(fileobj=file) as tar:
         position, count = -1, 0
         while (member := tar.next()) is not None:
-            tar.members.clear()  # it would keep them all
+            tar.members = []  # type: ignore[attr-defined]  # it would keep them all
             count += 1
             if count > MAX_MEMBERS:
                 raise tarfile.ReadError(f"more than {MAX_MEMBERS:,} files in it are too many")
