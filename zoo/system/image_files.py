@@ -114,7 +114,7 @@ def pages_in(image: Image.Image) -> int:
 
 
 def read_image(file: ImageFile | io.BytesIO, presentation: Presentation, page: int = 0) -> Image.Image:
-    """Read an image file: upright, in the proportions of the shape, resized, grey or RGB.
+    """Read an image file, or the content of one: upright, in the proportions of the shape, resized, grey or RGB.
 
     Raises:
         Exception: the file cannot be read; Pillow raises a dozen kinds for damaged files.
