@@ -27,7 +27,7 @@ from zoo.models import Autoencoder
 from zoo.models.build import build
 from zoo.plotting.canvas import to_pixels
 from zoo.registry import FIGURES, VARIANTS
-from zoo.tasks import anomaly, compression, exporting, features, imputation, sklearn
+from zoo.tasks import anomaly, compression, depths, exporting, features, imputation, sklearn
 from zoo.training import train
 
 FLAT = "flat"
@@ -183,6 +183,14 @@ def encoded(model: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> Any:
     return {"codes": torch.from_numpy(found.codes)}
 
 
+def shallow(model: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> Any:
+    assert model.config
+    if not depths(model):
+        return {}
+    images = of_dataset(model.config.checked_recipe.data, "test")
+    return {"features": torch.from_numpy(features.encode(model, images, depth=1).codes)}
+
+
 def imputed(model: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> Any:
     assert model.config
     images = load_images(model.config.checked_recipe.data, "test").first(5)
@@ -205,6 +213,7 @@ def transformed(model: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> Any:
 TASKS = {
     "anomaly": scores,
     "compression": compressed,
+    "depths": shallow,
     "exporting": exported,
     "features": encoded,
     "imputation": imputed,

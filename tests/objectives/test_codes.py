@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.gaussians import LinearGaussian
 from tests.helpers import tiny_fields, tiny_model, tiny_recipe
+from zoo.datasets import ImageSet
 from zoo.errors import ZooError
 from zoo.models.build import build
 from zoo.models.posteriors import Deterministic, DiagonalGaussian
@@ -24,6 +25,7 @@ from zoo.objectives.sparse import KL
 from zoo.registry import OBJECTIVES
 from zoo.schema.recipe import parse_recipe
 from zoo.training.dry_run import check_step
+from zoo.training.epoch_evaluation import EpochEvaluation
 
 IMAGES = 230
 
@@ -485,3 +487,23 @@ def test_a_batch_of_one_image_has_a_finite_loss_and_gradient(name: str) -> None:
 
 def test_the_unit_says_which_terms_are_of_a_batch() -> None:
     assert objective("wae_mmd", distance="nll").unit == "nats per image; mmd of a batch"
+
+
+@pytest.mark.parametrize("name", ["wae_mmd", "info_vae", "swae", "dip", "beta_tc"])
+def test_images_that_stand_in_order_are_measured_as_if_they_were_shuffled(name: str) -> None:
+    grey = torch.arange(4000) * 255 // 4000  # from black to white: a batch of neighbours has all codes at one place
+    ordered = ImageSet(grey.to(torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous())
+    shuffled = ordered.chosen(torch.randperm(4000, generator=torch.Generator().manual_seed(1)))
+    model = LinearGaussian()
+    recipe = parse_recipe(tiny_fields(objective={"name": name}))
+
+    def measured(images: ImageSet, of_batch: bool = True) -> dict[str, float]:
+        found = build_objective(recipe, model, len(images))
+        assert found.of_batch
+        found.of_batch = of_batch
+        return EpochEvaluation(images, recipe.data, model, found).run(0.0).read().means()
+
+    of_batch = {"mmd", "sliced_wasserstein", "covariance", "variance", "total_correlation"}
+    (term,) = sorted(of_batch & measured(ordered).keys())[:1]
+    right = measured(shuffled)[term]
+    assert abs(measured(ordered)[term] - right) < 0.1 * abs(measured(ordered, of_batch=False)[term] - right)

@@ -65,10 +65,15 @@ class ImageSet:
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
-    def batches(self, size: int) -> Iterator[ImageSet]:
-        """Yield ``size`` images at a time, in order, with labels, without factors; the last batch may be smaller."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[ImageSet]:
+        """Yield ``size`` images at a time with labels, without factors; the last batch may be smaller.
+
+        Args:
+            size: the number of images in a batch.
+            order: the indices of the images, int64, in the order wanted; None for theirs.
+        """
+        for start in range(0, len(self) if order is None else len(order), size):
+            part = slice(start, start + size) if order is None else order[start : start + size]
             yield ImageSet(self.images[part], None if self.labels is None else self.labels[part])
 
     @cached_property

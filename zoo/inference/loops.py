@@ -50,6 +50,7 @@ def running_terms(
     batch_size: int = 0,
     *,
     seed: int = SEED,
+    order: Tensor | None = None,
     progress: ProgressBar[ImageSet] = no_progress,
     parts: Sequence[object] = (),
 ) -> RunningMeans:
@@ -66,13 +67,14 @@ def running_terms(
         terms: a function of the model, labels given, and a batch (B, C, H, W) in [0, 1].
         batch_size: images in a batch; 0 for :func:`eval_batch_size`.
         seed: the seed of the noise in z and of the binarisation.
+        order: the indices of all images in the order that they are taken in; None for theirs.
         progress: a function that shows how far the loop is.
         parts: the modules and functions that ``terms`` calls, besides the model, unless they are the zoo's own.
     """
     means = RunningMeans(model.device)
     size = batch_size or eval_batch_size(images.images.shape[1:])
     with eval_mode(model, seed, terms, *parts):
-        for index, batch in enumerate(progress(images.batches(size), -(-len(images) // size))):
+        for index, batch in enumerate(progress(images.batches(size, order), -(-len(images) // size))):
             batch = batch.to(model.device)
             x = display_images(batch.images, data, binarization_seed(seed, index))
             means.add(terms(model.given(batch.labels), x), len(batch))

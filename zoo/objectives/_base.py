@@ -41,6 +41,10 @@ class Objective(nn.Module):
     trains_likelihood: bool = True
     """True if log p(x|z) is a part of the loss, and not the location of the pixels alone."""
 
+    of_batch: bool = False
+    """True if a term is one of all images of a batch together, which then have to be drawn at random: neighbours in a
+    dataset are alike, as digits of one writer are, and their codes are not spread as those of all images."""
+
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare for a model and its images, once, before the first batch; most objectives have nothing to prepare.
 
@@ -77,6 +81,7 @@ class Corrupting(Objective):
         self.objective, self.corrupt = objective, corrupt
         self.unit, self.annealed = objective.unit, objective.annealed
         self.trains_prior, self.trains_likelihood = objective.trains_prior, objective.trains_likelihood
+        self.of_batch = objective.of_batch
 
     def setup(self, model: Model, shape: ImageShape, images: int) -> None:
         """Prepare the objective."""

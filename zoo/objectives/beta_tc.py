@@ -63,6 +63,8 @@ class BetaTCConfig(ObjectiveConfig):
 class BetaTC(Objective):
     """The loss is reconstruction + alpha * MI + beta * TC + gamma * DWKL, in nats per image."""
 
+    of_batch = True
+
     def __init__(self, config: BetaTCConfig) -> None:
         super().__init__()
         self.config, self.trains_prior = config, config.gamma > 0

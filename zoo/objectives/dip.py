@@ -55,6 +55,7 @@ class DIP(Objective):
     """The loss is reconstruction + kl + off_diagonal * covariance + diagonal * variance, the last two of the batch."""
 
     unit = "nats per image; covariance and variance of a batch"
+    of_batch = True
 
     def __init__(self, config: DIPConfig) -> None:
         super().__init__()

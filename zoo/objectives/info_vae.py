@@ -56,6 +56,7 @@ class InfoVAE(Objective):
     """The loss is reconstruction + (1 - alpha) * kl + (alpha + weight - 1) * mmd; mmd is of the batch."""
 
     unit = "nats per image; mmd of a batch"
+    of_batch = True
 
     def __init__(self, config: InfoVAEConfig) -> None:
         super().__init__()

@@ -45,6 +45,7 @@ class SWAE(DistanceObjective):
     """The loss is reconstruction + weight * sliced_wasserstein, which is of the batch, not of an image."""
 
     trains_prior = False
+    of_batch = True
 
     def __init__(self, config: SWAEConfig) -> None:
         super().__init__(config)

@@ -47,6 +47,7 @@ class WAEMMD(DistanceObjective):
     """The loss is reconstruction + weight * mmd; mmd is of the batch, not of an image."""
 
     trains_prior = False
+    of_batch = True
 
     def __init__(self, config: WAEMMDConfig) -> None:
         super().__init__(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from zoo.datasets import ImageSet
-from zoo.inference.loops import eval_batch_size, running_terms
+from zoo.inference.loops import SEED, epoch_permutation, eval_batch_size, running_terms
 from zoo.inference.running_means import RunningMeans
 from zoo.models import Autoencoder, Model
 from zoo.objectives import Objective, Terms
@@ -30,6 +30,8 @@ class EpochEvaluation:
         self.data = data
         self.model = model
         self.objective = objective
+        order = epoch_permutation(len(images), SEED, 0) if objective.of_batch else None
+        self.order = None if order is None else order.to(images.images.device)
         self.usual_batch = self.batch = eval_batch_size(images.images.shape[1:])
         if model.device.type == "cuda" and data.binarization != "dynamic":  # whose pixels depend on the batch
             self.batch *= BATCHES_AT_ONCE
@@ -51,7 +53,9 @@ class EpochEvaluation:
 
         while True:
             try:
-                return running_terms(self.images, self.data, self.model, terms, self.batch, parts=[self.objective])
+                return running_terms(
+                    self.images, self.data, self.model, terms, self.batch, order=self.order, parts=[self.objective]
+                )
             except torch.OutOfMemoryError:
                 if self.batch == self.usual_batch:
                     raise
