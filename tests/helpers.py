@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import urllib.request
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -178,3 +179,8 @@ needs_fashion_mnist = pytest.mark.skipif(
     not (data_folder() / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").is_file(),
     reason=f"needs real data: no Fashion-MNIST under {data_folder()} (set ZOO_DATA)",
 )
+
+
+def unproxied(request: urllib.request.Request, timeout: float) -> Any:
+    """Open an address of this machine; ``urlopen`` keeps the proxies that the environment named at its first call."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout)

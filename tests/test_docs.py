@@ -209,7 +209,8 @@ def test_the_python_of_the_page_on_anomaly_detection_runs(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_the_python_of_the_page_on_ones_own_images_runs(tmp_path: Path) -> None:
-    (recipe,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "your_own_images.md").read_text(), re.DOTALL)
+    recipe, *_ = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "your_own_images.md").read_text(), re.DOTALL)
+    assert '"epochs": 50' in recipe
     (tmp_path / "mine.json").write_text(recipe.replace('"epochs": 50', '"epochs": 1'))
     write_images(tmp_path / "images", 200)
     (code,) = snippets("docs/your_own_images.md")

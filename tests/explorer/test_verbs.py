@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.helpers import PLUGIN, ROOT, command
+from tests.helpers import PLUGIN, ROOT, command, unproxied
 from zoo.cli import _browser, demo
 from zoo.explorer.server import listen
 
@@ -110,7 +110,7 @@ def test_a_signal_ends_the_server_without_a_traceback(number: int, code: int) ->
     assert server.stdout
     url = server.stdout.readline().strip()
     question = urllib.request.Request(url + "api/about", b"{}", {"Content-Type": "application/json"})
-    with urllib.request.urlopen(question, timeout=60) as answer:
+    with unproxied(question, timeout=60) as answer:
         assert json.load(answer)["models"][0]["name"] == "conv_vae_2d_mnist"
     server.send_signal(number)
     _, said = server.communicate(timeout=30)

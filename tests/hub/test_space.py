@@ -22,7 +22,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import zoo
-from tests.helpers import PLUGIN, command, weights
+from tests.helpers import PLUGIN, command, unproxied, weights
 from tests.hub.server import StandInHub
 from tests.system.test_manifest import contents
 from zoo.cli.app import parser_of
@@ -188,7 +188,7 @@ def test_what_docker_starts_serves_the_model_of_the_folder(tmp_path: Path) -> No
                 headers["Content-Type"] = "application/json"
                 url = f"http://127.0.0.1:{port[1]}/api/{view}"
                 request = urllib.request.Request(url, json.dumps(parameters).encode(), headers)
-                with urllib.request.urlopen(request, timeout=60) as response:
+                with unproxied(request, timeout=60) as response:
                     return json.load(response)
 
             assert [model["name"] for model in ask("about")["models"]] == [name]  # what else is shipped stayed here

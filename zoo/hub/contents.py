@@ -66,7 +66,8 @@ def read_run(
     """
     if not folder.exists() and (Path("runs") / folder.name / WEIGHTS_FILE).exists():
         raise ZooError(f"there is no folder {folder}; did you mean runs/{folder.name}?")
-    if folder.name.endswith(".partial") or folder.with_name(f"{folder.name}.partial").exists():
+    here = folder.absolute()  # "." has no name
+    if here.name and (here.suffix == ".partial" or here.with_name(f"{here.name}.partial").exists()):
         raise ZooError(f"the training into {folder} is not finished; push it when it is")
     config = load_folder(folder).config  # as strictly as anyone will who loads it
     assert config is not None
