@@ -19,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure and draw what the last checkpoint holds, and say where the run folder is."""
+    from zoo.runs.unfinished import finished_folder, partial_folder
     from zoo.system.devices import choose_device
     from zoo.training.checkpoint import last_state
     from zoo.training.distributed import joined, local_device
-    from zoo.training.output_folder import finished_folder, has_checkpoint, partial_folder
+    from zoo.training.output_folder import has_checkpoint
     from zoo.training.run import train
     from zoo.training.state import recipe_of
 

@@ -144,7 +144,7 @@ def home_of(options: argparse.Namespace) -> Path | None:
     if len(options.recipes) > 1 or options.all or options.seeds or options.grid or options.shard:
         several = "without --seeds, --grid and --shard"
         raise ZooError(f"{homes[0]} is a run folder, which goes on by itself: name it alone, {several}")
-    from zoo.training.output_folder import finished_folder
+    from zoo.runs.unfinished import finished_folder
 
     return finished_folder(homes[0])
 

@@ -25,7 +25,7 @@ CLASSES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Found(Generic[FileT]):
-    """What a source holds."""
+    """The image files of a source, with their sides, groups and classes, and what is left out."""
 
     name: str
     """The source, as it is printed."""
@@ -39,7 +39,7 @@ class Found(Generic[FileT]):
     """The path of a file below the source."""
     split: Sides[FileT]
     key: Callable[[FileT], str]
-    """What images that stay on one side have in common."""
+    """A function that returns the text by which a file is put on a side: files of one text stay together."""
     classes: tuple[str, ...] = ()
     """The names of the labels 0, 1, …; empty where there are none."""
     labels: Mapping[FileT, int] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Found(Generic[FileT]):
 
 
 class Contents(Generic[FileT]):
-    """What a source holds, with what the headers of its files say.
+    """The image files of a source, with their number and shapes as the headers of the files say.
 
     Args:
         found: the image files.

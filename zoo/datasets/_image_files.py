@@ -1,4 +1,4 @@
-"""What all datasets of the user's own image files share: how files become images of one shape, and their loading.
+"""Image files of the user's own, in folders, tar files or tables: how they become images of one shape.
 
 Everything that is left out is reported.
 """

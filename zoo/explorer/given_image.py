@@ -28,12 +28,12 @@ BRIGHT, DARK = 0.6, 0.4
 """The background of an image is bright above the one brightness, and dark below the other."""
 
 FITS: dict[str, str] = {"crop": "cut to its central part", "pad": "padded with black", "stretch": "stretched"}
-"""What each way to fit an image of other proportions does, in words."""
+"""The words for the ways in which an image is fitted to other proportions."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a model is given for an image, and what was done to get there."""
+    """An image in the shape that a model takes, and the steps that led to it."""
 
     images: Tensor
     """The image, uint8 (1, C, H, W)."""

@@ -25,6 +25,7 @@ from zoo.runs.folder import (
     read_history,
     read_snapshots,
 )
+from zoo.runs.unfinished import finished_folder, partial_folder
 from zoo.schema.run_config import RunConfig
 from zoo.schema.text import decode_text
 from zoo.system.files import is_path, read_file, sha256
@@ -66,8 +67,7 @@ def read_run(
     """
     if not folder.exists() and (Path("runs") / folder.name / WEIGHTS_FILE).exists():
         raise ZooError(f"there is no folder {folder}; did you mean runs/{folder.name}?")
-    here = folder.absolute()  # "." has no name
-    if here.name and (here.suffix == ".partial" or here.with_name(f"{here.name}.partial").exists()):
+    if partial_folder(finished_folder(folder)).exists():
         raise ZooError(f"the training into {folder} is not finished; push it when it is")
     config = load_folder(folder).config  # as strictly as anyone will who loads it
     assert config is not None

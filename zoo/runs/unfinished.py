@@ -22,6 +22,17 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 """The characters that a curve is drawn of, from the lowest to the highest."""
 
 
+def finished_folder(run: Path) -> Path:
+    """Return the folder that a run ends in, from that folder or from the ``.partial`` one; ``.`` has a name, too."""
+    named = run if run.name else run.absolute()
+    return named.with_name(named.name.removesuffix(PARTIAL)) if named.name else named
+
+
+def partial_folder(out: Path) -> Path:
+    """Return the folder that a run to ``out`` writes into until it is complete."""
+    return out.parent / f"{out.name}{PARTIAL}"
+
+
 @dataclass(frozen=True)
 class UnfinishedRun:
     """A run in progress, or one that was stopped, as far as its folder tells."""

@@ -17,6 +17,7 @@ from zoo.models import Autoencoder
 from zoo.models.build import build
 from zoo.runs.card import load_name_of, write_card
 from zoo.runs.folder import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, check_finite, parse_weights
+from zoo.runs.unfinished import partial_folder
 from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import Foreign, RunConfig
 from zoo.schema.sections import Training
@@ -25,7 +26,7 @@ from zoo.system.files import read_file, sha256, write_atomically
 from zoo.system.process import training_modes
 from zoo.system.randomness import CPU, isolated_randomness
 from zoo.training.finish import facts, figures_of, final_weights
-from zoo.training.output_folder import partial_folder, publish, reserved
+from zoo.training.output_folder import publish, reserved
 from zoo.training.run import written_out
 from zoo.training.tensor_names import guessed_rules, renamed
 

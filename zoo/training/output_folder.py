@@ -55,17 +55,6 @@ def is_finished(out: Path, recipe: Recipe) -> bool:
     raise ZooError(f"{found}; --overwrite replaces it, --out writes elsewhere")
 
 
-def finished_folder(run: Path) -> Path:
-    """Return the folder that a run ends in, from that folder or from the ``.partial`` one; ``.`` has a name, too."""
-    named = run if run.name else Path(os.path.abspath(run))
-    return named.with_name(named.name.removesuffix(".partial")) if named.name else named
-
-
-def partial_folder(out: Path) -> Path:
-    """Return the folder that a run to ``out`` writes into until it is complete."""
-    return out.parent / f"{out.name}.partial"
-
-
 @contextmanager
 def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes: bool = True) -> Iterator[None]:
     """Lock the partial folder of a run to ``out`` while the context is active; remove it afterwards if it is empty.

@@ -17,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.models.own_modules import Module, handing_in, with_imports
 from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, read_config
 from zoo.runs.remarks import remarks
+from zoo.runs.unfinished import partial_folder
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
@@ -29,7 +30,7 @@ from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 from zoo.training.divergence import Divergence
 from zoo.training.dry_run import check_step
 from zoo.training.finish import finish
-from zoo.training.output_folder import has_checkpoint, is_finished, partial_folder, publish, reserved
+from zoo.training.output_folder import has_checkpoint, is_finished, publish, reserved
 from zoo.training.progress import Progress, RunProgress
 from zoo.training.run_log import RunLog, check_loggers, logged
 from zoo.training.stack import Stack

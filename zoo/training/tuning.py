@@ -22,12 +22,13 @@ from zoo.datasets import load_images, split_off
 from zoo.errors import NotApplicable, OutputError, ZooError, first_line
 from zoo.metrics import EvalContext, Metric, evaluate
 from zoo.runs.folder import load_folder
+from zoo.runs.unfinished import partial_folder
 from zoo.schema.metric import family_of
 from zoo.schema.recipe import Recipe, parse_recipe
 from zoo.schema.search_space import Domain, as_fields
 from zoo.system.folders import make_folder
 from zoo.system.seeds import mixed_seed
-from zoo.training.output_folder import has_checkpoint, partial_folder
+from zoo.training.output_folder import has_checkpoint
 from zoo.training.run import Interrupted, train
 from zoo.training.study_summary import StudySummary, Tried
 

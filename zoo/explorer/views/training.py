@@ -15,7 +15,7 @@ from zoo.explorer._view import Answer, ModelParameters, register_view, sheet
 from zoo.explorer.session import OpenModel, Session
 from zoo.objectives import unit_of
 from zoo.runs.folder import CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, read_history, read_snapshots
-from zoo.runs.unfinished import PARTIAL, read_unfinished
+from zoo.runs.unfinished import PARTIAL, finished_folder, read_unfinished
 
 MAX_EPOCHS = 1000
 """The most epochs that are sent; of more, every second, third, … and the last."""
@@ -61,7 +61,7 @@ def training(session: Session, parameters: TrainingParameters) -> Answer:
 def followed(opened: OpenModel) -> Path:
     """Return the folder of a run; when the run has ended since, the folder that it is in now, which is then open."""
     folder = opened.trained.folder
-    finished = folder.with_name(folder.name.removesuffix(PARTIAL))
+    finished = finished_folder(folder)
     if folder != finished and not folder.exists() and (finished / CONFIG_FILE).exists():
         with opened.lock:
             opened.trained = replace(opened.trained, source=finished)
