@@ -370,6 +370,16 @@ def test_a_dry_run_writes_nothing(hub: StandInHub, folder: Path) -> None:
     assert all(request.startswith(("GET", "HEAD")) for request in hub.requests)
 
 
+def test_the_folder_that_one_is_in_is_pushed_when_it_is_finished(hub: StandInHub, folder: Path) -> None:
+    words = "push", ".", "me/tiny", "--dry-run", "--import", PLUGIN
+    assert command(*words, cwd=folder).returncode == 0
+    partial = folder.parent / f"{folder.name}.partial"
+    partial.mkdir()
+    for place in (folder, partial):
+        done = command(*words, cwd=place)
+        assert (done.returncode, done.stderr) == (2, "error: the training into . is not finished; push it when it is\n")
+
+
 def test_the_commands(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
     done = command("push", folder, "me/tiny", "--tag", "v1", "--import", PLUGIN)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -85,7 +86,7 @@ def _draw_lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
 def _write_names(axes: Axes, points: Sequence[Point]) -> None:
     """Write names beside their points, moved up where they would cover one another, and down from the panel's top.
 
-    A name stands at the right, or at the left where the panel ends.
+    A name stands at the right, or at the left where the panel ends or it would cover another point.
     """
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -96,15 +97,24 @@ def _write_names(axes: Axes, points: Sequence[Point]) -> None:
     places: list[float] = []
     for point in ordered:
         places.append(max([place(point.x, point.y)[1], *(last + NAME_HEIGHT for last in places[-1:])]))
-    right, top = place(axes.get_xlim()[1], axes.get_ylim()[1])
+    left, right = (place(x, axes.get_ylim()[0])[0] for x in axes.get_xlim())
+    top = place(axes.get_xlim()[1], axes.get_ylim()[1])[1]
     top -= NAME_HEIGHT / 2
     for index in reversed(range(len(places))):
         places[index] = min(places[index], top)
         top = places[index] - NAME_HEIGHT
+    dots = [place(point.x, point.y) for point in points]
+
+    def covered(start: float, end: float, up: float) -> float:
+        """Return the number of points that a name would cover; infinite where it would leave the panel."""
+        low, high = min(start, end), max(start, end)
+        inside = [low < across < high and abs(height - up) < NAME_HEIGHT / 2 for across, height in dots]
+        return sum(inside) if left < low and high < right else math.inf
+
     for point, up in zip(ordered, places, strict=True):
         x, y = place(point.x, point.y)
-        moved = up - y
-        side = 1 if x + 10 + len(point.name) * LETTER_WIDTH < right else -1
+        moved, length = up - y, len(point.name) * LETTER_WIDTH
+        side = min((1, -1), key=lambda side: covered(x + 10 * side, x + (10 + length) * side, up))  # noqa: B023
         arrow = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5} if abs(moved) > 2 else None
         axes.annotate(
             literal(point.name), (point.x, point.y), (10 * side, moved), textcoords="offset points", fontsize=8,
