@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> None:
     from zoo.schema.search_space import read_space
     from zoo.system.devices import choose_device
     from zoo.training.distributed import launched
-    from zoo.training.tuning import Search, tune, with_settings
+    from zoo.training.search import Search, with_settings
+    from zoo.training.tuning import tune
 
     if launched():
         raise ZooError("torchrun trains one recipe in several processes; drop it for zoo tune")
