@@ -19,6 +19,8 @@ from zoo.schema.metric import metric_of
 from zoo.schema.recipe import parse_recipe, read_recipe
 from zoo.schema.search_space import read_space
 from zoo.training import study_summary, tuning
+from zoo.training.search import Search
+from zoo.training.study import abandoned, ask
 
 pytest.importorskip("optuna")
 
@@ -102,17 +104,17 @@ def test_what_another_process_works_on_is_left_to_it(tune: Callable[..., str], t
     study = optuna.load_study(study_name="tiny_vae", storage=f"sqlite:///{tmp_path / 'study' / 'tiny_vae.db'}")
     recipe = parse_recipe(tiny_fields(training=TRAINING))
     space = read_space(tmp_path / "space.json", lambda setting: None)
-    here, other = (tuning.Search(recipe, space, metric_of("mse"), "tiny_vae", tmp_path / "study") for _ in "ab")
-    number, settings = tuning.ask(study, other)
-    with other.at_work(), tuning.abandoned(study, here) as left:
+    here, other = (Search(recipe, space, metric_of("mse"), "tiny_vae", tmp_path / "study") for _ in "ab")
+    number, settings = ask(study, other)
+    with other.at_work(), abandoned(study, here) as left:
         assert left is None
-    with tuning.abandoned(study, here) as left:  # the other has died
+    with abandoned(study, here) as left:  # the other has died
         assert left is not None and (left.number, left.params) == (number, settings)
-        with tuning.abandoned(study, other) as again:
+        with abandoned(study, other) as again:
             assert again is None
     study.trials[number].user_attrs["host"] = "elsewhere"
     study.tell(number, 1.0)
-    with tuning.abandoned(study, here) as left:
+    with abandoned(study, here) as left:
         assert left is None
 
 
@@ -137,7 +139,7 @@ def test_a_study_of_something_else_is_refused(tune: Callable[..., str]) -> None:
 def test_a_study_that_is_locked_is_refused(
     tune: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("zoo.training.study.LOCK_SECONDS", 0.0)
     path = tmp_path / "shared.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
