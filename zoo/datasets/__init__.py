@@ -9,6 +9,7 @@ from zoo.datasets._base import (
     check_may_download,
     damaged,
     data_folder,
+    digest_of,
     display_images,
     from_torchvision,
     load_images,
@@ -21,6 +22,6 @@ from zoo.schema.base import Split
 
 __all__ = [
     "BINARIZATION_SEEDS", "SET_ZOO_DATA", "ImageSet", "Split", "as_float", "binarized", "check_may_download", "damaged",
-    "data_folder", "display_images", "from_torchvision", "load_images", "split_off", "unavailable", "validation_size",
-    "where_labelled", "without_downloads",
+    "data_folder", "digest_of", "display_images", "from_torchvision", "load_images", "split_off", "unavailable",
+    "validation_size", "where_labelled", "without_downloads",
 ]  # fmt: skip

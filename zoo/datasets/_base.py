@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -21,6 +21,8 @@ from zoo.errors import NotApplicable, ZooError, first_line
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split
 from zoo.system.files import user_path
+from zoo.system.folders import make_folder
+from zoo.system.mapped_images import MappedImages, chosen, in_unnamed_file, parts, stay_in_file
 from zoo.system.process import cpu_by_default
 from zoo.system.randomness import bernoulli, own_randomness
 
@@ -33,10 +35,10 @@ BINARIZATION_SEEDS: dict[Split, int] = {"train": 0, "test": 1}
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One split of a dataset, in memory or memory-mapped."""
+    """One split of a dataset, in memory or in a file."""
 
     images: Tensor
-    """The images, uint8 (N, C, H, W)."""
+    """The images, uint8 (N, C, H, W); perhaps :class:`~zoo.system.mapped_images.MappedImages`."""
     labels: Tensor | None = None
     """The labels, int64 (N,), or None where there are none."""
     factors: dict[str, Tensor] = field(default_factory=dict)
@@ -51,6 +53,8 @@ class ImageSet:
 
     def first(self, n: int | None) -> ImageSet:
         """Return the first ``n`` images with labels and factors; None for all."""
+        if n is None:
+            return self
         labels, groups = (None if part is None else part[:n] for part in (self.labels, self.groups))
         factors = {name: factor[:n] for name, factor in self.factors.items()}
         return replace(self, images=self.images[:n], labels=labels, groups=groups, factors=factors)
@@ -58,7 +62,7 @@ class ImageSet:
     def chosen(self, indices: Tensor) -> ImageSet:
         """Return the images at these indices, int64 (M,), with labels and groups, without factors."""
         labels, groups = (None if part is None else part[indices] for part in (self.labels, self.groups))
-        return ImageSet(self.images[indices], labels, groups=groups, notes=self.notes)
+        return ImageSet(chosen(self.images, indices), labels, groups=groups, notes=self.notes)
 
     def to(self, device: torch.device) -> ImageSet:
         """Return the set with images and labels on a device."""
@@ -79,10 +83,17 @@ class ImageSet:
     @cached_property
     def digest(self) -> str:
         """The sha256 of the images' shape and bytes, which identifies the images that a model was trained on."""
-        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
-        for part in self.images.split(4096):
-            digest.update(part.contiguous().numpy().data)
-        return digest.hexdigest()
+        known = self.images.digest if isinstance(self.images, MappedImages) else None
+        pixels = (self.images[rows].contiguous().numpy().data for rows in parts(self.images))
+        return known or digest_of(self.images.shape, pixels)
+
+
+def digest_of(shape: Sequence[int], images: Iterable[bytes | memoryview]) -> str:
+    """Return the sha256 of the bytes of images of a shape (N, C, H, W), some at a time."""
+    digest = hashlib.sha256(str(tuple(shape)).encode())
+    for part in images:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def data_folder() -> Path:
@@ -166,13 +177,24 @@ def where_labelled(images: ImageSet, classes: tuple[int, ...]) -> Tensor:
 
 
 def binarized(images: Tensor, seed: int) -> Tensor:
-    """Return uint8 images as 0 or 255, each pixel drawn with its intensity as the probability; equal at every call."""
+    """Return uint8 images as 0 or 255, each pixel drawn with its intensity as the probability; equal at every call.
+
+    Those of images in a file that take more than half the free memory are in a file, too, which goes with them.
+
+    Raises:
+        ZooError: the file cannot be written.
+    """
     random = np.random.RandomState(seed)  # its stream never changes with NumPy's version
-    parts = [
-        torch.from_numpy((random.random_sample(part.shape) < part.numpy() / 255).astype(np.uint8) * np.uint8(255))
-        for part in images.split(4096)
-    ]
-    return torch.cat(parts)
+    pixels = (images[rows].numpy() for rows in parts(images))
+    drawn = ((random.random_sample(part.shape) < part / 255).astype(np.uint8) * np.uint8(255) for part in pixels)
+    if not stay_in_file(images):
+        return torch.cat(list(map(torch.from_numpy, drawn)))
+    folder = data_folder()
+    make_folder(folder, SET_ZOO_DATA)
+    try:
+        return in_unnamed_file(drawn, folder, images.shape[1:])
+    except OSError as error:
+        raise ZooError(f"cannot write binarised images to {folder}: {error.strerror}; {SET_ZOO_DATA}") from error
 
 
 def as_float(images: Tensor, config: DatasetConfig, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from zoo.datasets import SET_ZOO_DATA, data_folder
+from zoo.datasets import SET_ZOO_DATA, data_folder, digest_of
 from zoo.errors import ZooError
 from zoo.schema.base import ImageShape
 from zoo.system.files import sha256_of_file, write_atomically, writing
 from zoo.system.folders import make_folder
 from zoo.system.image_files import reason_of, to_array
+from zoo.system.mapped_images import PART_BYTES, map_file
 from zoo.system.memory import out_of_memory
 
 NOT_OPENED = "not opened: "
@@ -110,37 +111,57 @@ def decode_all(
     folder = decoded_folder()
     stem = f"{key}-{content[:16]}" if content else key  # no name ever stands for two contents
     pixels, index = folder / f"{stem}.uint8", folder / f"{stem}.json"
-    size = int(np.prod(shape))
-    unreadable = read_index(index, pixels, size, content)
+    unreadable, digest = read_index(index, pixels, shape, content)
     if unreadable is None:
         make_folder(folder, SET_ZOO_DATA)
-        unreadable, sha256 = write_pixels(pixels, count, shape, decode)
+        unreadable, digest = write_pixels(pixels, count, shape, decode)
         if not any(why.startswith(NOT_OPENED) for _, why in unreadable):
             images = count - len(unreadable)
-            record = {"images": images, "unreadable": unreadable, "content": content, "sha256": sha256}
+            record = {"images": images, "unreadable": unreadable, "content": content, "digest": digest}
             record["source"] = source or key
             write_atomically(index, json.dumps(record))
         for older in folder.glob(f"{key}-*"):
             if older not in (pixels, index) and KEY.fullmatch(older.name):
                 older.unlink(missing_ok=True)
-    n = pixels.stat().st_size // size
-    if not n:
+    if not pixels.stat().st_size:
         return torch.empty(0, *shape, dtype=torch.uint8), unreadable
-    return torch.from_file(str(pixels), shared=False, size=n * size, dtype=torch.uint8).view(n, *shape), unreadable
+    try:
+        return map_file(pixels, shape, digest), unreadable
+    except OSError as error:
+        raise ZooError(f"cannot read {pixels}: {error.strerror}") from error
 
 
-def read_index(index: Path, pixels: Path, size: int, content: str) -> Unreadable | None:
-    """Return the unreadable images that an earlier call has recorded, or None where its files are not whole."""
+def read_index(index: Path, pixels: Path, shape: ImageShape, content: str) -> tuple[Unreadable | None, str]:
+    """Return the unreadable images that an earlier call has recorded, or None where its files are not whole.
+
+    Returns:
+        Also the digest of the images, which the file is read for: it is the check of the file, and what the images are
+        known by afterwards.
+    """
     try:
         record = json.loads(index.read_text())
-        whole = (
-            record["content"] == content
-            and pixels.stat().st_size == record["images"] * size
-            and sha256_of_file(pixels) == record["sha256"]
-        )
-        return [(i, why) for i, why in record["unreadable"]] if whole else None
-    except (OSError, ValueError, KeyError, TypeError, ZooError):
-        return None
+        unreadable = [(i, why) for i, why in record["unreadable"]]
+        if record["content"] != content or pixels.stat().st_size != record["images"] * prod(shape):
+            return None, ""
+        digest = digest_of_file(pixels, record["images"], shape)
+        if "digest" not in record and sha256_of_file(pixels) == record["sha256"]:  # as earlier versions have checked it
+            record["digest"] = digest
+            with suppress(ZooError):  # where nothing can be written, it is checked so again
+                write_atomically(index, json.dumps(record))
+        return (unreadable, digest) if digest == record["digest"] else (None, "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZooError):
+        return None, ""
+
+
+def digest_of_file(pixels: Path, images: int, shape: ImageShape) -> str:
+    """Return the digest of the images that a file holds one after another.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(pixels, "rb", buffering=0) as file:
+        read = iter(lambda: file.read(PART_BYTES), b"")
+        return digest_of((images, *shape), read)
 
 
 def write_pixels(
@@ -149,7 +170,7 @@ def write_pixels(
     """Decode in several threads and write in order; the file appears when it is complete.
 
     Returns:
-        The images that could not be read, and the sha256 of the file.
+        The images that could not be read, and the digest of the others.
 
     Raises:
         ZooError: the file cannot be written.
@@ -165,13 +186,18 @@ def write_pixels(
             return f"{NOT_OPENED if refused else ''}{reason_of(error)}"
 
     unreadable: Unreadable = []
-    digest = hashlib.sha256()
-    with writing(path, remedy=SET_ZOO_DATA) as file, ThreadPoolExecutor() as pool:
+
+    def written() -> Iterator[bytes]:
         for start in range(0, count, 1024):  # a bounded number at a time, so that memory is bounded, too
             for index, result in enumerate(pool.map(pixels_of, range(start, min(start + 1024, count))), start):
                 if isinstance(result, bytes):
-                    digest.update(result)
                     file.write(result)
+                    yield result
                 else:
                     unreadable.append((index, result))
-    return unreadable, digest.hexdigest()
+
+    with writing(path, remedy=SET_ZOO_DATA) as file, ThreadPoolExecutor() as pool:
+        digest = digest_of((count, *shape), written())
+    if unreadable:  # the digest begins with the number of images
+        digest = digest_of_file(path, count - len(unreadable), shape)
+    return unreadable, digest

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.datasets._base import ImageSet
 from zoo.errors import ZooError
+from zoo.system.mapped_images import chosen
 
 VALIDATION_SEED = 0
 """The seed by which validation images are drawn. It is no field of the recipe: runs with other seeds are then compared
@@ -66,7 +67,7 @@ def split_off(train: ImageSet, validation: float | None) -> tuple[ImageSet, Imag
 def _part(images: ImageSet, mask: Tensor) -> ImageSet:
     return replace(
         images,
-        images=images.images[mask],
+        images=chosen(images.images, mask),
         labels=None if images.labels is None else images.labels[mask],
         groups=None if images.groups is None else images.groups[mask],
         factors={name: factor[mask] for name, factor in images.factors.items()},

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from zoo.system.control_groups import MEMBERSHIP, ROOT, own_groups
+
 SHORTEST, LONGEST = 0.2, 10.0
 """The seconds that must lie between two looks at the cores, and may: counters are steps of 10 ms, and what was busy
 long ago says nothing."""
 
-CGROUPS = Path("/sys/fs/cgroup")
-
 
 def allowed_cores() -> float:
     """Return the number of cores that affinity and the process's control groups allow."""
-    return min([len(_affinity()), *_quotas(Path("/proc/self/cgroup"), CGROUPS)])
+    return min([len(_affinity()), *_quotas(MEMBERSHIP, ROOT)])
 
 
 def _affinity() -> set[int]:
@@ -34,30 +34,16 @@ def _affinity() -> set[int]:
 
 def _quotas(membership: Path, root: Path) -> Iterator[float]:
     """Yield the limits of a process's control groups, versions 1 and 2, in cores."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+    for version, folder in own_groups("cpu", membership, root):
+        try:
+            if version == 1:
+                quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            else:
+                quota, period = (folder / "cpu.max").read_text().split()
+            if quota != "max" and int(quota) > 0:
+                yield int(quota) / int(period)
+        except (OSError, ValueError):
             continue
-        base = root / controllers if controllers else root
-        # In a container the path may be the host's, of which only the root is seen.
-        for folder in {base, *(base / part for part in _with_parents(path.lstrip("/")))}:
-            try:
-                if controllers:
-                    quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-                else:
-                    quota, period = (folder / "cpu.max").read_text().split()
-                if quota != "max" and int(quota) > 0:
-                    yield int(quota) / int(period)
-            except (OSError, ValueError):
-                continue
-
-
-def _with_parents(path: str) -> list[str]:
-    return [path, *map(str, Path(path).parents)]
 
 
 @dataclass(frozen=True)

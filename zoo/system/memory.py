@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import ZooError
+from zoo.system.control_groups import MEMBERSHIP, ROOT, own_groups
 
 WORDS = re.compile(
     r"can(no|')t allocate memory|out of memory|not enough memory|unable to allocate|memory allocation|bad_alloc|"
@@ -79,6 +80,32 @@ def machine_memory() -> int | None:
         if soft != resource.RLIM_INFINITY:
             limits.append(soft)
     return min(limits, default=None)
+
+
+def free_memory(membership: Path = MEMBERSHIP, root: Path = ROOT) -> int | None:
+    """Return the bytes of memory that this process can still take, or None where the system does not say.
+
+    What is kept in memory of files counts as free, since the system gives it up. The limits of all control groups count
+    that the process is in.
+
+    Args:
+        membership: the file that names the groups.
+        root: the folder of all groups.
+    """
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return machine_memory()
+    free = [1024 * int(found[1])] if found else []
+    for version, group in own_groups("memory", membership, root):
+        limit, taken = ("memory.limit_in_bytes", "total_rss") if version == 1 else ("memory.max", "anon")
+        try:
+            most = int((group / limit).read_text())
+            found = re.search(rf"^{taken} (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+        free.append(max(0, most - int(found[1]) if found else most))
+    return min(free, default=None)
 
 
 def written_bytes(size: int) -> str:

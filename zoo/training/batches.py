@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.datasets import ImageSet
+from zoo.system.mapped_images import MappedImages, plain, stay_in_file
 from zoo.system.prefetch import prefetch
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
 
@@ -80,6 +81,8 @@ class DeviceLoader:
 class StreamingLoader:
     """Copies batches of images that do not fit on the device into one buffer there, while the next batch is read.
 
+    The device may be the CPU, whose images are then in a file.
+
     Args:
         data: the images on any device, with labels if the model is conditional.
         size: images in a batch.
@@ -116,6 +119,15 @@ class StreamingLoader:
         return self.images[:images], None if self.labels is None else self.labels[:images]
 
 
+def loader_of(
+    data: ImageSet, size: int, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
+) -> DeviceLoader | StreamingLoader:
+    """Return the loader for images where :func:`to_device_if_it_fits` has left them; see :class:`StreamingLoader`."""
+    if data.images.device != device or isinstance(data.images, MappedImages):
+        return StreamingLoader(data, size, device, group)
+    return DeviceLoader(data, size, group)
+
+
 ON_DEVICE: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
 """Images that runs have put on a device, by digest and device; runs on the same images share them."""
 
@@ -123,13 +135,15 @@ ON_DEVICE: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDict
 def to_device_if_it_fits(data: ImageSet, device: torch.device) -> ImageSet:
     """Return the images on the device if they fit into half its free memory, else unchanged, to be streamed."""
     images = data.images
-    if device.type == "cpu":
+    if device.type == "cpu" and not isinstance(images, MappedImages):
         return data
     resident = ON_DEVICE.get((data.digest, device))
     if resident is None:
         if device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
             return data
-        resident = ON_DEVICE[data.digest, device] = images.to(device)
+        if device.type == "cpu" and stay_in_file(images):
+            return data
+        resident = ON_DEVICE[data.digest, device] = plain(images).to(device)
     return ImageSet(resident, None if data.labels is None else data.labels.to(device))
 
 

@@ -18,7 +18,7 @@ from zoo.schema.recipe import Recipe
 from zoo.system.allocator import keep_freed_memory
 from zoo.system.cores import Threads, choose_threads
 from zoo.system.randomness import seed_default_generators
-from zoo.training.batches import DeviceLoader, StreamingLoader, batch_sizes, to_device_if_it_fits
+from zoo.training.batches import batch_sizes, loader_of, to_device_if_it_fits
 from zoo.training.conv_backend import Layout, with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.epoch_evaluation import EpochEvaluation
@@ -90,11 +90,7 @@ class RunState:
             self.check_batches()
             size = recipe.training.batch_size
             images = self.train_set if self.model.classes else replace(self.train_set, labels=None)
-            self.loader = (
-                DeviceLoader(images, size, group)
-                if images.images.device == device
-                else StreamingLoader(images, size, device, group)
-            )
+            self.loader = loader_of(images, size, device, group)
             self.take_step = Step(
                 self.model, self.objective, self.optimizer, self.loader, recipe.data, self.steps_per_epoch,
                 accumulate=recipe.training.accumulate, augment=Augmentations(recipe.training.augment),
