@@ -1,7 +1,7 @@
 """The pages on the entries, ``docs/entries/``, one for each recipe, and the grid of the start page.
 
-Written by ``docs/generate.py`` from the recipes and the trained entries' ``config.json``; the small figures of the grid
-with ``--plots``.
+Written by ``docs/generate.py`` from the recipes and the trained entries' ``config.json`` and ``metrics.jsonl``; their
+figures with ``--plots``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from zoo.datasets import display_images
 from zoo.entries.catalog import list_models, recipe_path, record_folder, weights_folder
 from zoo.entries.trained_model import TrainedModel
 from zoo.metrics import summary_cells, summary_metrics
+from zoo.objectives import unit_of
+from zoo.plotting import loss_curves
 from zoo.plotting.canvas import tile
 from zoo.runs.card import metrics_table, seeds_sentence
-from zoo.runs.folder import read_config
+from zoo.runs.folder import read_config, read_history
 from zoo.runs.markdown import text, url
 from zoo.runs.remarks import remarks
 from zoo.schema.base import format_shape
@@ -83,6 +85,7 @@ def page(name: str, family: str | None) -> str:
             f"## Figures of merit\n\n{seeds_sentence(config, config.checked_recipe)}\n\n{metrics_table(config)}"
         )
         parts += [text(sentence) for sentence in remarks(config)]
+        parts.append(f"![{name}: the loss and its terms over the epochs]({name}-loss.png)")
         parts.append(
             "[What each is](../models.md#what-each-figure-is), and "
             f"[everything that was written down](../../zoo/weights/{name}/config.json)."
@@ -138,13 +141,15 @@ def card(name: str) -> str:
     return "\n\n".join(lines)
 
 
-def small_figures() -> dict[str, bytes]:
-    """Return the small figures by the names of their files: test images, reconstructions, two rows of samples."""
-    return {f"{name}.png": small_figure(name) for name in list_models() if weights_folder(name)}
+def figures() -> dict[str, bytes]:
+    """Return the figures of the pages by the names of their files."""
+    records = {name: folder for name in list_models() if (folder := record_folder(name))}
+    small = {f"{name}.png": small_figure(name) for name in records if weights_folder(name)}
+    return small | {f"{name}-loss.png": loss_figure(folder) for name, folder in records.items()}
 
 
 def small_figure(name: str) -> bytes:
-    """Return the small figure of an entry as the content of a PNG file."""
+    """Return an entry's test images, reconstructions and two rows of samples as the content of a PNG file."""
     trained = TrainedModel(name)
     first = trained.test.first(COLUMNS)
     images = display_images(first.images, trained.dataset)
@@ -157,3 +162,11 @@ def small_figure(name: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, "png", optimize=True)
     return buffer.getvalue()
+
+
+def loss_figure(record: Path) -> bytes:
+    """Return the curves of a training as the content of a PNG file, of few colours, which curves need not more of."""
+    drawn, kept = io.BytesIO(), io.BytesIO()
+    loss_curves(read_history(record), unit_of(read_config(record).checked_recipe)).savefig(drawn, format="png", dpi=80)
+    Image.open(drawn).convert("RGB").quantize(32).save(kept, "png", optimize=True)
+    return kept.getvalue()

@@ -36,24 +36,13 @@ SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", 
 
 
 def entries_table() -> str:
-    """One row per trained entry, its figures as its config.json states them."""
-    columns = ["entry", "variant", "parameters", *(metric.heading for metric in summary_metrics()), "trained in"]
+    """One row per trained entry, its figures as its config.json states them, with neighbours that can be compared."""
+    columns = ["entry", "data", "parameters", *(metric.heading for metric in summary_metrics()), "trained in"]
     rows = [f"| {' | '.join(columns)} |", "|---|---|" + "--:|" * (len(columns) - 2)]
-    for name in list_models():
-        folder = record_folder(name)
-        if folder is None:
-            continue
-        config = read_config(folder)
-        mark = "" if weights_folder(name) else " \\*"
-        variant, seconds = config.recipe["model"]["variant"], f"{config.training_seconds:,.0f} s"
-        row = [
-            f"`{name}`{mark}",
-            f"`{variant}`",
-            f"{config.parameters:,}",
-            *summary_cells(config.metrics["test"]),
-            seconds,
-        ]
-        rows.append(f"| {' | '.join(row)} |")
+    for entry in leaderboard_entries():
+        config, mark = entry.config, "" if entry.shipped else " \\*"
+        cells = [f"`{entry.name}`{mark}", entry.data, f"{config.parameters:,}", *summary_cells(config.metrics["test"])]
+        rows.append(f"| {' | '.join(cells)} | {config.training_seconds:,.0f} s |")
     return "\n".join(rows)
 
 
@@ -199,10 +188,10 @@ def main() -> None:
     check = options.check
     if options.plots:
         sys.path.insert(0, str(ROOT))
-        from docs.entries import small_figures
+        from docs.entries import figures
         from docs.models import plots
 
-        for folder, drawn in (("models", plots()), ("entries", small_figures())):
+        for folder, drawn in (("models", plots()), ("entries", figures())):
             for name, content in drawn.items():
                 write_atomically(ROOT / "docs" / folder / name, content)
     written = documents()

@@ -75,7 +75,7 @@ def test_a_recipe_on_fashion_mnist_is_its_relative_on_other_data(name: str) -> N
     assert relative == FASHION[name].parent / own["extends"]
     assert own.keys() <= {"$schema", "extends", "name", "summary", "data", "model", "source", "claims"}
     assert own.get("model", {}).keys() <= {"likelihood"}
-    assert own.get("source", {}).keys() <= {"published"}
+    assert own.get("source", {}).keys() <= {"published", "notes"}
     mine, theirs = sections(read_recipe(FASHION[name])), sections(read_recipe(relative))
     assert mine["data"]["name"] == "fashion_mnist"
     for recipe in (mine, theirs):

@@ -40,6 +40,18 @@ def test_the_options_of_an_mlp_are_in_its_layers() -> None:
     assert Dropout not in decoder
 
 
+def test_batch_norm_of_convolutions_is_before_every_activation_and_takes_the_place_of_biases() -> None:
+    found = model({"name": "conv", "channels": [4, 6], "batch_norm": True, "hidden": [5]}, "ae")
+    encoder, decoder = ([type(layer) for layer in part.modules()] for part in (found.encoder, found.decoder))
+    assert encoder.count(nn.BatchNorm2d) == decoder.count(nn.BatchNorm2d) == 2
+    for layers in (encoder, decoder):
+        assert all(layers[place + 1] is nn.ReLU for place, layer in enumerate(layers) if layer is nn.BatchNorm2d)
+    assert all(layer.bias is None for layer in found.encoder.modules() if isinstance(layer, nn.Conv2d))
+    features = found.encoder[:2](torch.rand(64, 1, 8, 8))  # in training: of mean 0 and variance 1 over the batch
+    torch.testing.assert_close(features.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.var(dim=(0, 2, 3), correction=0), torch.ones(4), atol=1e-2, rtol=0)
+
+
 def test_attention_is_that_of_torch() -> None:
     torch.manual_seed(0)
     ours, h = SelfAttention(6), torch.randn(2, 6, 3, 3)

@@ -1,7 +1,7 @@
 r"""A network of strided convolutions down and transposed convolutions back up.
 
 With `spectral_norm`, each weight of the decoder is divided by its largest singular value, which bounds how fast what is
-decoded can change with the code.
+decoded can change with the code; with `batch_norm` in between, features are scaled up again.
 
 .. math::
     W \mapsto W / \sigma_{\max}(W)
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import nn
@@ -19,7 +19,7 @@ from torch import nn
 from zoo.networks._base import Network, halved
 from zoo.networks.mlp import dense, mirrored
 from zoo.registry import register_network
-from zoo.schema.base import ImageShape, NetworkConfig, Section, Size, Sizes
+from zoo.schema.base import ADDED_LATER, ImageShape, NetworkConfig, Section, Size, Sizes
 
 
 class ConvSizes(Section):
@@ -40,6 +40,9 @@ class ConvSizes(Section):
         description="Units of the layers between the code and the decoder's convolutions; `null`: `hidden` in reverse.",
     )
     decoder_kernel: Literal[3, 4] = Field(4, description="Side of the transposed convolutions' kernels.")
+    batch_norm: Annotated[bool, ADDED_LATER] = Field(
+        False, description="BatchNorm between each convolution, or transposed one, and the activation."
+    )
 
 
 class ConvConfig(ConvSizes, NetworkConfig):
@@ -54,9 +57,14 @@ def conv(config: ConvSizes, shape: ImageShape, condition: int = 0) -> Network:
     c, h, w = halved(shape, len(config.channels), "conv")
     channels = (c + condition, *config.channels)
     innermost = (config.neck, 1, 1) if config.neck else (channels[-1], h, w)
+
+    def norm(channels: int) -> list[nn.Module]:
+        return [nn.BatchNorm2d(channels)] if config.batch_norm else []
+
     trunk: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
-        trunk += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]  # (B, outputs, H/2, W/2)
+        convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=not config.batch_norm)
+        trunk += [convolution, *norm(outputs), nn.ReLU()]  # (B, outputs, H/2, W/2)
     if config.neck:
         trunk.append(nn.Conv2d(channels[-1], config.neck, (h, w)))  # (B, neck, 1, 1)
     sizes = (prod(innermost), *config.hidden)
@@ -73,7 +81,7 @@ def conv(config: ConvSizes, shape: ImageShape, condition: int = 0) -> Network:
         odd = config.decoder_kernel % 2  # an odd kernel would leave the output one pixel short of twice the size
         for inputs, outputs in pairwise((*reversed(config.channels), shape[0])):
             upsample = nn.ConvTranspose2d(inputs, outputs, config.decoder_kernel, 2, padding=1, output_padding=odd)
-            layers += [nn.ReLU(), upsample]  # (B, outputs, 2H, 2W)
+            layers += [*norm(inputs), nn.ReLU(), upsample]  # (B, outputs, 2H, 2W)
         return layers
 
     def grid_decoder(code: int, shape: ImageShape) -> list[nn.Module]:
