@@ -284,3 +284,57 @@ def test_the_report_counts_every_image(tmp_path: Path) -> None:
     assert train.notes[-1] == "train: 7 images (1 more cannot be read)"
     assert test.notes[-1] == "test: 3 images"
     assert train.notes[0] == "a: 11 image files"
+
+
+def test_images_in_none_of_the_groups_are_said() -> None:
+    for number in range(20):
+        put(f"a/Patient_{number // 2}/p{number}.png", number)
+    with pytest.warns(
+        UserWarning, match=r"no image is in a folder called 'case_\*' \(data.group\), so each of them may be"
+    ):
+        splits("a", group="case_*")
+    with pytest.warns(UserWarning, match="no image is 2 folders deep"):
+        splits("a", group=2)
+    put("a/loose.png", 30)
+    with pytest.warns(UserWarning, match="1 of 21 images are not in a folder called 'Patient_"):
+        splits("a", group="Patient_*")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_group_is_found_however_its_name_is_composed() -> None:
+    for number in range(40):
+        put(unicodedata.normalize("NFD", f"a/Fläche {number // 2}/p{number}.png"), number)
+    held_out = sides("a", group=unicodedata.normalize("NFC", "Fläche *"))["test"]
+    folders = [name.partition("/")[0] for name in held_out]
+    assert folders and all(folders.count(folder) == 2 for folder in folders)
+
+
+def test_classes_that_nothing_is_trained_on_are_named() -> None:
+    for number in range(12):
+        put(f"a/{'train' if number < 6 else 'test'}/{['Cat', 'Dog'][number % 2]}/p{number}.png", number)
+    os.rename("a/test/Cat", "a/test/cat")
+    assert "nothing to train on of 1 of the classes: cat (2)" in splits("a")[0].notes[-2]
+    with pytest.warns(UserWarning, match=r"no images of 1 of the classes: Dgo \(2\)"):
+        splits("a", classes=("Cat", "Dog", "Dgo"))
+
+
+def test_names_of_tools_are_known_in_any_case_and_on_disks_of_a_network() -> None:
+    for name in ("$Recycle.Bin", "__macosx", "LOST+FOUND", "#recycle", "@__thumb", "@eaDir"):
+        put(f"a/{name}/p.png", 1)
+    put("a/recycle/p.png", 2)
+    assert [path.parent.name for path in images_at(Path("a")).paths] == ["recycle"]
+
+
+def test_endings_with_more_after_them_and_those_of_rare_formats_are_said() -> None:
+    put("a/p.png", 1)
+    for name in ("p.png~", "p.jpg_large", "p.jpg?w=640", "p.png.json", "p.txt", "p.qoi", "p.nii.gz", "p.tar.gz"):
+        Path("a", name).write_bytes(Path("a/p.png").read_bytes())
+    os.replace("a/p.png", "a/p.mpo")  # as cameras call a JPEG file with previews
+    found = images_at(Path("a"))
+    assert [path.name for path in found.paths] == ["p.mpo"]
+    assert {reason: [path.name for path in paths] for reason, paths in found.left_out.items()} == {
+        "images with more after their ending; rename them to end in .jpg": ["p.jpg?w=640", "p.jpg_large"],
+        "images with more after their ending; rename them to end in .png": ["p.png~"],
+        "images of a kind that is not read (.nii.gz)": ["p.nii.gz"],
+        "images of a kind that is not read (.qoi)": ["p.qoi"],
+    }

@@ -7,7 +7,7 @@ import hashlib
 import stat
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Generic
 
@@ -30,12 +30,14 @@ class Sides(Generic[FileT]):
     """The words for what decided."""
     left_out: dict[str, list[FileT]] = field(default_factory=dict)
     """The images that are on neither side, by reason."""
+    doubt: str = ""
+    """The words for what may not be as it was meant, if anything."""
 
     def only(self, wanted: Collection[FileT], reason: str) -> Sides[FileT]:
         """Return the sides with the images that are ``wanted``; the others are left out for a reason."""
         outside = sorted((image for images in self.sides.values() for image in images if image not in wanted), key=str)
         sides = {side: [image for image in images if image in wanted] for side, images in self.sides.items()}
-        return Sides(sides, self.rule, self.left_out | ({reason: outside} if outside else {}))
+        return replace(self, sides=sides, left_out=self.left_out | ({reason: outside} if outside else {}))
 
 
 def split_images(
@@ -58,8 +60,11 @@ def split_images(
         return _divided(paths, held_out, f"{test_list} says which images are held out")
     relative = {path: path.relative_to(root) for path in paths}
     named = by_names({path: side_of(inner) for path, inner in relative.items()}, "folders")
-    what = "images" if group is None else "groups"
-    return named or by_keys({path: key_of(inner, group) for path, inner in relative.items()}, holdout, what, "paths")
+    if named is not None:
+        return named
+    keys = {path: key_of(inner, group) for path, inner in relative.items()}
+    divided = by_keys(keys, holdout, "images" if group is None else "groups", "paths")
+    return replace(divided, doubt=_ungrouped(relative, keys, group))
 
 
 def by_names(named: Mapping[FileT, Side | None], what: str) -> Sides[FileT] | None:
@@ -128,9 +133,19 @@ def key_of(relative: PurePath, group: str | int | None) -> str:
         return "/".join(folders[:group])
     if isinstance(group, str):
         for level, folder in enumerate(folders, 1):
-            if fnmatch.fnmatch(folder, group):
+            if fnmatch.fnmatch(_normal(folder), _normal(group)):
                 return "/".join(folders[:level])
     return relative.as_posix()
+
+
+def _ungrouped(relative: Mapping[Path, PurePath], keys: Mapping[Path, str], group: str | int | None) -> str:
+    """Say how many images are in none of the folders whose images are to stay together, if any."""
+    alone = [path for path, inner in relative.items() if keys[path] == inner.as_posix()]
+    if group is None or not alone:
+        return ""
+    folders = f"{group} folders deep" if isinstance(group, int) else f"in a folder called {group!r}"
+    none = "no image is" if len(alone) == len(relative) else f"{len(alone):,} of {len(relative):,} images are not"
+    return f"{none} {folders} (data.group), so each of them may be held out by itself"
 
 
 def position(key: str) -> float:

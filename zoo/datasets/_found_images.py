@@ -56,19 +56,32 @@ class Found(Generic[FileT]):
         for reason, names in [*self.left_out.items(), *self._by_split()]:
             if reason != HIDDEN:
                 warnings.warn(f"{self.name}: left out {listed_names(names)}: {reason}", stacklevel=4)
+        for doubt in filter(None, (self.split.doubt, self._lacking(range(len(self.classes)), self.files, "no images"))):
+            warnings.warn(f"{self.name}: {doubt}", stacklevel=4)
 
     def notes(self) -> list[str]:
         """Say how many image files there are, on what they were divided, and what was left out."""
         found = f"{len(self.files):,} image files"
         reasons = [*self._by_split(), *self.left_out.items()]
         left_out = [f"left out {listed_names(names)}: {reason}" for reason, names in reasons]
-        classes = ", ".join(f"{name} ({label})" for label, name in enumerate(self.classes[:CLASSES_SHOWN]))
-        more = ", …" if len(self.classes) > CLASSES_SHOWN else ""
-        named = [f"{len(self.classes):,} classes, from {self.classes_from}: {classes}{more}"] if classes else []
-        return [found, self.split.rule, *left_out, *named]
+        classes = _named(self.classes, range(len(self.classes)))
+        named = [f"{len(self.classes):,} classes, from {self.classes_from}: {classes}"] if classes else []
+        untrained = self._lacking(set(self.labels.values()), self.split.sides["train"], "nothing to train on")
+        return [found, self.split.rule, *left_out, *named, *filter(None, [untrained])]
+
+    def _lacking(self, labels: Iterable[int], files: Iterable[FileT], what: str) -> str:
+        """Say which classes have no image among some files, if any."""
+        lacking = sorted(set(labels) - {self.labels.get(file) for file in files}) if self.classes else []
+        return f"{what} of {len(lacking):,} of the classes: {_named(self.classes, lacking)}" if lacking else ""
 
     def _by_split(self) -> list[tuple[str, Sequence[PurePath]]]:
         return [(reason, [self.path(file) for file in files]) for reason, files in self.split.left_out.items()]
+
+
+def _named(classes: Sequence[str], labels: Sequence[int]) -> str:
+    """Write the names of some classes with their labels, the first of them where there are many."""
+    shown = ", ".join(f"{classes[label]} ({label})" for label in labels[:CLASSES_SHOWN])
+    return shown + (", …" if len(labels) > CLASSES_SHOWN else "")
 
 
 class Contents(Generic[FileT]):

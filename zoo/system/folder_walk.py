@@ -17,9 +17,13 @@ SPECIAL = "pipes, sockets or devices"
 UNREADABLE = "folders that cannot be opened"
 
 TOOL_FOLDERS = frozenset(
-    {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "Thumbs.db"}
-)
-"""Names that systems and tools give to what is their own, besides names that begin with a dot."""
+    {
+        "__macosx", "__pycache__", "node_modules", "lost+found", "thumbs.db", "$recycle.bin",
+        "system volume information", "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb",
+    }
+)  # fmt: skip
+"""Names, in lower case, that systems and tools give to what is their own, besides names that begin with a dot: the
+first of them on computers, the others on the disks of a network."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Walk:
 
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder of this name is hidden, or a tool's."""
-    return name.startswith(".") or name in TOOL_FOLDERS
+    return name.startswith(".") or name.lower() in TOOL_FOLDERS
 
 
 def walk(root: Path, count: Callable[[Path], bool], enter: Callable[[Path], bool] = lambda folder: True) -> Walk:

@@ -30,6 +30,9 @@ FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF
 """The formats that hold pixels and nothing else; HEIF needs a plugin. Pillow opens more formats, by their content, and
 starts another program for some: Ghostscript for EPS."""
 
+OTHER_ENDINGS = frozenset({".dib", ".mpo"})
+"""The endings of a bitmap and of a camera's JPEG file with previews, for which Pillow has formats of their own."""
+
 MAX_PIXELS = 2**27
 """The most pixels of an image that is read: more than a camera has, and little enough for any memory."""
 
@@ -77,7 +80,7 @@ def endings() -> frozenset[str]:
         from pillow_heif import register_heif_opener
 
         register_heif_opener()
-    return frozenset(ending for ending, format in Image.registered_extensions().items() if format in FORMATS)
+    return OTHER_ENDINGS | {ending for ending, format in Image.registered_extensions().items() if format in FORMATS}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Whatever takes images from a user comes here, so that all of these are taken whe
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,12 +24,16 @@ HEIF = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
 """The endings of HEIF, which Pillow reads with the plugin pillow-heif."""
 
 NOT_READ = HEIF | frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcm .dng .emf .eps .erf .exr .fits .hdr .icns .ico .iiq .jxl .jxr .kdc .mos .mrw .nef "
-    ".nii .nrw .orf .pcx .pef .psb .psd .raf .raw .rw2 .sgi .sr2 .srf .srw .svg .svgz .tga .wdp .wmf .x3f .xcf".split()
+    ".3fr .arw .blp .cr2 .cr3 .crw .cur .dcm .dcx .dds .dicom .djvu .dng .emf .eps .erf .exr .fit .fits .gbr "
+    ".hdr .icb .icns .ico .iiq .jls .jxl .jxr .kdc .kra .mha .mhd .mng .mos .mrw .nef .nii .nii.gz .nrrd .nrw "
+    ".ora .orf .pcd .pcx .pef .psb .psd .pxr .qoi .raf .ras .raw .rw2 .sgi .sr2 .srf .srw .svg .svgz .tga .vda "
+    ".vst .wdp .wmf .x3f .xbm .xcf .xpm".split()
 )
 """The endings of images that are not read: raw files of cameras, medical and layered images, drawings."""
 
 INSTALL_HEIF = "; install the extra heif (pillow-heif) to read it"
+
+NO_ENDING = "without an ending; give them one, such as .png"
 
 SKIPPED_SHOWN = 5
 """The number of unreadable files that a warning names."""
@@ -103,7 +108,17 @@ def images_at(source: Path) -> ImageFiles:
 
 
 def _looks_like_an_image(path: Path) -> bool:
-    return path.suffix.lower() in endings() or path.suffix.lower() in NOT_READ or not path.suffix
+    ending = _ending(path)
+    return not ending or _before_more(ending) in endings() or ending in NOT_READ
+
+
+def _ending(path: Path) -> str:
+    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+
+
+def _before_more(ending: str) -> str:
+    """Return an ending without what copies and downloads append: ``.png`` of ``.png~``, ``.jpg`` of ``.jpg?w=640``."""
+    return re.split(r"(?<=[a-z0-9])[^a-z0-9]", ending, maxsplit=1)[0]
 
 
 def _single(name: str, path: Path) -> ImageFiles:
@@ -137,14 +152,17 @@ def _sorted_out(name: str, root: Path, found: Walk) -> ImageFiles:
     paths: list[Path] = []
     left_out = dict(found.left_out)
     for path in found.files:
-        ending = path.suffix.lower()
+        ending = _ending(path)
         if ending in known:
             paths.append(path)
-        elif ending:
+        elif ending in NOT_READ:
             hint = INSTALL_HEIF if ending in HEIF else ""
             left_out.setdefault(f"images of a kind that is not read ({ending}){hint}", []).append(path)
         elif is_image(path):
-            left_out.setdefault("images without an ending; give them one, such as .png", []).append(path)
+            what = (
+                f"with more after their ending; rename them to end in {_before_more(ending)}" if ending else NO_ENDING
+            )
+            left_out.setdefault(f"images {what}", []).append(path)
     if not paths:
         what = "".join(f"; left out {listed(names, root)}: {reason}" for reason, names in left_out.items())
         raise ZooError(f"there are no images under {name} (looked for {', '.join(sorted(known))}){what}")
