@@ -85,7 +85,11 @@ class UnknownNameError(ZooError):
     """Nothing is registered under a name; the message shows the close matches."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], note: str = "") -> None:
-        super().__init__(f"unknown {kind} {name!r}{suggest(name, known)}{note}")
+        if not isinstance(name, str):
+            note = f"; a name is text, such as {min(known, default='')!r}"
+            super().__init__(f"unknown {kind}: got {'None' if name is None else type(name).__name__}{note}")
+        else:
+            super().__init__(f"unknown {kind} {name!r}{suggest(name, known)}{note}")
 
 
 def suggest(name: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:

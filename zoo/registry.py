@@ -85,6 +85,8 @@ class Registry(Generic[Item]):
         Raises:
             UnknownNameError: nothing is registered under ``name``; the message shows the close matches.
         """
+        if not isinstance(name, str):
+            raise UnknownNameError(self.kind, name, self.names())
         if name not in self._registered and name in self._shipped:
             import_module(f"{self.package}.{name}")
         if name not in self._registered:

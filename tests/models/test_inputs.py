@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,9 @@ from zoo.errors import ZooError
 from zoo.inference.image_stream import open_images
 from zoo.models import Autoencoder
 from zoo.registry import VARIANTS
-from zoo.tasks import encode, score
+from zoo.tasks import compress, decompress, encode, export, impute, read, score
 from zoo.tasks.code_file import unpack
+from zoo.tasks.depths import depths
 
 LOADED = {
     "ae": "ae_mnist", "vae": "vae_2d_mnist", "linear_vae": "linear_vae_mnist", "conv_vae": "conv_vae_mnist",
@@ -63,7 +67,16 @@ NO_IMAGES: dict[str, tuple[Any, str]] = {
     "nothing": (None, "None"),
     "a list": ([[0.5]], "list"),
     "a name": ("7.png", "str"),
-    "sparse": (torch.zeros(2, 1, 28, 28).to_sparse(), "float32"),
+    "sparse": (torch.zeros(2, 1, 28, 28).to_sparse(), r"float32 \(2, 1, 28, 28\) \(sparse\)"),
+    "on meta": (torch.zeros(2, 1, 28, 28, device="meta"), r"float32 \(2, 1, 28, 28\) on meta, without values"),
+    "of several shapes": (
+        torch.nested.as_nested_tensor([torch.rand(1, 28, 28)], layout=torch.jagged),
+        "a nested tensor",
+    ),
+    "masked": (
+        np.ma.masked_array(np.zeros((2, 1, 28, 28)), np.eye(28) * np.ones((2, 1, 1, 1))),
+        r"float64 .* \(masked\)",
+    ),
 }
 
 
@@ -153,6 +166,10 @@ LABELS: dict[str, tuple[Any, list[int]]] = {
     "one for all, a scalar": (torch.tensor(3), [3, 3, 3, 3]),
     "one for all, a number": (3, [3, 3, 3, 3]),
     "one for all, NumPy's": (np.int64(3), [3, 3, 3, 3]),
+    "of the other byte order": (np.array([1, 2, 3, 4], ">i4"), [1, 2, 3, 4]),
+    "backwards in memory": (np.array([4, 3, 2, 1])[::-1], [1, 2, 3, 4]),
+    "uint64": (np.array([1, 2, 3, 4], np.uint64), [1, 2, 3, 4]),
+    "masked nowhere": (np.ma.masked_array([1, 2, 3, 4], [False] * 4), [1, 2, 3, 4]),
 }
 NO_LABELS: dict[str, Any] = {
     "too large": torch.tensor([0, 1, 2, 10]),
@@ -172,6 +189,13 @@ NO_LABELS: dict[str, Any] = {
     "ragged": [[1], [1, 2]],
     "truth values": torch.tensor([True, False, True, False]),
     "a dict": {"labels": 3},
+    "too large in uint16": np.array([300, 1, 2, 3], np.uint16),
+    "too large in uint64": np.array([2**63 + 1, 1, 2, 3], np.uint64),
+    "too large for any": [2**70] * 4,
+    "sparse": FOUR.to_sparse(),
+    "on meta": torch.zeros(4, device="meta"),
+    "of several shapes": torch.nested.as_nested_tensor([FOUR, FOUR[:2]], layout=torch.jagged),
+    "masked": np.ma.masked_array([1, 2, 3, 4], [False, False, False, True]),
 }
 
 
@@ -258,6 +282,69 @@ def test_a_model_is_no_name_either(model: Autoencoder) -> None:
     sklearn = pytest.importorskip("zoo.tasks.sklearn")
     with pytest.raises(ZooError, match=r"name an entry, .*; got Autoencoder"):
         sklearn.Encoder(model).fit(np.zeros((4, 784)))
+
+
+def test_labels_that_cannot_be_written_to_are_taken_without_a_word(conditional: Autoencoder, x: Tensor) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        conditional.reconstruct(x, np.broadcast_to(np.array(3), 4))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [None, "conv_vae_mnist", 5, torch.nn.Linear(2, 2)])
+def test_what_is_no_model_is_refused_in_one_line(x: Tensor, value: Any, tmp_path: Path) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: next(score(value, x)), lambda: encode(value, x), lambda: compress(value, x), lambda: depths(value),
+        lambda: impute(value, x, x > 0), lambda: export(value, tmp_path / "out"), lambda: open_images("glyphs", value),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ZooError, match=r"^give a model, as zoo.load\('conv_vae_mnist'\) returns it; got [^\n]*$"):
+            call()
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "2", True, [3]])
+def test_what_is_no_whole_number_is_refused_in_one_line(model: Autoencoder, glyphs: Tensor, value: Any) -> None:
+    images: Any = glyphs[:2]
+    calls: list[Callable[[], object]] = [
+        lambda: next(score(model, images, value)), lambda: next(score(model, images, 1, seed=value)),
+        lambda: encode(model, images, value), lambda: impute(model, images / 255, images > 9, value),
+        lambda: model.encode(images / 255).rsample(value), lambda: model.encode(images / 255).draw(2, value),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ZooError, match=r" must be a whole number from 0 [^\n]*; got [^\n]*$"):
+            call()
+
+
+def test_other_arguments_of_tasks_are_refused_in_one_line(model: Autoencoder, glyphs: Tensor, tmp_path: Path) -> None:
+    images: Any = glyphs[:2]
+    value: Any = "x"
+    x, known = images / 255, images > 9
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("there are no images", lambda: encode(model, images[:0])),
+        ("a step of 'x'", lambda: compress(model, images, value)),
+        ("unknown format 'x'; known: onnx, torch", lambda: export(model, tmp_path / "a", value)),
+        ("observed must be True where", lambda: impute(model, x, x * float("nan"))),
+        ("observed must be True where", lambda: impute(model, x, value)),
+        ("images must be a tensor", lambda: impute(model, value, known)),
+        ("give a file that zoo.tasks.read", lambda: next(decompress(value, model))),
+        ("a path is text or a pathlib.Path; got list", lambda: read([value])),  # type: ignore[arg-type]
+        ("a path is text or a pathlib.Path; got None", lambda: export(model, None)),  # type: ignore[arg-type]
+        ("a path is text or a pathlib.Path; got bytes", lambda: export(model, b"x")),  # type: ignore[arg-type]
+    ]
+    for says, call in calls:
+        with pytest.raises(ZooError, match=rf"^{says}[^\n]*$"):
+            call()
+    assert torch.equal(impute(model, x, known.numpy()), impute(model, x, known))
+
+
+@pytest.mark.parametrize("value", [None, 0, [], Path("ae_mnist"), {}])
+def test_what_is_no_entry_is_refused_in_one_line(value: Any) -> None:
+    for call in (zoo.recipe, VARIANTS.get, lambda name: zoo.list_models(variant=name or 0)):
+        with pytest.raises(ZooError, match=r"^unknown [a-z]+: got [^\n]*; a name is text, such as '[^\n]*$"):
+            call(value)
+    with pytest.raises(ZooError, match=r"^a pattern is text, such as 'conv\*'; got [^\n]*$"):
+        zoo.list_models(value)
+    with pytest.raises(ZooError, match=r"^give a recipe, as zoo.recipe [^\n]*; got [^\n]*$"):
+        zoo.build(value)
 
 
 @every_variant

@@ -100,7 +100,12 @@ def list_models(
 
     Raises:
         UnknownNameError: there is no such variant, dataset or task; shows the close matches.
+        ZooError: the pattern is no text.
     """
+    if not isinstance(pattern, str):
+        raise ZooError(
+            f"a pattern is text, such as 'conv*'; got {'None' if pattern is None else type(pattern).__name__}"
+        )
     check_filters(variant, data, task)
     names = [name for name in recipe_paths() if fnmatchcase(name, pattern)]
     if variant or data:
@@ -171,7 +176,7 @@ def recipe_path(name: str) -> Path:
     Raises:
         UnknownNameError: no entry has this name; shows the close matches.
     """
-    if name not in recipe_paths():
+    if not isinstance(name, str) or name not in recipe_paths():
         same = [entry for entry, path in recipe_paths().items() if path.stem == name]
         raise UnknownNameError("entry", name, same or recipe_paths())
     return recipe_paths()[name]

@@ -16,6 +16,7 @@ from zoo.datasets._folder_classes import folders_of, found_classes, known_classe
 from zoo.errors import ZooError, escaped, suggest
 from zoo.inference.image_batches import ImageBatch, ImageStream
 from zoo.models import Autoencoder
+from zoo.models.autoencoder import check_model
 from zoo.schema.base import DatasetConfig
 from zoo.system.files import spelled
 from zoo.system.image_files import Presentation, decode_or_reason
@@ -28,8 +29,9 @@ def trained_on(model: Autoencoder) -> DatasetConfig:
     """Return the data section of the model's recipe.
 
     Raises:
-        ZooError: the model has no recipe, because it was not loaded.
+        ZooError: the model has no recipe, because it was not loaded, or it is no model.
     """
+    check_model(model)
     if model.config is None:
         raise ZooError("this model was built, not loaded: its recipe does not come with it")
     return model.config.checked_recipe.data

@@ -23,7 +23,7 @@ from zoo.inference.image_batches import ImageBatch, ImageStream
 from zoo.inference.loops import SEED, eval_batch_size, eval_mode
 from zoo.inference.noise import Noise, presented
 from zoo.models import Autoencoder, Model
-from zoo.models.inputs import checked_images
+from zoo.models.inputs import checked_images, whole_number
 from zoo.registry import DATASETS
 from zoo.schema.base import DatasetConfig, Split, format_shape
 from zoo.schema.parsing import whole_numbers
@@ -62,8 +62,9 @@ def map_images(
         seed: the seed of the random numbers, not negative.
 
     Raises:
-        ZooError: the model is conditional and the images have no labels.
+        ZooError: the model is conditional and the images have no labels, or it is no model.
     """
+    seed = whole_number(seed, "the seed")
     data = trained_on(model)
     images = as_stream(images, model)
     for batch in images.batches(eval_batch_size(model.image_shape)):
@@ -79,7 +80,7 @@ def as_stream(images: ImageStream | Tensor | str | os.PathLike[str], model: Auto
     """Return images of any kind as a stream: a tensor (B, C, H, W), floats in [0, 1] or uint8; a folder or a dataset.
 
     Raises:
-        ZooError: they are something else.
+        ZooError: they are something else, or there are none.
     """
     if isinstance(images, ImageStream):
         return images
@@ -92,6 +93,9 @@ def as_stream(images: ImageStream | Tensor | str | os.PathLike[str], model: Auto
         pixels = (checked.detach() * 255).round().to(torch.uint8)
     elif pixels.shape[1:] != model.image_shape:
         checked_images(images, model.image_shape, float32, training=False)
+
+    if not len(pixels):
+        raise ZooError("there are no images: their tensor is empty")
 
     def batches(size: int) -> Iterator[ImageBatch]:
         for start in range(0, len(pixels), size):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.errors import ZooError
-from zoo.models.inputs import checked_codes, checked_count, checked_images, checked_labels
+from zoo.models.inputs import checked_codes, checked_count, checked_images, checked_labels, described
 from zoo.models.likelihoods import Likelihood, build_likelihood
 from zoo.models.numerics import at_least_float32
 from zoo.models.parts import decoded_in_parts
@@ -238,6 +238,16 @@ class Autoencoder(nn.Module):
             f"{name}: {variant}{self.parameter_count:,} parameters"
             f"\n  images {shape}, codes of {self.prior.latent_dim} dimensions, {family} likelihood{given}{figures}"
         )
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no model, such as the name of one.
+
+    Raises:
+        ZooError: it is none.
+    """
+    if not isinstance(model, Autoencoder):
+        raise ZooError(f"give a model, as zoo.load('conv_vae_mnist') returns it; got {described(model)}")
 
 
 class Given:

@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.errors import ZooError, first_line
 from zoo.models.autoencoder import Autoencoder
+from zoo.models.inputs import described
 from zoo.models.own_modules import OWN, Module, handing_in
 from zoo.registry import VARIANTS
 from zoo.schema.axes import narrowed, up_to_date
@@ -22,8 +23,13 @@ def build(recipe: Recipe) -> Autoencoder:
     """Build a recipe's model with fresh weights, drawn from torch's default generator; needs no data.
 
     Raises:
-        ZooError: the variant cannot take the dataset's image shape, or is too large.
+        ZooError: the variant cannot take the dataset's image shape, or is too large; or there is no recipe.
     """
+    if not isinstance(recipe, Recipe):
+        raise ZooError(
+            f"give a recipe, as zoo.recipe or zoo.schema.read_recipe returns it; got {described(recipe)} "
+            f"(zoo.create_model takes a variant and its settings)"
+        )
     return build_variant(recipe.model, recipe.data.image_shape)
 
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zoo.models.inputs import check_numbers
 from zoo.models.noise import NoiseSource
 from zoo.models.numerics import at_least_float32, product_in_32_bits
 from zoo.models.priors import Prior
@@ -55,6 +56,7 @@ class Quantized:
 
     def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Repeat the mean, as there is nothing to draw: (*shape, B, D*h*w)."""
+        check_numbers(shape)
         return self.mean.expand(*shape, *self.mean.shape)
 
     def draw(self, *shape: int, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:

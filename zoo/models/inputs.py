@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.errors import ZooError
@@ -40,8 +41,7 @@ def checked_images(x: Any, shape: ImageShape, weights: Tensor, *, training: bool
         traced: Tensor = x.to(weights.device)
         return traced
     images = _from_numpy(x)
-    plain = isinstance(images, Tensor) and _is_float(images, weights) and images.layout is torch.strided
-    if not plain or images.dim() != 4 or images.shape[1:] != shape:
+    if not _are_numbers(images, weights) or images.dim() != 4 or images.shape[1:] != shape:
         raise ZooError(f"{_wanted_images(shape)}; got {described(x)}{_hint(images)}")
     if not training and images.numel() and _readable(images):
         low, high = map(float, images.detach().aminmax())
@@ -62,7 +62,7 @@ def checked_codes(z: Any, dim: int, weights: Tensor) -> Tensor:
         traced: Tensor = z.to(weights.device)
         return traced
     codes = _from_numpy(z)
-    if not (isinstance(codes, Tensor) and _is_float(codes, weights) and codes.dim() == 2 and codes.shape[1] == dim):
+    if not _are_numbers(codes, weights) or codes.dim() != 2 or codes.shape[1] != dim:
         raise ZooError(f"codes must be numbers (B, {dim}) in float32; got {described(z)}")
     return _placed(codes, weights)
 
@@ -87,12 +87,16 @@ def checked_labels(labels: Any, classes: int, count: int | None = None, *, train
         raise ZooError("the model is conditional: give it the images' labels as well")
     wanted = f"labels must be whole numbers {'' if count is None else f'({count},) '}from 0 to {classes - 1}"
     try:
-        values = labels if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels), device="cpu")
+        values = labels if isinstance(labels, Tensor) else torch.as_tensor(_native(labels), device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise ZooError(f"{wanted}; got {described(labels)}") from None
+    if not _is_dense(values):
+        raise ZooError(f"{wanted}; got {described(labels)}")
     fitting = values.dtype is torch.int64 and values.dim() == 1 and len(values) == count
     if fitting and (training or not _readable(values)):
         return values
+    if values.is_meta:
+        raise ZooError(f"{wanted}; got {described(labels)}")
     whole = _whole(values, classes)
     if whole is None:
         raise ZooError(f"{wanted}; got {_values_of(labels, values)}")
@@ -113,22 +117,54 @@ def checked_count(n: Any, shape: ImageShape) -> int:
     Raises:
         ZooError: it is no whole number, negative, or more than a machine holds at once.
     """
-    try:
-        count = operator.index(n)
-    except TypeError:
-        count = -1
-    if count < 0 or isinstance(n, bool):
-        raise ZooError(f"the number of samples must be a whole number from 0 on; got {n!r}")
+    count = whole_number(n, "the number of samples")
     most = MAX_SAMPLED_VALUES // prod(shape)
     if count > most:
         raise ZooError(f"{count:,} samples do not fit into memory; draw at most {most:,} at a time")
     return count
 
 
+def whole_number(value: Any, what: str, most: int | None = None) -> int:
+    """Return a whole number from 0 on.
+
+    Args:
+        value: an int, or what counts as one, such as NumPy's.
+        what: the words for it in the message.
+        most: the largest number that is taken; None: any.
+
+    Raises:
+        ZooError: it is something else, negative or too large.
+    """
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0 or (most is not None and number > most):
+        bound = "from 0 on" if most is None else f"from 0 to {most:,}"
+        raise ZooError(f"{what} must be a whole number {bound}; got {value!r}")
+    return number
+
+
+def check_numbers(shape: tuple[Any, ...]) -> None:
+    """Refuse numbers of codes for each image that nothing can be drawn for.
+
+    Raises:
+        ZooError: one is no whole number, or negative.
+    """
+    for n in shape:
+        if not (type(n) is int or isinstance(n, torch.SymInt)) or n < 0:
+            whole_number(n, "the number of codes for an image")
+
+
 def described(value: Any) -> str:
     """Describe a value in a message: the dtype and shape of a tensor or an array, or else its type."""
+    if isinstance(value, Tensor) and value.is_nested:
+        return "a nested tensor"
     if isinstance(value, Tensor | np.ndarray):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        sparse = isinstance(value, Tensor) and value.layout is not torch.strided
+        kind = " (sparse)" if sparse else " (masked)" if np.ma.is_masked(value) else ""
+        place = " on meta, without values" if isinstance(value, Tensor) and value.is_meta else ""
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}{kind}{place}"
     return "None" if value is None else type(value).__name__
 
 
@@ -144,9 +180,32 @@ def _hint(images: Any) -> str:
 
 def _from_numpy(value: Any) -> Any:
     """Return an array of floats as a tensor in float32; anything else as it is."""
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.ma.is_masked(value):
         return torch.from_numpy(np.ascontiguousarray(value, np.float32))
     return value
+
+
+def _native(value: Any) -> NDArray[Any]:
+    """Return values as an array that torch takes: of this machine's byte order, in order, and writable.
+
+    Raises:
+        ValueError: they are no array, or some are masked.
+    """
+    if np.ma.is_masked(value):
+        raise ValueError("masked")
+    array = np.asarray(value)
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
+def _is_dense(value: Tensor) -> bool:
+    """Return whether a tensor has a number in every place of a regular shape."""
+    return value.layout is torch.strided and not value.is_nested
+
+
+def _are_numbers(value: Any, weights: Tensor) -> bool:
+    """Return whether a value is a tensor of floats that a model with these weights can take."""
+    dense = isinstance(value, Tensor) and _is_dense(value) and value.is_meta <= weights.is_meta
+    return dense and _is_float(value, weights)
 
 
 def _is_float(value: Tensor, weights: Tensor) -> bool:
@@ -188,6 +247,7 @@ def _whole(values: Tensor, classes: int) -> Tensor | None:
 
 def _values_of(labels: Any, values: Tensor) -> str:
     """Describe labels by their values, where they are few."""
-    if values.numel() and values.dim() == 1 and not values.is_floating_point():
-        return f"{int(values.min())} to {int(values.max())}"
+    if values.numel() and values.dim() == 1 and not (values.is_floating_point() or values.is_complex()):
+        numbers = values.tolist()
+        return f"{int(min(numbers))} to {int(max(numbers))}"
     return str(values.tolist()) if values.numel() <= 10 and values.dim() <= 1 else described(labels)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.models.inputs import check_numbers
 from zoo.models.noise import NoiseSource, normal_like
 from zoo.models.numerics import LOG_2PI, at_least_float32
 from zoo.models.priors import Prior, StandardNormal
@@ -88,6 +89,7 @@ class DiagonalGaussian:
 
     def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Draw mu + sigma * epsilon with epsilon ~ N(0, I): (*shape, B, D)."""
+        check_numbers(shape)
         epsilon = normal_like(self.mu.expand(*shape, *self.mu.shape), noise)
         return self.mu + torch.exp(0.5 * self.logvar) * epsilon
 
@@ -129,6 +131,7 @@ class Deterministic:
 
     def rsample(self, *shape: int, noise: NoiseSource | None = None) -> Tensor:
         """Repeat the code, as there is nothing to draw: (*shape, B, D)."""
+        check_numbers(shape)
         return self.code.expand(*shape, *self.code.shape)
 
     def draw(self, *shape: int, noise: NoiseSource | None = None) -> tuple[Tensor, Tensor]:

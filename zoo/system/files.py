@@ -37,6 +37,8 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     Raises:
         ZooError: nobody is known whose home folder that could be, or no path can be called so.
     """
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise ZooError(f"a path is text or a pathlib.Path; got {'None' if path is None else type(path).__name__}")
     if "\0" in os.fspath(path):
         raise ZooError(f"{escaped(os.fspath(path))}: no path holds a zero byte")
     expanded = os.path.expanduser(path)

@@ -20,6 +20,7 @@ from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.inference.loops import SEED
 from zoo.models import Autoencoder
 from zoo.models.bounds import elbo_terms, log_likelihood
+from zoo.models.inputs import whole_number
 from zoo.models.numerics import mean_squared_errors
 
 
@@ -47,6 +48,7 @@ def score(model: Autoencoder, images: ImageStream, samples: int = 0, *, seed: in
         ZooError: the model is conditional and the images have no labels, it has no likelihood for ``samples``, or a
             score is not finite.
     """
+    samples = whole_number(samples, "the number of samples", 1_000_000)
 
     def scored(prepared: PreparedBatch) -> Scored:
         scores = {name: values.float().cpu() for name, values in _scores(prepared, samples).items()}

@@ -25,6 +25,8 @@ from zoo.inference.image_batches import ImageStream
 from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.inference.loops import eval_mode
 from zoo.models import Autoencoder
+from zoo.models.autoencoder import check_model
+from zoo.models.inputs import described
 from zoo.models.numerics import mean_squared_errors
 from zoo.tasks.code_file import MAX_CODE, CodeFile, Header, Indices, Numbers, pack
 
@@ -60,11 +62,12 @@ def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Comp
             zero or is too small for the codes.
         NotApplicable: constriction is missing.
     """
+    check_model(model)
     constriction = _constriction()
     if model.config is None:
         raise ZooError("this model was built, not loaded: a file could not say which one decodes it")
-    if not 0 < step <= 1e6:
-        raise ZooError(f"a step of {step:g}: choose a number above zero, up to a million")
+    if not isinstance(step, int | float) or not 0 < step <= 1e6:
+        raise ZooError(f"a step of {step!r}: choose a number above zero, up to a million")
     codes: list[NDArray[np.int32]] = []
     labels: list[NDArray[np.int32]] = []
     names: list[str] = []
@@ -151,6 +154,9 @@ def decompress(file: CodeFile, model: Autoencoder) -> Iterator[Tensor]:
         ZooError: the file is damaged, or was written with other weights.
         NotApplicable: constriction is missing.
     """
+    check_model(model)
+    if not isinstance(file, CodeFile):
+        raise ZooError(f"give a file that zoo.tasks.read has read, or zoo.tasks.unpack; got {described(file)}")
     constriction = _constriction()
     header = file.header
     if model.config is None or model.config.weights_sha256 != header.weights_sha256:

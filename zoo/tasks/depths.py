@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zoo.errors import NotApplicable, ZooError
 from zoo.models import Autoencoder
+from zoo.models.autoencoder import check_model
 
 
 def depths(model: Autoencoder) -> list[nn.Module]:
@@ -21,6 +22,7 @@ def depths(model: Autoencoder) -> list[nn.Module]:
     Raises:
         NotApplicable: the encoder is not made of layers one after another.
     """
+    check_model(model)
     if not isinstance(model.encoder, nn.Sequential):
         raise NotApplicable("the encoder is not made of layers one after another, which depths are counted by")
     ends: list[nn.Module] = []

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import NotApplicable, ZooError, first_line
-from zoo.models.autoencoder import Autoencoder
+from zoo.errors import NotApplicable, UnknownNameError, ZooError, first_line
+from zoo.models.autoencoder import Autoencoder, check_model
 from zoo.system.files import user_path
 from zoo.system.folders import new_folder
 from zoo.system.process import warnings_ignored
@@ -91,6 +91,9 @@ def export(model: Autoencoder, folder: str | os.PathLike[str], format: Format = 
         ZooError: the model has an operation that cannot be exported, or a file cannot be written.
         NotApplicable: onnx or onnxscript is missing.
     """
+    check_model(model)
+    if format not in WRITERS:
+        raise UnknownNameError("format", format, WRITERS)
     folder, contents = user_path(folder), {}
     model = copy.deepcopy(model).cpu()
     for name, kind in PARTS.items():

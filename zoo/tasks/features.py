@@ -16,6 +16,7 @@ from safetensors.torch import save
 from zoo.inference.image_batches import ImageStream
 from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.models import Autoencoder
+from zoo.models.inputs import whole_number
 from zoo.system.files import user_path, write_atomically
 from zoo.tasks.depths import at_depth
 
@@ -43,6 +44,7 @@ def encode(model: Autoencoder, images: ImageStream, depth: int | None = None) ->
     Raises:
         ZooError: the model is conditional and the images have no labels, or the encoder has no such depth.
     """
+    depth = None if depth is None else whole_number(depth, "depth")
 
     def features(batch: PreparedBatch) -> torch.Tensor:
         if depth is None:

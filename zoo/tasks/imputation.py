@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.models.autoencoder import Model
+from zoo.models.autoencoder import Model, check_model
+from zoo.models.inputs import described, whole_number
 
 MAX_STEPS = 30
 """The most steps unless the caller says otherwise; after some ten, most images hardly change any more."""
@@ -32,10 +34,18 @@ def impute(model: Model, x: Tensor, observed: Tensor, steps: int = MAX_STEPS) ->
         The filled images (B, C, H, W) in [0, 1].
 
     Raises:
-        ZooError: ``observed`` does not fit the images.
+        ZooError: ``observed`` does not fit the images, or something is of another kind.
     """
+    if not hasattr(model, "decode"):
+        check_model(model)
+    if not isinstance(x, Tensor) or x.dim() != 4:
+        raise ZooError(f"images must be a tensor (B, C, H, W) in [0, 1]; got {described(x)}")
+    mask = torch.from_numpy(observed) if isinstance(observed, np.ndarray) else observed
+    if not isinstance(mask, Tensor) or not ((mask == 0) | (mask == 1)).all():
+        raise ZooError(f"observed must be True where a pixel is known, bool (H, W); got {described(observed)}")
+    steps = whole_number(steps, "the number of steps")
     try:
-        known = observed.to(x.device, torch.bool).expand(x.shape)
+        known = mask.to(x.device, torch.bool).expand(x.shape)
     except RuntimeError as error:
         raise ZooError(f"the mask is {tuple(observed.shape)}, which does not fit images {tuple(x.shape)}") from error
     # An image has to begin with something: the mean of its observed pixels, or grey where there are none.
