@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +123,20 @@ def test_only_the_images_that_are_read_are_announced(
     monkeypatch.setattr("os.posix_fadvise", lambda _, start, size, __: announced.append((start, size)), raising=False)
     both[0][[4, 5, 6, 2, 9, 8]]
     assert announced == [(240, 180), (120, 60), (540, 60), (480, 60)]
+    announced.clear()
+    plain(both[0][7:20])
+    assert announced == [(420, 780)]
+    announced.clear()
+    monkeypatch.setattr("zoo.system.mapped_images.PART_BYTES", 779)  # more is not read at once
+    plain(both[0][7:20])
+    assert announced == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_system_reads_nothing_around_an_image(both: tuple[MappedImages, Tensor]) -> None:
+    mappings = re.split(r"\n(?=[0-9a-f]+-)", Path("/proc/self/smaps").read_text())
+    (mine,) = (mapping for mapping in mappings if both[0].file.handle.name in mapping)
+    assert " rr " in mine[mine.index("VmFlags") :]
 
 
 def test_parts_cover_the_images_and_are_bounded(
