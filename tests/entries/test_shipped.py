@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,12 @@ import pytest
 import torch
 
 import zoo
-from tests.helpers import dataset, needs_fashion_mnist, needs_mnist, python, seconds_that_count
+from tests.helpers import dataset, needs_fashion_mnist, needs_mnist, python, seconds_that_count, slow_but_for
 from zoo.datasets import ImageSet, Split, fashion_mnist, load_images, mnist
 from zoo.entries.catalog import PACKAGE, WEIGHTS, list_models, recipe_paths, record_folder, weights_folder
 from zoo.entries.loading import load
 from zoo.evaluation.claims import check, statements
+from zoo.inference.image_batches import ImageBatch, ImageStream
 from zoo.metrics import EvalContext, measure_on_glyphs, metric_of
 from zoo.metrics._classifier import classifier_of
 from zoo.models import Autoencoder
@@ -26,6 +27,7 @@ from zoo.runs.folder import ENTRY_FILES, read_config
 from zoo.schema.base import DatasetConfig
 from zoo.schema.run_config import RunConfig
 from zoo.schema.sections import Claim
+from zoo.tasks.anomaly import score
 
 ENTRIES = list_models(weights=True)
 
@@ -87,11 +89,17 @@ def card(name: str) -> RunConfig:
     return read_config(folder)
 
 
-def some_slow(names: Sequence[str]) -> list[Any]:
-    """Measuring the claims of convolutional entries, and of all the entries of glyphs, again takes minutes."""
-    slow = {name for name in names if card(name).recipe["model"]["variant"] in ("conv_vae", "bn_vae", "vq_vae")}
-    slow |= set(GLYPHS[1:])
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
+ON_REAL_DATA = [name for name in ENTRIES if name not in GLYPHS]
+
+
+def one_of_each_kind(names: Sequence[str]) -> list[Any]:
+    """Return the first entry of each variant on each dataset, ``slow`` where it has convolutions and takes seconds."""
+    kinds: dict[tuple[str, str], str] = {}
+    for name in names:
+        recipe = card(name).recipe
+        kinds.setdefault((recipe["model"]["variant"], recipe["data"]["name"]), name)
+    quick = {name for (variant, _), name in kinds.items() if variant in ("linear_vae", "conditional_vae")}
+    return [slow_but_for(name in quick, name) for name in kinds.values()]
 
 
 def test_every_entry_is_shipped_or_at_least_measured() -> None:
@@ -141,7 +149,7 @@ def context(name: str, split: Split) -> EvalContext:
     return EvalContext(loaded(name), images(data, split), data, lambda: images(data, "train"))
 
 
-@pytest.mark.parametrize("name", some_slow(GLYPHS))
+@pytest.mark.parametrize("name", [slow_but_for(name == GLYPHS[0], name) for name in GLYPHS])
 def test_measured_again_on_the_embedded_data_the_claims_are_kept(name: str) -> None:
     made = statements(card(name), claims_only=True)
     assert len(made) > 2
@@ -150,7 +158,26 @@ def test_measured_again_on_the_embedded_data_the_claims_are_kept(name: str) -> N
 
 @needs_mnist
 @needs_fashion_mnist
-@pytest.mark.parametrize("name", some_slow([name for name in ENTRIES if name not in GLYPHS]))
+@pytest.mark.parametrize("name", ON_REAL_DATA)
+def test_on_a_tenth_of_the_test_images_the_cards_figures_are_about_right(name: str) -> None:
+    data = card(name).checked_recipe.data
+    tenth = images(data, "test").chosen(torch.arange(0, 10_000, 10))
+
+    def batches(size: int) -> Iterator[ImageBatch]:
+        for part in tenth.batches(size):
+            yield ImageBatch([""] * len(part), part.images, part.labels)
+
+    stream = ImageStream(name, len(tenth), batches, binarized=data.binarization == "fixed")
+    scored = [part.scores for part in score(loaded(name), stream)]
+    for metric in scored[0]:
+        values = torch.cat([scores[metric] for scores in scored])
+        error = float(values.std()) / math.sqrt(len(values))
+        assert float(values.mean()) == pytest.approx(card(name).metrics["test"][metric], abs=4 * error), metric
+
+
+@needs_mnist
+@needs_fashion_mnist
+@pytest.mark.parametrize("name", one_of_each_kind(ON_REAL_DATA))
 def test_measured_again_on_real_data_the_claims_about_the_test_images_are_kept(name: str) -> None:
     # The likelihood takes minutes, and the claims about the training images are those of `zoo evaluate --check`.
     made = [s for s in statements(card(name), claims_only=True) if s.split == "test" and "nll" not in s.metric]

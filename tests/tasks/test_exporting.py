@@ -39,9 +39,19 @@ def check_onnx(model: Autoencoder, paths: Iterable[Path]) -> None:
         assert json.loads(facts["image_range"]) == [0, 1]
 
 
+def one_of_each_kind() -> list[str]:
+    """Return an entry with weights of every combination of parts: others differ in sizes and training."""
+    kinds: dict[str, str] = {}
+    for name in list_models(weights=True):
+        model = zoo.recipe(name).to_dict()["model"]
+        parts = {part: value["name"] for part, value in model.items() if isinstance(value, dict) and "name" in value}
+        kinds.setdefault(json.dumps({"variant": model["variant"]} | parts, sort_keys=True), name)
+    return list(kinds.values())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_models(weights=True))
-def test_onnxruntime_computes_the_same_as_every_entry(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", one_of_each_kind())
+def test_onnxruntime_computes_the_same_as_an_entry_of_every_kind(name: str, tmp_path: Path) -> None:
     model = zoo.load(name)
     check_onnx(model, export(model, tmp_path, "onnx"))
 
