@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from zoo.schema.extends import read_fields
 from zoo.schema.recipe import parse_recipe
 
 FAMILIES = families_of_entries()
-PAGES = variant_pages()
+pages = cache(variant_pages)
 
 
 def formulas(page: str) -> list[str]:
@@ -30,7 +31,7 @@ def formulas(page: str) -> list[str]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_page_has_an_idea_a_formula_its_settings_and_a_check(family: str) -> None:
-    page = PAGES[f"{family}.md"]
+    page = pages()[f"{family}.md"]
     assert formulas(page)
     assert "- " in page.split("## Checked against known answers")[1], "mark a test with known_answer"
     assert not re.search(r"^(?:- )?Of ", page, re.MULTILINE)
@@ -75,7 +76,7 @@ def test_formulas_and_code_of_a_docstring_stay_what_they_are() -> None:
 
 def test_formulas_are_ones_that_another_reader_of_tex_knows() -> None:
     convert = pytest.importorskip("latex2mathml.converter", reason="needs the extra `docs`").convert
-    for formula in {formula for page in PAGES.values() for formula in formulas(page)}:
+    for formula in {formula for page in pages().values() for formula in formulas(page)}:
         found = convert(formula)
         assert found.startswith("<math") and not re.search(r">\s*\\[a-zA-Z]+\s*<", found), formula
 
