@@ -6,6 +6,7 @@ import mmap
 import os
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ class MappedFile:
     handle: IO[bytes]
     images: NDArray[np.uint8]
     """All of them, (N, C, H, W); whatever is written to them stays in this process."""
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.handle.close)  # else Python warns of a file that nobody has closed
 
     def announce(self, numbers: NDArray[np.int64]) -> None:
         """Tell the system which images are read next, all at once: else each page is waited for, one after another."""
