@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from PIL import Image
 import zoo
 from tests.helpers import SHIPPED_VARIANTS, command, dataset, tiny_fields, tiny_model, usual_objective
 from zoo.datasets import load_images
-from zoo.datasets._folder_classes import found_classes
+from zoo.datasets._folder_classes import found_classes, numbered_classes
 from zoo.entries.trained_model import TrainedModel
 from zoo.errors import ZooError
 from zoo.inference.image_stream import open_images
 from zoo.schema.recipe import parse_data
-from zoo.system.image_files import Fit, Presentation, read_image
+from zoo.system.image_files import Fit, Presentation, fitted, read_image
 
 CLASSES = ("bird", "cat", "dog")
 
@@ -265,3 +265,14 @@ def test_a_network_that_cannot_take_a_size_says_why() -> None:
     done = command("train", "r.json", cwd=Path())
     assert done.returncode == 2
     assert "height and width must be multiples of 4; got 16x30" in done.stderr
+
+
+def test_a_number_too_large_for_a_class_is_none() -> None:
+    paths = [PurePath("20240101123045678901/a.png"), PurePath("99999999999/3/b.png"), PurePath("7/c.png")]
+    assert numbered_classes(paths) == [None, 3, 7]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(1, 2000), (2000, 1), (1, 1)])
+def test_an_image_of_any_proportions_is_fitted(size: tuple[int, int], fit: Fit) -> None:
+    assert np.asarray(fitted(Image.new("L", size, 200), (32, 16), fit)).max() == 200

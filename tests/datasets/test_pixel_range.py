@@ -172,3 +172,33 @@ def test_scaling_to_8_bits() -> None:
     values = np.array([-5, 0, 50, 100, 200, np.nan, np.inf, -np.inf], np.float32)
     assert to_8_bits(values, (0, 100)).tolist() == [0, 0, 128, 255, 255, 0, 255, 0]
     assert np.asarray(flatten(Image.fromarray(np.array([[0, 4095]], np.uint16)), 1, (0, 4095))).tolist() == [[0, 255]]
+
+
+FEW_SHADES = {
+    "a mark for no value": lambda a: np.where(a < 60, -9999, a / 255).astype(np.float32),
+    "a scale drawn into each image": lambda a: np.where(np.arange(32) < 1, 65535, a.astype(np.uint16) * 8),
+}
+
+
+@pytest.mark.parametrize("kind", FEW_SHADES)
+def test_values_that_become_few_shades_are_said(kind: str) -> None:
+    write(FEW_SHADES[kind])
+    with pytest.warns(UserWarning, match="most of them so close together that they become few shades of grey"):
+        mean()
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_values_that_keep_their_shades_are_not() -> None:
+    for number, (values, _) in enumerate(KINDS.values()):
+        write(values, f"kind{number}")
+        mean(path=f"kind{number}")
+    write(lambda a: (a > 128).astype(np.uint16) * 65535, "sketches")
+    mean(path="sketches")
+
+
+def test_kinds_of_values_that_share_one_range_are_said() -> None:
+    write(lambda a: a.astype(np.float32) / 255)
+    Path("pics/more").mkdir()
+    write(lambda a: a.astype(np.uint16) * 257, "pics/more")
+    with pytest.warns(UserWarning, match="floats from 0.0.* to 0.9.* and whole numbers from .* one range, 0 to 65535"):
+        mean()

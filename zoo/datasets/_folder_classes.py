@@ -13,6 +13,9 @@ from zoo.system.wildcards import has_wildcards
 MAX_CLASSES = 1000
 """Subfolders are taken for classes up to this number, if they hold two images each on average."""
 
+MAX_NUMBER = 10**9
+"""The largest whole number that is taken for the label of a class."""
+
 Labels = list[int | None]
 """The label of each image; None where it is in no class."""
 
@@ -54,7 +57,11 @@ def known_classes(images: Sequence[PurePath], names: Sequence[str]) -> Labels:
 
 def numbered_classes(images: Sequence[PurePath]) -> Labels:
     """Return the label of each image where classes have no names: the first of its folders that is a whole number."""
-    return [next((int(name) for name in folders_of(image) if name.isdecimal()), None) for image in images]
+    longest = len(str(MAX_NUMBER))  # longer ones are times or serial numbers
+    return [
+        next((int(name) for name in folders_of(image) if name.isdecimal() and len(name) <= longest), None)
+        for image in images
+    ]
 
 
 def path_and_classes(source: str) -> tuple[Path, list[str]]:

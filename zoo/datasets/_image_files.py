@@ -181,7 +181,7 @@ def load(config: ImageFilesConfig, split: Split) -> ImageSet:
         lines = [f"{printable(Path(found.path(pages[index][0])))}: {why}" for index, why in unreadable]
         warn_skipped(lines, len(pages), f"{split} images")
     if not len(images):
-        raise ZooError(f"none of the {len(pages)} {split} images under {found.name} can be read")
+        raise ZooError(f"none of the {len(pages)} {split} images under {found.name} can be read ({lines[0]})")
     warn_if_one_shade(images, f"{split} images under {found.name}", there.scan)
     bad = {index for index, _ in unreadable}
     files = [file for index, (file, _) in enumerate(pages) if index not in bad]

@@ -148,6 +148,10 @@ def fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     if fit == "crop":
         return ImageOps.fit(image, size, Image.Resampling.BICUBIC)
     if fit == "pad":
+        if min(image.size) * max(size) < max(image.size):  # of which less than a pixel would be left
+            scale = max(image.width / size[0], image.height / size[1])
+            thin = max(1, round(image.width / scale)), max(1, round(image.height / scale))
+            image = image.resize(thin, Image.Resampling.BICUBIC)
         return ImageOps.pad(image, size, Image.Resampling.BICUBIC)
     return image.resize(size, Image.Resampling.BICUBIC)
 
@@ -212,7 +216,7 @@ def flatten(image: Image.Image, channels: int, value_range: ValueRange | None = 
         image = with_8_bits(image, value_range)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("L" if channels == 1 else "RGB")
+    return (image.convert("RGB") if image.mode == "LAB" else image).convert("L" if channels == 1 else "RGB")
 
 
 def encode_png(image: Tensor) -> bytes:

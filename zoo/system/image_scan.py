@@ -19,6 +19,10 @@ from zoo.system.pixel_range import ValueHistogram, ValueRange, usual_range
 POOR = 8
 """A range that values fill less than one part in this many of makes images of almost one shade."""
 
+FEW, LOST = 4.0, 2.0
+"""Shades of fewer bits of entropy, where the values have so many more, are reported: as where a mark for pixels without
+a value lies far from all others."""
+
 
 @dataclass
 class Scan:
@@ -40,6 +44,10 @@ class Scan:
     """The share of their pixels outside that range."""
     undefined: int = 0
     """The number of their pixels that are NaN or infinite."""
+    few_shades: bool = False
+    """True if most values, although they differ, become few of the 256 shades of the range."""
+    kinds: dict[str, ValueRange] = field(default_factory=dict)
+    """The range of the values of each kind, floats and whole numbers."""
 
     @property
     def several(self) -> int:
@@ -81,6 +89,19 @@ class Scan:
                 f"the images will be almost one shade, or lose much",
                 stacklevel=3,
             )
+        elif self.few_shades:
+            warnings.warn(
+                f"{name}: the values lie between {self.found[0]:g} and {self.found[1]:g}, most of them so close "
+                f"together that they become few shades of grey; if some stand for no value, set data.range",
+                stacklevel=3,
+            )
+        if len(self.kinds) > 1:
+            listed = " and ".join(f"{kind} from {low:g} to {high:g}" for kind, (low, high) in self.kinds.items())
+            warnings.warn(
+                f"{name}: there are {listed}, and all are scaled with one range, {self.range[0]:g} to "
+                f"{self.range[1]:g}; keep those of one kind in a folder of their own",
+                stacklevel=3,
+            )
 
 
 def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | None = None) -> Scan:
@@ -91,7 +112,7 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
         pages: the pages whose values count.
         value_range: the range to scale with; None: that of the values.
     """
-    result, values = Scan(), ValueHistogram()
+    result, kinds = Scan(), {"floats": ValueHistogram(), "whole numbers": ValueHistogram()}
     with ThreadPoolExecutor() as pool:
         for file, header in zip(files, pool.map(lambda file: _scan_one(file, pages), files), strict=True):
             result.pages.append(header.pages)
@@ -100,11 +121,17 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
             if header.values is not None:
                 result.deep += 1
                 result.colours += header.deep_colour
-                values.merge(header.values)
+                kinds["whole numbers" if header.values.whole else "floats"].merge(header.values)
+    result.kinds = {kind: part.found for kind, part in kinds.items() if part.found is not None}
+    values = ValueHistogram()
+    for part in kinds.values():
+        values.merge(part)
     result.found, result.undefined = values.found, values.undefined
     if result.found is not None:
         result.range = value_range or usual_range(*result.found, whole=values.whole)
         result.outside = values.share_outside(result.range)
+        before, left = values.entropies(result.range)
+        result.few_shades = left < FEW and before - left > LOST
     return result
 
 

@@ -90,10 +90,23 @@ class ValueHistogram:
         high = int(np.searchsorted(below, total - total // OUTSIDE, side="left"))
         return (float(self.lowest[low]), float(self.highest[high]))
 
+    def entropies(self, value_range: ValueRange) -> tuple[float, float]:
+        """Return the bits of entropy that a pixel has, and those that are left in 256 shades of a range."""
+        present = self.counts > 0
+        counts = self.counts[present]
+        shades = to_8_bits((self.lowest[present] + self.highest[present]) / 2, value_range)
+        return _entropy(counts), _entropy(np.bincount(shades, weights=counts))
+
     def share_outside(self, value_range: ValueRange) -> float:
         """Return the share of pixels that lie outside a range, to the precision of the bins."""
         low, high = value_range
         return float(self.counts[(self.highest < low) | (self.lowest > high)].sum() / max(self.counts.sum(), 1))
+
+
+def _entropy(counts: NDArray[Any]) -> float:
+    """Return the entropy of a distribution that is counted, in bits."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
 
 
 def usual_range(low: float, high: float, *, whole: bool) -> ValueRange:
