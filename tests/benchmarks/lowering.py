@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -128,6 +129,17 @@ class Lowering:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "async_compile.triton"
         }
 
+    @property
+    def uncombined(self) -> int:
+        """The kernels that a step would start without combo kernels, each of which says how many it is made of."""
+        combined = {
+            f"{name}.run": int(found[1])
+            for name, source in self.sources.items()
+            if (found := re.search(r"'num_kernels': (\d+)", source))
+            and not name.startswith("triton_for_")  # of one operation on a list, which is one kernel anyway
+        }
+        return sum(combined.get(name, 1) for name in self.calls)
+
 
 def casts(graph: Any) -> Iterator[Cast]:
     """Yield the copies of the graph's inputs in another dtype."""
@@ -159,14 +171,8 @@ class _Lowered(Exception):
     """The code is there; nothing behind it is needed."""
 
 
-def lower(recipe: Recipe, seeds: int = 1, **changes: Any) -> Lowering:
-    """Lower the compiled step of a recipe for CUDA, of several seeds as one model or of one alone.
-
-    Args:
-        recipe: the recipe.
-        seeds: the number of seeds.
-        changes: changes to the compiler's options.
-    """
+def lower(recipe: Recipe, seeds: int = 1) -> Lowering:
+    """Lower the compiled step of a recipe for CUDA, of several seeds as one model or of one alone."""
     from torch._inductor import compile_fx
     from torch._inductor.graph import GraphLowering
 
@@ -194,7 +200,7 @@ def lower(recipe: Recipe, seeds: int = 1, **changes: Any) -> Lowering:
     ):
         steps = [cuda_step(recipe, fake(model).train(), fake(objective)) for model, objective in parts]
         step = steps[0] if seeds == 1 else stacked(recipe, steps)
-        options = compile_options(cuda=True) | {"fx_graph_cache": False} | changes
+        options = compile_options(cuda=True) | {"fx_graph_cache": False}
         backend = chosen(step.model, recipe.execution.convolutions, compiled=True)
         if backend != "contiguous":
             lay_out(step.optimizer)
@@ -411,13 +417,13 @@ def check_casts(lowering: Lowering) -> None:
 
 
 def measured(variant: str, precision: str, seeds: int = 1) -> LoweredStep:
-    """Lower the step of a variant with and without combo kernels, of one or several seeds, compile its kernels, count.
+    """Lower the step of a variant, of one or several seeds, compile its kernels, count them.
 
     Raises:
         ZooError: a copy of a weight has lost its layout.
     """
     recipe = step_recipe(variant, precision)
-    lowering, uncombined = lower(recipe, seeds), lower(recipe, seeds, combo_kernels=False)
+    lowering = lower(recipe, seeds)
     check_casts(lowering)
     compile_kernels(lowering)
     calls = lowering.calls
@@ -427,7 +433,7 @@ def measured(variant: str, precision: str, seeds: int = 1) -> LoweredStep:
         seeds=seeds,
         kernels=len(calls),
         library_calls=sum(not name.endswith(".run") for name in calls),
-        uncombined=len(uncombined.calls),
+        uncombined=lowering.uncombined,
         megabytes=round(lowering.megabytes, 1),
     )
 
