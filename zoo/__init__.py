@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zoo._version import __version__ as __version__
+from zoo.imports import importing
 
 if TYPE_CHECKING:
     from zoo import augmentations as augmentations
@@ -87,11 +88,11 @@ __all__ = [*_HOME, *_PACKAGES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f"zoo.{name}")
-    if name not in _HOME:
+    if name not in _PACKAGES and name not in _HOME:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    with importing():
+        home = import_module(_HOME.get(name, f"zoo.{name}"))
+    return home if name in _PACKAGES else getattr(home, name)
 
 
 def __dir__() -> list[str]:

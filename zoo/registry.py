@@ -19,6 +19,7 @@ from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar, get_args
 
 from zoo.errors import UnknownNameError, ZooError
+from zoo.imports import importing
 from zoo.registered import LoggerKind, MetricFamily, Optimizer, Registered, Variant, WithConfig
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
@@ -88,7 +89,8 @@ class Registry(Generic[Item]):
         if not isinstance(name, str):
             raise UnknownNameError(self.kind, name, self.names())
         if name not in self._registered and name in self._shipped:
-            import_module(f"{self.package}.{name}")
+            with importing():
+                import_module(f"{self.package}.{name}")
         if name not in self._registered:
             raise UnknownNameError(self.kind, name, self.names())
         return self._registered[name]

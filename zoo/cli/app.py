@@ -8,6 +8,7 @@ code or None for 0.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "zoo") -> NoReturn:
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     with terminable():
         code = _exit_code(sys.argv[1:] if arguments is None else arguments, prog)
+    gc.freeze()  # else Python looks for garbage in all of torch once more before it ends, for a third of a second
     sys.exit(code)
 
 

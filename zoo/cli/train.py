@@ -12,6 +12,7 @@ from zoo.cli._output import is_first_process, print_table, say, say_lines
 from zoo.cli._places import prepare
 from zoo.cli._plan import Planned, axis, folders_of, part_of, plan, shard
 from zoo.errors import ZooError
+from zoo.imports import importing
 from zoo.system.cores import wait_passively_if_busy
 from zoo.system.files import user_path
 
@@ -96,8 +97,9 @@ def run(options: argparse.Namespace) -> None:
     if options.resume:  # with as many threads as before
         wait_passively_if_busy()
 
-    from zoo.system.devices import choose_device
-    from zoo.training.distributed import local_device
+    with importing():
+        from zoo.system.devices import choose_device
+        from zoo.training.distributed import local_device
 
     device = choose_device(local_device(options.device))
     if options.dry_run:
