@@ -14,16 +14,16 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 
 import zoo
-import zoo.training.finish
+import zoo.training.drawing
 from tests.helpers import CPU, tiny_fields, tiny_recipe, tiny_recipe_of
 from tests.hub.server import StandInHub, stand_in_hub
 from tests.sketches import Sketches
-from zoo import plotting
 from zoo.cli._common import import_files
 from zoo.datasets import load_images
 from zoo.hub.cache import warn_unpinned
 from zoo.models import Autoencoder
 from zoo.training import train
+from zoo.training.drawing import drawn_here
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: as many tests at a time as there are cores, each on one of them
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -62,21 +62,21 @@ def frozen_modules() -> None:
 def sketches() -> Iterator[None]:
     """Runs in this process end with sketches in place of figures; ``real_figures`` gives a test the figures back."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zoo.training.finish, "plotting", Sketches)
+        patch.setattr(zoo.training.drawing, "drawn_here", Sketches.drawn)
         yield
 
 
 @pytest.fixture
 def real_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs end with the figures that users get."""
-    monkeypatch.setattr(zoo.training.finish, "plotting", plotting)
+    monkeypatch.setattr(zoo.training.drawing, "drawn_here", drawn_here)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run folder, with its real figures; copy it before changing it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zoo.training.finish, "plotting", plotting)
+        patch.setattr(zoo.training.drawing, "drawn_here", drawn_here)
         return train(tiny_recipe(), tmp_path_factory.mktemp("runs") / "tiny_vae", CPU)
 
 

@@ -20,7 +20,7 @@ from zoo.models import Autoencoder, Model
 from zoo.models.bounds import elbo_terms
 from zoo.models.layers import Dropout
 from zoo.objectives import Terms
-from zoo.system.process import warnings_ignored
+from zoo.system.lock import warnings_ignored
 from zoo.system.randomness import CPU, Generators, drawing_from, draws_by_default, own_randomness
 from zoo.training import train
 from zoo.training.trainer import Trainer

@@ -81,6 +81,10 @@ def run(options: argparse.Namespace) -> None:
     overrides = [*switches(options), *options.overrides, *(f"training.seed={seed}" for seed in options.seeds[:1])]
     if options.resume and not options.out:
         options.out = home_of(options)
+    if is_first_process() and not (options.print_recipe or options.dry_run):
+        from zoo.system import beside
+
+        beside.start(_imported, _drawn)
     runs = plan(options, overrides)
     mine = part_of(runs, options.shard)
     recipes = [item.recipe for item in mine]
@@ -132,6 +136,16 @@ def run(options: argparse.Namespace) -> None:
         say(f"{len(recipes) - len(failed)} of {len(recipes)} runs are ready in {outs[0].parent}")
     if failed:
         raise ZooError("\n".join(f"{out} failed: {reason}" for out, reason in failed.items()))
+
+
+def _imported() -> None:
+    import zoo.plotting.files  # noqa: F401 - in the process that draws: beside torch in this one
+
+
+def _drawn(figures: Any) -> dict[str, bytes]:
+    from zoo.plotting.files import drawn
+
+    return drawn(figures)
 
 
 def home_of(options: argparse.Namespace) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Any
 from zoo.errors import NotApplicable
 from zoo.inference.loops import codes
 from zoo.metrics import REFERENCE_IMAGES, EvalContext, Metric, register_metrics
-from zoo.system.process import warnings_ignored
+from zoo.system.lock import warnings_ignored
 
 NEIGHBOURS = 5
 FITTING_NOTE = f"fitted to the posterior means of {REFERENCE_IMAGES:,} training images"

@@ -23,7 +23,7 @@ from zoo.models.posteriors import Posterior
 from zoo.models.priors import Prior
 from zoo.schema.base import ImageShape, LikelihoodConfig, format_shape
 from zoo.schema.run_config import RunConfig
-from zoo.system.process import PROCESS_LOCK
+from zoo.system.lock import PROCESS_LOCK
 from zoo.system.randomness import draws_by_default
 
 SAMPLES_AT_ONCE = 10_000

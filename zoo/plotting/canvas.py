@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 import matplotlib
 import numpy as np
@@ -15,10 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
 
 from zoo.errors import escaped
-from zoo.system.process import PROCESS_LOCK, warnings_ignored
+from zoo.system.lock import PROCESS_LOCK, warnings_ignored
+
+if TYPE_CHECKING:  # figures are drawn in processes without torch, too
+    from torch import Tensor
+
+    Images: TypeAlias = Tensor | NDArray[np.float32]
 
 TRAIN, TEST, VALIDATION = "#0072B2", "#D55E00", "#009E73"
 """The colours of the two splits, Okabe & Ito's blue and vermillion, which differ in every kind of colour vision and in
@@ -53,12 +57,17 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def tile(images: Tensor, columns: int, gap: int = GAP) -> NDArray[np.float32]:
+def to_array(images: Images) -> NDArray[np.float32]:
+    """Return images of any shape as float32 on the host."""
+    return images if isinstance(images, np.ndarray) else images.float().cpu().numpy()
+
+
+def tile(images: Images, columns: int, gap: int = GAP) -> NDArray[np.float32]:
     """Return images (N, C, H, W) row by row on white: float32 (rows*(H+gap)-gap, columns*(W+gap)-gap, 3)."""
     n, _, h, w = images.shape
     rows = -(-n // columns)
     canvas = np.ones((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), dtype=np.float32)
-    for index, image in enumerate(images.float().clamp(0, 1).cpu().numpy()):
+    for index, image in enumerate(to_array(images).clip(0, 1)):
         y, x = (index // columns) * (h + gap), (index % columns) * (w + gap)
         canvas[y : y + h, x : x + w] = image.transpose(1, 2, 0)  # one grey channel spreads over three
     return canvas

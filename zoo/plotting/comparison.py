@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from zoo.plotting.canvas import NotebookFigure, literal, remove_frame, show, tile, with_own_settings
+
+if TYPE_CHECKING:  # figures are drawn in processes without torch, too
+    from torch import Tensor
 
 ROW_HEIGHT, LABEL_WIDTH, MARGIN = 0.75, 1.9, 0.15
 """The height of a row, the width of its label and the space around each strip, in inches."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
 from zoo.plotting.canvas import (
     CELL_INCHES,
@@ -18,15 +17,21 @@ from zoo.plotting.canvas import (
     remove_frame,
     show,
     tile,
+    to_array,
     with_own_settings,
 )
+
+if TYPE_CHECKING:  # figures are drawn in processes without torch, too
+    from torch import Tensor
+
+    from zoo.plotting.canvas import Images
 
 LETTER_INCHES = 0.075
 """The width of a letter of a label, in inches."""
 
 
 @with_own_settings
-def labelled_rows(rows: Sequence[tuple[str, Tensor]], note: str = "") -> Figure:
+def labelled_rows(rows: Sequence[tuple[str, Images]], note: str = "") -> Figure:
     """Draw a row of images (N, C, H, W) after each label, with the same N in all rows, and a note above them."""
     label_width = LETTER_INCHES * max(len(label) for label, _ in rows) + 0.2
     columns = max(len(images) for _, images in rows)
@@ -39,14 +44,17 @@ def labelled_rows(rows: Sequence[tuple[str, Tensor]], note: str = "") -> Figure:
     return figure
 
 
-def reconstruction_grid(originals: Tensor, reconstructions: Tensor, columns: int = 10) -> Figure:
+def reconstruction_grid(originals: Images, reconstructions: Images, columns: int = 10) -> Figure:
     """Draw rows of originals (N, C, H, W), each row with its reconstructions directly below."""
-    parts = zip(originals.split(columns), reconstructions.split(columns), strict=True)
-    return labelled_rows([row for x, y in parts for row in (("original", x), ("reconstruction", y))])
+    rows: list[tuple[str, Images]] = []
+    for start in range(0, len(originals), columns):
+        part = slice(start, start + columns)
+        rows += [("original", originals[part]), ("reconstruction", reconstructions[part])]
+    return labelled_rows(rows)
 
 
 @with_own_settings
-def sample_grid(samples: Tensor, columns: int = 10) -> Figure:
+def sample_grid(samples: Images, columns: int = 10) -> Figure:
     """Draw images (N, C, H, W) in rows."""
     canvas = tile(samples, columns)
     height = columns * CELL_INCHES * canvas.shape[0] / canvas.shape[1]
@@ -57,7 +65,7 @@ def sample_grid(samples: Tensor, columns: int = 10) -> Figure:
 
 def pairs(originals: Tensor, others: Tensor, titles: Sequence[str], columns: int = 8) -> Figure:
     """Draw each of the originals (N, C, H, W) below its title and above its counterpart in ``others``."""
-    cells = [tile(torch.stack(pair), 1) for pair in zip(originals, others, strict=True)]
+    cells = [tile(np.stack([to_array(image) for image in pair]), 1) for pair in zip(originals, others, strict=True)]
     return _below_titles(cells, titles, columns, width=1.15, height=2.35, fontsize=7)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from zoo.plotting.canvas import CLASSES, TRAIN, NotebookFigure, literal, tile, with_own_settings
+
+if TYPE_CHECKING:  # figures are drawn in processes without torch, too
+    from torch import Tensor
 
 MARKERS = "osD^vP"
 """The markers of classes; neighbouring classes have different ones, so that they differ without colour as well."""

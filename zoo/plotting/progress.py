@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor
 
 from zoo.plotting.canvas import to_pixels
 from zoo.plotting.grids import labelled_rows
+
+if TYPE_CHECKING:  # figures are drawn in processes without torch, too
+    from torch import Tensor
 
 FRAME_MS, LAST_FRAME_MS = 400, 2000
 """The milliseconds that a frame is shown, and those of the last one."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from zoo.system import beside
 from zoo.system.control_groups import MEMBERSHIP, ROOT, own_groups
 
 SHORTEST, LONGEST = 0.2, 10.0
@@ -54,7 +55,7 @@ class Look:
     idle: float
     """The time for which the cores that the process may use have been idle, summed over them."""
     own: float
-    """The time for which this process has kept cores busy."""
+    """The time for which this process, and the one beside it, have kept cores busy."""
 
     @staticmethod
     def now(stat: Path = Path("/proc/stat")) -> Look | None:
@@ -63,7 +64,8 @@ class Look:
             names = {f"cpu{core}" for core in _affinity()}
             columns = [line.split() for line in stat.read_text().splitlines() if line.split(" ", 1)[0] in names]
             ticks = sum(int(idle) + int(waiting) for _, _, _, _, idle, waiting, *_ in columns)
-            return Look(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), time.process_time()) if columns else None
+            own = time.process_time() + beside.cpu_seconds()
+            return Look(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), own) if columns else None
         except (OSError, ValueError, AttributeError):
             return None
 

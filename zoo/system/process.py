@@ -1,17 +1,13 @@
-"""The lock around whatever belongs to the whole process: its switches, and torch's default generators."""
+"""Switches of torch that belong to the whole process, set for a while and put back."""
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-PROCESS_LOCK = threading.RLock()
-"""Held whenever something that all threads share is set for a while and put back: torch's default generators and its
-default dtype, TF32, filters of warnings, matplotlib's settings."""
+from zoo.system.lock import PROCESS_LOCK
 
 
 @contextmanager
@@ -60,12 +56,4 @@ def training_modes(device: torch.device) -> Iterator[None]:
         torch.autocast(device.type, enabled=False),
         cpu_by_default(),
     ):
-        yield
-
-
-@contextmanager
-def warnings_ignored(message: str = "") -> Iterator[None]:
-    """Ignore the warnings whose message begins with the pattern ``message``; their filters belong to all threads."""
-    with PROCESS_LOCK, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=message)
         yield

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.system.process import PROCESS_LOCK
+from zoo.system.lock import PROCESS_LOCK
 
 CPU = torch.device("cpu")
 

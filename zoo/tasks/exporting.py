@@ -22,7 +22,7 @@ from zoo.errors import NotApplicable, UnknownNameError, ZooError, first_line
 from zoo.models.autoencoder import Autoencoder, check_model
 from zoo.system.files import user_path
 from zoo.system.folders import new_folder
-from zoo.system.process import warnings_ignored
+from zoo.system.lock import warnings_ignored
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}

@@ -25,6 +25,7 @@ from zoo.system.devices import without_tf32
 from zoo.system.files import read_file, sha256, write_atomically
 from zoo.system.process import training_modes
 from zoo.system.randomness import CPU, isolated_randomness
+from zoo.training.drawing import drawing
 from zoo.training.finish import facts, figures_of, final_weights
 from zoo.training.output_folder import publish, reserved
 from zoo.training.run import written_out
@@ -118,7 +119,7 @@ def _write(
         weights = final_weights(model, recipe, train, fit_prior=fit_prior)
         known = facts(recipe, model, weights, train, test, [train.digest, test.digest])
         config = RunConfig(**known, foreign=foreign, training_seconds=0.0)
-        drawn = figures_of(model, test, recipe.data)
+        drawn = drawing(figures_of(model, test, recipe.data))()
     for name, figure in drawn.items():
         write_atomically(folder / name, figure)
     write_atomically(folder / WEIGHTS_FILE, weights)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from zoo import plotting
 from zoo.datasets import ImageSet, display_images
 from zoo.inference.loops import codes
 from zoo.metrics import measure
@@ -32,6 +31,7 @@ from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import DatasetRecord, Earlier, RunConfig
 from zoo.system.devices import describe
 from zoo.system.files import sha256, write_atomically
+from zoo.training.drawing import Figures, drawing
 from zoo.training.trainer import Trainer
 
 SAMPLE_SEED = 0
@@ -59,6 +59,8 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     trainer.take_selected()
     recipe, model = trainer.recipe, trainer.model.eval()
     weights = final_weights(model, recipe, trainer.train_set, fit_prior=model.prior.fitted)
+    curves = ("loss_curves", trainer.history, trainer.objective.unit)
+    drawn = drawing({LOSS_CURVES_FILE: curves, **figures_of(model, trainer.test_set, recipe.data)})
     config = RunConfig(
         **facts(recipe, model, weights, trainer.train_set, trainer.test_set, trainer.data_digests),
         validation=trainer.validation
@@ -71,10 +73,10 @@ def finish(trainer: Trainer, folder: Path, out: Path) -> RunConfig:
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / METRICS_FILE, trainer.log())
     write_atomically(folder / SNAPSHOTS_FILE, trainer.snapshots.content())
-    curves = plotting.to_png(plotting.loss_curves(trainer.history, trainer.objective.unit))
-    for name, figure in ({LOSS_CURVES_FILE: curves} | figures_of(model, trainer.test_set, recipe.data)).items():
+    figures = drawn()
+    for name, figure in figures.items():
         write_atomically(folder / name, figure)
-    write_atomically(folder / CARD_FILE, write_card(config, load_name_of(out)))
+    write_atomically(folder / CARD_FILE, write_card(config, load_name_of(out), figures))
     write_atomically(folder / CONFIG_FILE, config.to_json())
     return config
 
@@ -127,13 +129,15 @@ def facts(
     }
 
 
-def figures_of(model: Autoencoder, test: ImageSet, data: DatasetConfig) -> dict[str, bytes]:
-    """Draw the figures of a model in its run folder; return the content of the PNG files by their names."""
+def figures_of(model: Autoencoder, test: ImageSet, data: DatasetConfig) -> Figures:
+    """Compute what the figures of a model in its run folder show; return it by the names of their PNG files."""
     first = test.first(RECONSTRUCTIONS_SHOWN).to(model.device)
     images = display_images(first.images, data)
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
-    figures = {
-        RECONSTRUCTIONS_FILE: plotting.reconstruction_grid(images, model.given(first.labels).reconstruct(images)),
-        SAMPLES_FILE: plotting.sample_grid(model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)),
+    reconstructions = model.given(first.labels).reconstruct(images)
+    samples = model.sample(2 * RECONSTRUCTIONS_SHOWN, generator)
+    shown, decoded, drawn = (part.float().cpu().numpy() for part in (images, reconstructions, samples))
+    return {
+        RECONSTRUCTIONS_FILE: ("reconstruction_grid", shown, decoded),
+        SAMPLES_FILE: ("sample_grid", drawn),
     }
-    return {name: plotting.to_png(figure) for name, figure in figures.items()}

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from zoo.system.cores import Threads
-from zoo.system.process import PROCESS_LOCK
+from zoo.system.lock import PROCESS_LOCK
 from zoo.system.randomness import CPU, Generators, State, drawing_from, random_state, set_random_state
 
 
