@@ -169,6 +169,12 @@ def test_weights_in_an_entrys_model_do_not_take_its_words(foreign: Path) -> None
     assert "linear_vae_mnist_converted" in done.stderr
 
 
+def test_a_file_that_is_not_there_is_refused_before_anything_is_said(tmp_path: Path) -> None:
+    done = command("convert", tmp_path / "none.safetensors", "--recipe", "linear_vae_mnist")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("error: there is no file")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -43,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Convert, measure, and say where the run folder is."""
-    recipe = recipe_of_foreign(options.recipe, options.overrides)
-    out = options.out or Path("runs") / recipe.name
-
     from zoo.system.devices import choose_device
-    from zoo.training.conversion import convert
+    from zoo.training.conversion import check_file, convert
     from zoo.training.tensor_names import parse_rules
 
+    check_file(options.file)  # before anything is said of what it becomes
+    recipe = recipe_of_foreign(options.recipe, options.overrides)
+    out = options.out or Path("runs") / recipe.name
     rules = parse_rules(options.rules)
     device = choose_device(options.device)
     prepare("--out", out.parent, files=False)

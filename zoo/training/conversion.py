@@ -76,7 +76,8 @@ def convert(
         ZooError: the file is no safetensors file or does not fill the model, the images are not here, or the folder
             cannot be written.
     """
-    content = _read(file)
+    check_file(file)
+    content = read_file(file, MAX_FILE_BYTES)
     tensors = parse_weights(content, file)
     recipe = written_out(recipe.model_copy(update={"training": _untold(recipe.training)}))
     with training_modes(device), torch.no_grad():
@@ -133,11 +134,11 @@ def _untold(training: Training) -> Training:
     return training.model_copy(update={name: Training.model_fields[name].get_default() for name in fields})
 
 
-def _read(file: Path) -> bytes:
-    """Return the content of a file that is not pickled.
+def check_file(file: Path) -> None:
+    """Refuse a file that is pickled or not there.
 
     Raises:
-        ZooError: it is pickled, is not there, or cannot be read.
+        ZooError: it is.
     """
     if not file.is_file():
         raise ZooError(f"there is no file {file}; name a .safetensors file of weights")
@@ -145,7 +146,6 @@ def _read(file: Path) -> bytes:
         pickled = opened.read(4).startswith(PICKLE_STARTS)
     if pickled or file.suffix.lower() in PICKLED:
         raise ZooError(f"{file} is pickled, and the zoo unpickles nothing; its owner can write {unpickling(file)}")
-    return read_file(file, MAX_FILE_BYTES)
 
 
 def unpickling(file: Path) -> str:
