@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -40,6 +41,7 @@ def seed_curves(histories: Sequence[Sequence[Mapping[str, Any]]], unit: str) -> 
     epochs = [row["epoch"] for row in max(histories, key=len)]
     mark = "o" if len(epochs) < 3 else None
     figure = NotebookFigure(figsize=(4 * len(terms), 3.2), layout="constrained")
+    figure.supylabel(fill(literal(unit), 32), fontsize="medium")
     for axes, (term, title) in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms.items(), strict=True):
         for split, colour, style in (("train", TRAIN, "-"), ("validation", VALIDATION, "-."), ("test", TEST, "--")):
             if split not in histories[0][0]:
@@ -51,7 +53,6 @@ def seed_curves(histories: Sequence[Sequence[Mapping[str, Any]]], unit: str) -> 
             axes.plot(epochs[: len(means)], means, style, color=colour, label=split, marker=mark)
         axes.set_title(literal(title.replace("kl", "KL")))
         axes.set_xlabel("epoch")
-        axes.set_ylabel(literal(unit))
         if len(epochs) > LOG_AXIS_EPOCHS:  # the first epochs, where most happens, get half the width
             axes.set_xscale("log")
             axes.set_xlabel("epoch (logarithmic)")
