@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,3 +164,23 @@ def test_threads_wait_passively_beside_other_work_only(
     os.environ["OMP_WAIT_POLICY"] = "active"
     wait_passively_if_busy()
     assert os.environ["OMP_WAIT_POLICY"] == "active"
+
+
+def test_a_run_that_goes_on_decides_how_threads_wait_before_torch_is_imported(tmp_path: Path) -> None:
+    program = """if True:
+        import os, sys
+        from zoo.cli.app import main
+        from zoo.system.cores import Watch
+
+        Watch.free = lambda self: 0.0
+        try:
+            main(["train", "quickstart", "--resume", "--set", "training.epochs=wrong"])
+        except SystemExit:
+            assert "torch" in sys.modules
+            print(os.environ.get("OMP_WAIT_POLICY"))
+        """
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert found.stdout.split() == ["passive"], found.stderr

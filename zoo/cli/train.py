@@ -81,10 +81,13 @@ def run(options: argparse.Namespace) -> None:
     overrides = [*switches(options), *options.overrides, *(f"training.seed={seed}" for seed in options.seeds[:1])]
     if options.resume and not options.out:
         options.out = home_of(options)
-    if is_first_process() and not (options.print_recipe or options.dry_run):
-        from zoo.system import beside
+    if not (options.print_recipe or options.dry_run):
+        if is_first_process():
+            from zoo.system import beside
 
-        beside.start(_imported, _drawn)
+            beside.start(_imported, _drawn)
+        if options.resume:  # with as many threads as before; planning imports torch
+            wait_passively_if_busy()
     runs = plan(options, overrides)
     mine = part_of(runs, options.shard)
     recipes = [item.recipe for item in mine]
@@ -97,9 +100,6 @@ def run(options: argparse.Namespace) -> None:
         for recipe in recipes:
             say_lines(json.dumps(recipe.to_dict(), indent=2))
         return
-
-    if options.resume:  # with as many threads as before
-        wait_passively_if_busy()
 
     with importing():
         from zoo.system.devices import choose_device
