@@ -86,7 +86,7 @@ class Address:
     @property
     def url(self) -> str:
         """The address for a browser on this machine."""
-        everywhere = self.host in ("0.0.0.0", "::")
+        everywhere = self.host in ("0.0.0.0", "::")  # nosec B104: compared with, not bound to
         host = socket.gethostname() if everywhere else f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 

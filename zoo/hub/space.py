@@ -162,7 +162,7 @@ def dockerfile(model: str, fetch: Address | None, imports: Sequence[str], *, fet
         fetch_images: fetch the images that the model was trained on, too.
     """
     options = [word for file in imports for word in ("--import", file)]
-    start = ["zoo", "explore", model, "--host", "0.0.0.0", "--port", str(PORT), "--public", *options]
+    start = ["zoo", "explore", model, "--host", "0.0.0.0", "--port", str(PORT), "--public", *options]  # nosec B104: in its container
     steps = []
     if fetch:
         steps.append(f"RUN python -m zoo pull {fetch} --to {model}\n")
