@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.benchmarks import digits, train_speed
+from tests.benchmarks import beyond_memory, digits, train_speed
 from tests.benchmarks.bounds import step_cost
 from tests.benchmarks.contestants import Absent, Entrant, comparable, ours, reference
 from tests.benchmarks.experiments import render_experiments
@@ -377,6 +377,11 @@ def test_the_page_in_the_documentation_is_rendered_from_its_files() -> None:
     assert f"<!-- measurements -->\n{render(train_speed.RECORDS)}\n<!-- /measurements -->" in page
     tried = render_experiments(train_speed.RECORDS / "experiments")
     assert f"<!-- experiments -->\n{tried}\n<!-- /experiments -->" in page
+
+
+def test_the_table_of_images_beyond_memory_is_what_was_measured() -> None:
+    page = beyond_memory.PAGE.read_text(encoding="utf-8")
+    assert f"<!-- beyond memory -->\n{beyond_memory.render()}\n<!-- /beyond memory -->" in page
 
 
 def test_an_experiment_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
