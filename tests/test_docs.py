@@ -44,9 +44,14 @@ def snippets(page: str) -> list[str]:
 
 
 def commands(text: str) -> list[str]:
-    """The lines of a page that begin with a command of the zoo, as ``VERB OPTIONS``, without their comments."""
-    lines = re.findall(r"^(?:\$ )?(?:zoo |python -m zoo[. ])(.+)$", text, re.MULTILINE)
-    return [line.split("#")[0].strip() for line in lines]
+    """The lines of a page that run a command of the zoo, as ``VERB OPTIONS``, without their comments.
+
+    Also by ``torchrun``, and as a job of an array, of which the third is taken.
+    """
+    starts = r"zoo |python -m zoo[. ]|torchrun .*-m zoo\.|sbatch .*--wrap 'zoo "
+    lines = re.findall(rf"^(?:\$ )?({starts})(.+)$", text, re.MULTILINE)
+    words = [line.rpartition("'")[0] if start.startswith("sbatch") else line.split("#")[0] for start, line in lines]
+    return [line.replace("$SLURM_ARRAY_TASK_ID", "3").strip() for line in words]
 
 
 def write_images(folder: Path, count: int) -> None:
