@@ -81,7 +81,7 @@ def figures_for(folder: Path) -> dict[str, bytes]:
     trained = TrainedModel(folder)
     for name in FIGURE_FILES:
         with suppress(ZooError):  # the dataset is not here, or the folder no whole run folder
-            if not trained.config.checked_recipe.data.PRIVATE:
+            if not trained.config.checked_recipe.data.private:
                 drawn[name] = to_png(draw(Path(name).stem, FigureContext(trained)))
     return drawn
 
