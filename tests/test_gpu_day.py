@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from tests.benchmarks import gpu_day
-from tests.benchmarks.day import cargo, facts, runner, runs, seeds, smoke, turns
+from tests.benchmarks.day import cargo, facts, kernels, runner, runs, seeds, smoke, turns
 from tests.benchmarks.day.runner import Stage, python, records, run_stages
 from tests.benchmarks.experiments import render_experiments
 from tests.helpers import CPU, ROOT, needs_mnist, tiny_recipe
 from tests.helpers import python as in_process
-from zoo.entries.catalog import list_models
 
 needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git repository")
 
@@ -144,6 +143,10 @@ def test_what_comes_back_fits_and_small_files_come_first(tmp_path: Path, monkeyp
             held += tar.getnames()
     assert sorted([*held, *left]) == sorted(sizes) and held[0] == "log" and "runs/e" in left
     assert len(list((tmp_path / "back").iterdir())) == 2
+    (tmp_path / "found" / "log").write_text("more")  # what a second call brings: what is new, and what had no room
+    assert set(cargo.bundle(tmp_path / "found", tmp_path / "later")) < set(left)
+    with tarfile.open(tmp_path / "later" / "found1.tar") as tar:
+        assert tar.getnames()[0] == "log" and not set(tar.getnames()) & (set(held) - {"log"})
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------
@@ -232,18 +235,41 @@ def test_an_epoch_of_several_seeds_is_over_with_the_last_of_them(tmp_path: Path)
         next(seeds.ends_of_epochs(process, tmp_path, 3))  # one of the three has not begun
 
 
-def test_the_recipes_without_weights_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_never_trained_is_trained_shortest_first_in_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "data" / "MNIST").mkdir(parents=True)
     monkeypatch.setattr(runs, "data_folder", lambda: tmp_path / "data")
-    names = runs.without_weights()
-    assert "iwae_5_mnist" in names and "vq_vae_cifar10" not in names
-    assert not set(names) & set(list_models(weights=True))
-    commands: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda program, command: commands.append(command))
-    runs.main(["--device", "cuda", "--out", str(tmp_path)])
-    (command,) = commands
-    assert command[3:5] == ["train", names[0]] and "--resume" in command
-    assert command[command.index("--at-once") + 1] == str(len(names))
+    monkeypatch.setattr(runs, "record_folder", lambda name: None if name.startswith(("iwae", "ae", "vq")) else tmp_path)
+    names = runs.never_trained()
+    assert names[0] == "iwae_5_short_mnist" or names[0] in names[:4]
+    assert {"ae_mnist", "iwae_mnist", "iwae_5_short_mnist"} <= set(names)
+    assert not {"vq_vae_cifar10", "ae_fashion_mnist", "iwae_5_mnist", "linear_vae_mnist"} & set(names)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(runs, "together", lambda commands: asked.extend(commands) or [0])
+    with pytest.raises(SystemExit) as end:
+        runs.main(["--device", "cuda", "--out", str(tmp_path), "--processes", "2"])
+    assert end.value.code == 0
+    for first, command in enumerate(asked):
+        assert command[3 : 4 + len(names[first::2])] == ["train", *names[first::2]] and "--resume" in command
+
+
+def test_processes_that_run_side_by_side_are_waited_for(tmp_path: Path) -> None:
+    slow = says("import time", "time.sleep(0.3)", f"open({str(tmp_path / 'end')!r}, 'w')")
+    assert runs.together([says("raise SystemExit(3)"), slow]) == [3, 0]
+    assert (tmp_path / "end").exists()
+
+
+def test_the_kernels_of_a_step_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "find_recipe", lambda entry, overrides: tiny_recipe())
+    found = list(kernels.profiled("linear_vae_mnist", [], CPU))
+    *parts, whole = found
+    assert whole["name"] == kernels.ALL and whole["elapsed_us"] > 0
+    assert any("addmm" in part["name"] for part in parts)
+    assert sum(part["share"] for part in parts) == pytest.approx(1, abs=0.5)
+    for record in found:
+        runner.append(tmp_path / kernels.FILE, record)
+    assert [time.name for time in kernels.kernel_times(tmp_path / kernels.FILE)] == [part["name"] for part in found]
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
@@ -259,7 +285,7 @@ def test_the_whole_day_can_be_rehearsed_on_a_cpu(tmp_path: Path, monkeypatch: py
     gpu_day.main(["1", *common, "--seconds", "280"])
     gpu_day.main(["2", *common, "--seconds", "90"])
     states = {record["stage"]: record["state"] for record in records(out / "stages.jsonl")}
-    assert states.pop("runs") == "stopped"
+    assert states.pop("first runs") == states.pop("runs") == "stopped"
     logs = "\n".join(path.read_text() for path in out.glob("*.log"))
     assert set(states.values()) == {"ok"}, (states, logs)
     assert (out / "runs" / "iwae_1_mnist.partial" / "checkpoint.safetensors").is_file()

@@ -29,6 +29,11 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
         return python("-m", f"tests.benchmarks.day.{module}", *here, *words)
 
     unpack = [Stage("unpack", 60, python("-m", "tests.benchmarks.gpu_day", "unpack", "--out", out), lines=2)]
+    last = (*small, "--entries", "iwae_1_mnist", "--set", "training.epochs=100000") if tiny else ()
+
+    def training(seconds: float) -> Stage:
+        return Stage("runs" if part == 2 else "first runs", seconds, stage("runs", *last), grace=20)
+
     if part == 1:
         few = ("--variants", "linear_vae", "--ways", "captured", "uncompiled") if tiny else ()
         compared = (*small, "--turns", "1", "--compile", "off", "--entries", "linear_vae_mnist") if tiny else ()
@@ -36,7 +41,11 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
         return [
             unpack,
             [Stage("facts", 40, stage("facts"), lines=4)],
-            [Stage("smoke", 160, stage("smoke", *few), lines=40), Stage("tests", 180, gpu_tests(out, tiny), lines=30)],
+            [
+                Stage("smoke", 160, stage("smoke", *few), lines=40),
+                Stage("tests", 180, gpu_tests(out, tiny), lines=30),
+                training(30 if tiny else 190),
+            ],
             [Stage("ab", 100, stage("turns", "--against", cargo.BEFORE, *compared), lines=16)],
             [Stage("to folder", 75, stage("to_folder", *short), lines=3)],
             [Stage("tables", 20, stage("tables"), lines=40)],
@@ -45,15 +54,15 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
     limits = {"linear_vae_mnist": 90, "conv_vae_mnist": 110}
     counts = (2,) if tiny else (8, 32)
     compiled = ("--set", "execution.compile=on") if device != "cpu" else ()
-    last = (*small, "--entries", "iwae_1_mnist", "--set", "training.epochs=100000") if tiny else ()
     return [
         unpack,
         [Stage("facts", 40, stage("facts"), lines=4)],
         *([Stage(f"race {e}", limits[e], race(e, out, device, compiled, tiny), lines=16)] for e in entries),
         *([Stage(f"seeds {e} {n}", 40, stage("seeds", "--entry", e, "--count", n, *compiled, *small), lines=2)]
           for e in entries for n in counts),
+        [Stage("kernels", 50, stage("kernels", "--entries", *entries, *compiled, *small), lines=2)],
         [Stage("tables", 20, stage("tables"), lines=40)],
-        [Stage("runs", 600, stage("runs", *last), grace=20)],
+        [training(600)],
     ]  # fmt: skip
 
 

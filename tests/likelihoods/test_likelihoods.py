@@ -146,6 +146,24 @@ def test_student_t_laplace_beta_and_gaussian_are_those_of_torch() -> None:
     assert float(Beta(nu, 2 * nu, 1e-6).mean) == pytest.approx(1 / 3)
 
 
+@pytest.mark.known_answer(
+    "likelihood/beta",
+    says="However large the decoder's outputs, the concentration stays below 1/margin; the mean is theirs.",
+)
+def test_the_concentration_of_a_beta_pixel_is_bounded_and_its_mean_is_kept() -> None:
+    alpha, beta = torch.tensor([1e-2, 3.0, 1e4]).double(), torch.tensor([2.0, 5.0, 2e6]).double()
+    outputs = (torch.stack([alpha, beta]) - 1e-3).expm1().log()  # softplus backwards
+    outputs[1, 2], outputs[0, 2] = 2e6, 1e4  # where softplus is the identity
+    found = head("beta")(outputs.reshape(1, 2, 1, 3))
+    torch.testing.assert_close(found.mean.flatten(), alpha / (alpha + beta), rtol=1e-4, atol=0)
+    concentration = (found.alpha + found.beta).flatten()
+    torch.testing.assert_close(concentration, (alpha + beta) / (1 + (alpha + beta) / 512))
+    # So the density of pixels that are all black ends at that of a standard deviation of one margin.
+    black = Beta(*pixel(1.0, 511.0), 1 / 512).log_prob(torch.zeros(1, 1, 1, 1))
+    assert float(black) == pytest.approx(math.log(511) + 510 * math.log1p(-1 / 512))
+    assert float(distributions.Beta(1.0, 511.0).stddev) == pytest.approx(1 / 512, rel=0.01)
+
+
 @pytest.mark.known_answer("likelihood/log_cosh", says="The density integrates to 1, for a from 0.5 to 10.")
 @pytest.mark.parametrize("a", [0.5, 1.0, 10.0])
 def test_log_cosh_is_a_density(a: float) -> None:

@@ -2,7 +2,8 @@ r"""Beta pixels, a density on (0, 1).
 
 The decoder gives both shapes of each pixel, so that it can be sure or unsure, grey or split between black and white.
 Pixels at 0 and 1, where the density has no value, count as if they were a margin away. Where all images agree on a
-pixel nothing bounds its density.
+pixel its density would grow for ever; the concentration :math:`\alpha+\beta` stays below 1/margin, with which a density
+at the margin is as wide as the margin itself.
 
 .. math::
     \log p(x|z) = \sum_i \Big[(\alpha_i-1)\log x_i + (\beta_i-1)\log(1-x_i) - \log B(\alpha_i,\beta_i)\Big]
@@ -60,9 +61,10 @@ class Beta(Likelihood):
 
 @register_likelihood(config=BetaConfig, paper="Johnson et al. 1995, Continuous Univariate Distributions 2, chapter 25")
 class BetaHead(LikelihoodHead):
-    """The outputs are the shapes before softplus."""
+    """The outputs are the shapes before softplus and before their sum is bounded, which keeps the mean."""
 
     def forward(self, output: Tensor) -> Beta:
         """Return p(x|z) of outputs (B, 2*C, H, W)."""
         alpha, beta = (F.softplus(part) + 1e-3 for part in self.split(output))
-        return Beta(alpha, beta, self.config.margin)
+        bound = 1 + self.config.margin * (alpha + beta)
+        return Beta(alpha / bound, beta / bound, self.config.margin)

@@ -30,8 +30,12 @@ PYTHAE = "pythae==0.1.2"
 GLIBC = ("2_39", "2_34", "2_28", "2_27", "2_17")
 """pip takes only the platforms that it is told, word for word."""
 
-PART_BYTES, PARTS = 15 * 2**20, 8
-"""The size and number of the files that come back."""
+PART_BYTES, PARTS = 15 * 2**20, 4
+"""The size and number of the files that come back: 60 MiB in all."""
+
+
+BROUGHT = "brought.txt"
+"""The list of what came back in earlier calls of the same day."""
 
 
 def pack(against: str, data: Path, datasets: Sequence[str], python: str, runs: Path | None = None) -> None:
@@ -107,6 +111,7 @@ def extract(path: Path, to: Path) -> None:
 def environment() -> dict[str, str]:
     """Return the environment of the stages: this checkout, the packages and images that were carried."""
     found = dict(os.environ, PYTHONUNBUFFERED="1")
+    found.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "4")  # many compile side by side
     inherited = [found["PYTHONPATH"]] if "PYTHONPATH" in found else []
     found["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(SITE), *inherited])
     if any(CARGO.glob("*.tar.gz")):
@@ -115,9 +120,15 @@ def environment() -> dict[str, str]:
 
 
 def bundle(folder: Path, to: Path) -> list[str]:
-    """Put a folder's files into a few tar files of a limited size, small files first; return what had no room."""
+    """Put a folder's files into a few tar files of a limited size, small files first; return what had no room.
+
+    What an earlier call has brought back and nothing has changed since is left out.
+    """
     to.mkdir(parents=True, exist_ok=True)
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    brought = folder / BROUGHT
+    before = set(brought.read_text().splitlines()) if brought.exists() else set()
+    files = [path for path in folder.rglob("*") if path.is_file() and path != brought]
+    files = sorted((path for path in files if stamp(path, folder) not in before), key=lambda path: path.stat().st_size)
     parts: list[list[Path]] = [[]]
     left, room = [], PART_BYTES
     for path in files:
@@ -134,4 +145,11 @@ def bundle(folder: Path, to: Path) -> list[str]:
         with tarfile.open(to / f"found{number}.tar", "w") as tar:
             for path in part:
                 tar.add(path, path.relative_to(folder))
+                before.add(stamp(path, folder))
+    brought.write_text("".join(f"{line}\n" for line in sorted(before)))
     return left
+
+
+def stamp(path: Path, folder: Path) -> str:
+    """Return a line that tells a file in a state from the same file in another one."""
+    return f"{path.stat().st_mtime_ns} {path.relative_to(folder)}"

@@ -1,13 +1,15 @@
-"""The recipes without weights, all on one device: ``python -m tests.benchmarks.day.runs``.
+"""The recipes that were never trained, all on one device: ``python -m tests.benchmarks.day.runs``.
 
-It becomes ``zoo train``, so that an interrupt reaches that and nothing else: every run writes a checkpoint, and goes on
-from there when the folder is carried to the next day.
+A few processes train them side by side, each several at once, those of the fewest steps first. An interrupt reaches all
+of them: every run writes a checkpoint, and goes on from there in the next call, or on the next day if the folder is
+carried along.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +17,13 @@ from tests.benchmarks.day.cargo import FOLDERS
 from tests.benchmarks.day.runner import python
 from zoo.cli._common import find_recipe
 from zoo.datasets import data_folder
-from zoo.entries.catalog import list_models
+from zoo.entries.catalog import list_models, record_folder
+
+IMAGES = 60_000
+"""The images of an epoch of every dataset that travels."""
+
+MOST_STEPS = 200_000
+"""The most steps of a run that is begun: more do not fit into a quarter of an hour beside the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,24 +31,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.day.runs")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--entries", nargs="*", help="what to train (default: the entries without weights)")
+    parser.add_argument("--entries", nargs="*", help="what to train (default: what was never trained)")
+    parser.add_argument("--processes", type=int, default=3, help="the processes that share the device (default: 3)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
-    names = options.entries or without_weights()
+    names = options.entries or never_trained()
     sets = [word for override in options.overrides for word in ("--set", override)]
-    folder = options.out / "runs" / (names[0] if len(names) == 1 else "")
-    command = python("-m", "zoo", "train", *names, "--resume", "--device", options.device, "--at-once", len(names),
-                     "--out", folder, *sets)  # fmt: skip
-    print(*command, flush=True)
-    os.execv(command[0], command)
+    parts = [names[first :: options.processes] for first in range(options.processes)]
+    commands = [
+        python("-m", "zoo", "train", *part, "--resume", "--device", options.device, "--out",
+               options.out / "runs" / (part[0] if len(part) == 1 else ""), *sets)
+        for part in parts if part
+    ]  # fmt: skip
+    for command in commands:
+        print(*command, flush=True)
+    sys.exit(max(together(commands)))
 
 
-def without_weights() -> list[str]:
-    """Return the entries that have no weights and whose images are here."""
-    names = sorted(set(list_models()) - set(list_models(weights=True)))
-    datasets = {name: find_recipe(name, []).data.name for name in names}
-    here = {name for name, folder in FOLDERS.items() if (data_folder() / folder).is_dir()} | {"glyphs"}
-    return [name for name in names if datasets[name] in here]
+def together(commands: Sequence[Sequence[str]]) -> list[int]:
+    """Run commands side by side, wait for all of them even after an interrupt, and return their exit codes."""
+    running = [subprocess.Popen(command) for command in commands]
+    codes = []
+    for process in running:
+        while process.poll() is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:  # they have got it, too
+                continue
+        codes.append(abs(process.returncode))
+    return codes
+
+
+def never_trained() -> list[str]:
+    """Return the entries that have no record, whose images are here and whose training is short, shortest first."""
+    here = {name for name, folder in FOLDERS.items() if (data_folder() / folder).is_dir()}
+    steps = {}
+    for name in list_models():
+        recipe = find_recipe(name, [])
+        if recipe.data.name in here and not record_folder(name):
+            steps[name] = recipe.training.epochs * IMAGES // recipe.training.batch_size
+    return sorted((name for name in steps if steps[name] <= MOST_STEPS), key=lambda name: steps[name])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks.day import facts, turns
+from tests.benchmarks.day import facts, kernels, turns
 from tests.benchmarks.day.cargo import CARGO
 from tests.benchmarks.day.runner import records
 from tests.benchmarks.experiments import Experiments, section
@@ -42,7 +42,7 @@ def experiments(out: Path, device: torch.device) -> Experiments:
         versions=versions(device),
         variations=tuple(turns.variations(out / turns.FILE)),
         stacked=(),
-        kernels=(),
+        kernels=tuple(kernels.kernel_times(out / kernels.FILE)),
     )
 
 
