@@ -147,6 +147,17 @@ def test_student_t_laplace_beta_and_gaussian_are_those_of_torch() -> None:
 
 
 @pytest.mark.known_answer(
+    "likelihood/continuous_bernoulli",
+    says="However large the logit, the density of a white pixel is that of a sigmoid of 1 - margin.",
+)
+def test_the_density_of_a_continuous_bernoulli_pixel_is_bounded() -> None:
+    outputs = torch.tensor([2.5, 50.0]).reshape(2, 1, 1, 1)
+    white = head("continuous_bernoulli")(outputs).log_prob(torch.ones(2, 1, 1, 1))
+    expected = distributions.ContinuousBernoulli(probs=torch.tensor([2.5, 50.0]).sigmoid().clamp(max=1 - 1e-4))
+    torch.testing.assert_close(white, expected.log_prob(torch.ones(2)), rtol=1e-4, atol=0)
+
+
+@pytest.mark.known_answer(
     "likelihood/beta",
     says="However large the decoder's outputs, the concentration stays below 1/margin; the mean is theirs.",
 )

@@ -2,7 +2,8 @@ r"""Continuous Bernoulli pixels, a density on [0, 1] (Loaiza-Ganem & Cunningham 
 
 The cross-entropy of grey images is no log-density: a constant is missing that depends on the logit eta. With it the
 likelihood is right for intensities, and the mean of a pixel is no longer the sigmoid. Near eta = 0 both are taken
-through their series.
+through their series. Pixels that are all black or all white would let the density grow for ever: as in the authors'
+code, sigmoid(eta) is clipped to [margin, 1 - margin].
 
 .. math::
     \log p(x|z) = \sum_i \Big[\eta_i x_i - \mathrm{softplus}(\eta_i) + \log\frac{\eta_i}{\tanh(\eta_i/2)}\Big], \qquad
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,6 +34,9 @@ class ContinuousBernoulliConfig(LikelihoodConfig):
     """Independent continuous Bernoulli pixels, a density on [0, 1]; the decoder returns logits."""
 
     family: Literal["continuous_bernoulli"] = "continuous_bernoulli"
+    margin: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        1e-4, description="The sigmoid of a logit is clipped to [margin, 1 - margin], which bounds the density."
+    )
 
     @property
     def label(self) -> str:
@@ -69,8 +74,9 @@ class ContinuousBernoulli(Likelihood):
     config=ContinuousBernoulliConfig, paper="Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, equations 6 to 8"
 )
 class ContinuousBernoulliHead(LikelihoodHead):
-    """The outputs are logits."""
+    """The outputs are logits before they are clipped."""
 
     def forward(self, output: Tensor) -> ContinuousBernoulli:
-        """Return p(x|z) of logits (B, C, H, W)."""
-        return ContinuousBernoulli(output)
+        """Return p(x|z) of outputs (B, C, H, W)."""
+        bound = math.log(1 / self.config.margin - 1)
+        return ContinuousBernoulli(output.clamp(-bound, bound))
