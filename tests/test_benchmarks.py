@@ -229,6 +229,27 @@ def test_a_contestant_that_breaks_loses_its_row_and_no_other(monkeypatch: pytest
     assert row.split("|")[7].strip() == "" and row.split("|")[3].strip()
 
 
+def test_a_race_that_is_stopped_keeps_the_epochs_that_all_have_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(**AE, training={"epochs": 5, "batch_size": 50})
+    original, turns = Ours.train_epoch, []
+
+    def interrupted(self: Ours) -> None:
+        turns.append(self)
+        if len(turns) == stop:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(Ours, "train_epoch", interrupted)
+    entrants = [ours(recipe, label=label) for label in ("first", "second")]
+    stop = 2 + 4 + 2  # the second one's turn, after an epoch that is not timed and two that are
+    found = race(recipe, entrants, CPU, repetitions=4, speed_only=True)
+    assert found.epochs == 3 and [len(timing.seconds) for timing in found.timings] == [2, 2]
+    turns.clear()
+    stop = 4  # nothing is known yet
+    with pytest.raises(KeyboardInterrupt):
+        race(recipe, entrants, CPU, repetitions=4, speed_only=True)
+
+
 def test_the_races_that_are_over_are_kept_when_a_later_one_breaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +264,7 @@ def test_the_races_that_are_over_are_kept_when_a_later_one_breaks(
     monkeypatch.setattr(train_speed, "race", one_race)
     monkeypatch.setattr("tests.benchmarks.growth.race", one_race)
     out = tmp_path / "found.json"
-    options = ["--device", "cpu", "--out", str(out), "--repetitions", "1", "--entries", "linear_vae_mnist"]
+    options = ["--device", "cpu", "--out", str(out), "--repetitions", "3", "--entries", "linear_vae_mnist"]
     with pytest.raises(KeyboardInterrupt):
         train_speed.main([*options, "conv_vae_mnist"])
     assert not out.exists()

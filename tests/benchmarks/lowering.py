@@ -416,15 +416,36 @@ def check_casts(lowering: Lowering) -> None:
             raise ZooError(f"the copy of a weight {cast.shape} has strides {cast.copy_strides}, not {cast.strides}")
 
 
+TRANSPOSED = re.compile(r"^ *\w+ = torch\.ops\.aten\.convolution_backward\.default\(.*, True, [(\[].*$", re.MULTILINE)
+STRIDES = re.compile(r"assert_(?:size_stride|tensor_metadata)\(\w+, \(([^)]*)\), \(([^)]*)\)")
+
+
+def check_gradients(lowering: Lowering) -> None:
+    """Refuse a step in which the gradient behind images of one channel is expected with its channels last.
+
+    Such images have both layouts at once. cuDNN takes them for contiguous, whatever the compiler has traced, and the
+    step does not run.
+
+    Raises:
+        ZooError: a transposed convolution to one channel has such a gradient.
+    """
+    for call in TRANSPOSED.finditer(lowering.code):
+        images, weight = STRIDES.findall(lowering.code, call.end())[:2]
+        shape, strides = ([int(number) for number in numbers.split(",")] for numbers in images)
+        if int(weight[0].split(",")[1]) == 1 and strides[1] == 1 < shape[1]:
+            raise ZooError(f"the gradient of images {tuple(shape)} has its channels last: {tuple(strides)}")
+
+
 def measured(variant: str, precision: str, seeds: int = 1) -> LoweredStep:
     """Lower the step of a variant, of one or several seeds, compile its kernels, count them.
 
     Raises:
-        ZooError: a copy of a weight has lost its layout.
+        ZooError: a copy of a weight has lost its layout, or a gradient is expected in another one than it will have.
     """
     recipe = step_recipe(variant, precision)
     lowering = lower(recipe, seeds)
     check_casts(lowering)
+    check_gradients(lowering)
     compile_kernels(lowering)
     calls = lowering.calls
     return LoweredStep(

@@ -56,7 +56,7 @@ def race(
         recipe: what all of them train.
         entrants: in the order of their turns.
         device: where.
-        repetitions: timed epochs.
+        repetitions: timed epochs; an interrupt ends the race after those that all have trained, if there is one.
         speed_only: measure no test loss and, on a CPU, no memory.
     """
     train, test = load_images(recipe.data, "train"), load_images(recipe.data, "test")
@@ -78,10 +78,20 @@ def race(
     for entrant in entrants:
         with or_absent(entrant.label):
             runners[entrant.label] = Runner(entrant, train, test, device)
+    done = 0
     for repetition in range(repetitions):
-        for label, runner in list(runners.items()):
-            with or_absent(label):
-                runner.take_turn()
+        try:
+            for label, runner in list(runners.items()):
+                with or_absent(label):
+                    runner.take_turn()
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            for runner in runners.values():
+                del runner.seconds[done:]
+            print(f"{recipe.name}: stopped after {done} of {repetitions} epochs", flush=True)
+            break
+        done += 1
         times = ", ".join(f"{label} {runner.seconds[-1]:.3f} s" for label, runner in runners.items())
         print(f"{recipe.name}, epoch {repetition + 1} of {repetitions}: {times}", flush=True)
 
@@ -105,7 +115,7 @@ def race(
         side=recipe.data.image_shape[1],
         images=len(train),
         batch_size=recipe.training.batch_size,
-        epochs=1 + repetitions,
+        epochs=1 + done,
         metric=metric,
         tolerance=TOLERANCE,
         flops=flops,

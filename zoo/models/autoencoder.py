@@ -135,7 +135,9 @@ class Autoencoder(nn.Module):
         """
         x = checked_images(x, self.image_shape, self._weights, training=self.training)
         posterior: Posterior = self.encoder(self.seen(x), *self._condition(labels, x.shape[0]))
-        return self.head(posterior) if self.head else posterior  # type: ignore[arg-type]  # then they are features
+        if self.head is None:  # torch 2.11 cannot compile the question whether a method is true
+            return posterior
+        return self.head(posterior)  # type: ignore[arg-type]  # then they are features
 
     def seen(self, x: Tensor) -> Tensor:
         """Return what the encoder takes for images (B, C, H, W): themselves, unless a variant adds to them."""

@@ -44,7 +44,18 @@ def chosen(model: nn.Module, backend: ConvBackend, *, compiled: bool) -> Backend
     convolutions = [module for module in model.modules() if isinstance(module, Convolution)]
     if not compiled or not convolutions:
         return "contiguous"
-    return "gemm" if all(map(gemm_is_faster, convolutions)) else "channels_last"
+    if all(map(gemm_is_faster, convolutions)):
+        return "gemm"
+    return "contiguous" if any(map(leads_to_one_channel, convolutions)) else "channels_last"
+
+
+def leads_to_one_channel(module: Convolution) -> bool:
+    """Return whether a library's transposed convolution makes images of one channel.
+
+    Such images have both layouts at once. cuDNN takes their gradient for contiguous and returns the next one so, where
+    the compiler expects it to have its channels last: the step then cannot be compiled.
+    """
+    return isinstance(module, nn.ConvTranspose2d) and module.out_channels == 1
 
 
 def lay_out(optimizer: Optimizer) -> Callable[[], None]:

@@ -181,6 +181,7 @@ def compile_options(cuda: bool) -> dict[str, Any]:
     }
     if cuda:
         options["combo_kernels"] = True  # kernels that do not depend on one another become one
+        options["layout_optimization"] = False  # the layout of convolutions is chosen in conv_backend.py
         if torch.__version__ < "2.12":  # pytorch/pytorch#176591: it fails together with combo kernels
             options["loop_ordering_after_fusion"] = False
     return options
