@@ -406,7 +406,7 @@ def test_the_table_of_images_beyond_memory_is_what_was_measured() -> None:
 
 
 def test_an_experiment_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
-    (path,) = (train_speed.RECORDS / "experiments").glob("*.json")
+    path = next((train_speed.RECORDS / "experiments").glob("*.json"))
     (tmp_path / "mine.json").write_text(json.dumps(json.loads(path.read_text()) | {"more": 1}))
     with pytest.raises(ZooError, match="mine.json: more: unknown field"):
         render_experiments(tmp_path)
