@@ -36,10 +36,14 @@ SECTIONS = ("data", "model", "objective", "optimizer", "training", "execution", 
 
 
 def entries_table() -> str:
-    """One row per trained entry, its figures as its config.json states them, with neighbours that can be compared."""
+    """One row per trained entry outside the bench, its figures as its config.json states them, by data."""
+    from docs.bench import in_bench
+
     columns = ["entry", "data", "parameters", *(metric.heading for metric in summary_metrics()), "trained in"]
     rows = [f"| {' | '.join(columns)} |", "|---|---|" + "--:|" * (len(columns) - 2)]
     for entry in leaderboard_entries():
+        if in_bench(entry.name):  # docs/models.md has them side by side
+            continue
         config, mark = entry.config, "" if entry.shipped else " \\*"
         cells = [f"`{entry.name}`{mark}", entry.data, f"{config.parameters:,}", *summary_cells(config.metrics["test"])]
         rows.append(f"| {' | '.join(cells)} | {config.training_seconds:,.0f} s |")

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from docs.bench import bench_section
 from zoo.evaluation.leaderboard import CARD_FACTS, LeaderboardEntry, best_first, columns, leaderboard_entries, show
 from zoo.metrics import TOPICS, all_metrics, families, metric_of
 from zoo.plotting import to_png
@@ -47,7 +48,7 @@ def models_page() -> str:
     """The page, in Markdown."""
     rows = leaderboard_entries()
     tables = [part for title in TOPICS if (part := topic(title, rows))]
-    sections = [*tables, PLOTS, cost_table(rows), definitions()]
+    sections = [bench_section(rows), *tables, PLOTS, cost_table(rows), definitions()]
     parts = [INTRODUCTION, contents(sections), *sections]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 

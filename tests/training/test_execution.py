@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ class FakeGraph:
 def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(execution, "captured", FakeGraph)
 
 
@@ -164,6 +166,7 @@ def test_what_cannot_be_captured_runs_step_by_step_with_one_warning(monkeypatch:
 
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(execution, "captured", failing)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -191,6 +194,7 @@ def test_what_cannot_be_compiled_runs_as_written_with_one_warning(monkeypatch: p
 def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(execution, "captured", FakeGraph)
     with pytest.raises(ZooError, match="reconstruction"):
         trained(tiny_recipe(model={"variant": "ae"}))
@@ -350,6 +354,15 @@ def test_preparing_changes_no_state() -> None:
     assert all(torch.equal(value, before[name]) for name, value in found.model.state_dict().items())
     assert all(not tensor.any() for tensors in found.optimizer.state.values() for tensor in tensors)
     assert found.take_step.done == 0 and not found.means.sums.any()
+
+
+def test_a_step_is_not_timed_while_the_device_works_for_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    did: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: did.append("waited"))
+    step: Any = SimpleNamespace(on_cuda=True, done=torch.zeros(()))
+    runner: Any = SimpleNamespace(step=step, max_steps=2, batch_size=8, run=lambda *_: did.append("ran"))
+    execution.seconds_per_step(runner)
+    assert did == ["waited", "ran", "ran"]
 
 
 @pytest.mark.usefixtures("graphs")
