@@ -72,9 +72,10 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
 def gpu_tests(out: Path, tiny: bool) -> list[str]:
     """Return the command of the tests that need a GPU, on several processes where pytest can."""
     several = ("-n", 6) if find_spec("xdist") and not tiny else ()
-    return python("-m", "pytest", "tests/test_gpu.py" if tiny else "tests", "-m", "gpu", *several, "-v", "--tb=short",
-                  "--continue-on-collection-errors", "-p", "no:cacheprovider",
-                  f"--junitxml={out / 'junit.xml'}")  # fmt: skip
+    tests = cargo.ROOT / "tests"
+    files = [path for path in sorted(tests.rglob("test_*.py")) if "mark.gpu" in path.read_text(encoding="utf-8")]
+    return python("-m", "pytest", *([tests / "test_gpu.py"] if tiny else files), "-m", "gpu", *several, "-v",
+                  "--tb=short", "-p", "no:cacheprovider", f"--junitxml={out / 'junit.xml'}")  # fmt: skip
 
 
 def race(entry: str, out: Path, device: str, compiled: Sequence[str], tiny: bool) -> list[str]:
