@@ -34,10 +34,10 @@ def bench_section(rows: Iterable[LeaderboardEntry]) -> str:
             lines.setdefault(row.name.removesuffix(f"_{dataset}"), {})[dataset] = row
     heads = [f"{name}: {head}" for name in DATASETS.values() for head in ("data", *FIGURES.values())]
     table = [f"| {' | '.join(['entry', *heads])} |", "|---" + ("|---" + "|--:" * len(FIGURES)) * len(DATASETS) + "|"]
-    for name, found in sorted(lines.items()):
+    for line, found in sorted(lines.items()):
         cells = [cell for dataset in DATASETS for cell in cells_of(found.get(dataset), dataset)]
-        linked = ", ".join(f"[{DATASETS[dataset]}](entries/{row.name}.md)" for dataset, row in found.items())
-        table.append(f"| {' | '.join([f'`{name}` ({linked})', *cells])} |")
+        linked = ", ".join(f"[{DATASETS[name]}](entries/{found[name].name}.md)" for name in DATASETS if name in found)
+        table.append(f"| {' | '.join([f'`{line}` ({linked})', *cells])} |")
     return f"{INTRODUCTION}\n\n" + "\n".join(table)
 
 
