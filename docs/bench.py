@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from zoo.entries.catalog import list_models, recipe_path
+from zoo.entries.catalog import recipe_path
 from zoo.evaluation.leaderboard import LeaderboardEntry, show
 
 FIGURES = {"negative_elbo": "−ELBO", "kl": "KL", "mse": "MSE"}
@@ -17,12 +17,13 @@ DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 INTRODUCTION = """## The bench
 
-Entries that are trained alike and differ in one thing each, the likelihood, the posterior, the prior, the objective or
-the head: two convolutions of 32 and 64 channels, a code of 16 dimensions, 30 epochs of batches of 128 with Adam, a
-learning rate that falls from 1e-3 along half a cosine, seed 0, parameters stored in half. −ELBO and KL in nats per
-image, MSE per pixel. On MNIST, images are made black and white at every use (`dynamic`) unless the column says
-otherwise; Fashion-MNIST is grey. −ELBO and MSE can be compared between entries with the same words in the column "data"
-only."""
+Entries that are trained alike and differ in what their paper is about, the likelihood, the posterior, the prior, the
+objective or the head: two convolutions of 32 and 64 channels, a code of 16 dimensions, 30 epochs of batches of 128
+with Adam, a learning rate that falls from 1e-3 along half a cosine, seed 0, parameters stored in half. Where a paper is
+about the network or the code, these differ: `linear_ae` is linear, sparse codes have 256 dimensions, those of
+`vq_vae_7x7` are 7 by 7 vectors of a codebook, and `rae_sn` has BatchNorm. −ELBO and KL in nats per image, MSE per
+pixel. Images are grey, but where the column "data" says `dynamic`: these are made black and white at every use. −ELBO
+and MSE can be compared between entries with the same words in that column only."""
 
 
 def bench_section(rows: Iterable[LeaderboardEntry]) -> str:
@@ -46,11 +47,6 @@ def cells_of(row: LeaderboardEntry | None, dataset: str) -> list[str]:
     if row is None:
         return [""] * (1 + len(FIGURES))
     return [row.data.removeprefix(dataset).removeprefix(", "), *(show(row, figure) for figure in FIGURES)]
-
-
-def bench_names() -> list[str]:
-    """The entries of the bench, trained or not."""
-    return [name for name in list_models() if in_bench(name)]
 
 
 def in_bench(name: str) -> bool:

@@ -109,7 +109,8 @@ def cost_table(rows: Iterable[LeaderboardEntry]) -> str:
         measured = evaluation["speed"].hardware if "speed" in evaluation else ""
         link = f"[{row.recipe}](../recipes/{row.recipe})"
         lines.append(f"| {named(row)} | {link} | {what} | {facts} | {row.config.hardware} | {measured} |")
-    return "## Recipes, sizes, times, hardware\n\n" + "\n".join(lines)
+    words = "Runs on a GPU shared it with others, 8 in a process and up to 3 processes: their times are no comparison."
+    return f"## Recipes, sizes, times, hardware\n\n{words}\n\n" + "\n".join(lines)
 
 
 def definitions() -> str:
@@ -136,13 +137,13 @@ def plots() -> dict[str, bytes]:
         if {"negative_elbo", "reconstruction", "kl"} <= row.config.metrics["test"].keys()
     ]
     kinds = {kind: [row for row in rows if row.data == kind] for kind in dict.fromkeys(row.data for row in rows)}
-    kinds = {kind: found for kind, found in kinds.items() if len(found) > 2}  # a single point trades nothing off
 
     def points(x: str, y: str, chosen: Callable[[LeaderboardEntry], bool] = bool) -> dict[str, list[Point]]:
-        return {
-            kind: [Point(row.name, row.value(x) or 0.0, row.value(y) or 0.0) for row in found if chosen(row)]
-            for kind, found in kinds.items()
+        found = {
+            kind: [Point(row.name, row.value(x) or 0.0, row.value(y) or 0.0) for row in group if chosen(row)]
+            for kind, group in kinds.items()
         }
+        return {kind: group for kind, group in found.items() if len(group) > 2}  # a single point trades nothing off
 
     rate = tradeoff(points("kl", "reconstruction"), "rate: KL, nats", "distortion: -log p(x|z), nats", sums=True)
     times = points("training_seconds", "negative_elbo", on_cpu)

@@ -242,12 +242,37 @@ def test_a_race_that_is_stopped_keeps_the_epochs_that_all_have_trained(monkeypat
     monkeypatch.setattr(Ours, "train_epoch", interrupted)
     entrants = [ours(recipe, label=label) for label in ("first", "second")]
     stop = 2 + 4 + 2  # the second one's turn, after an epoch that is not timed and two that are
-    found = race(recipe, entrants, CPU, repetitions=4, speed_only=True)
+    found = race(recipe, entrants, CPU, repetitions=4)
     assert found.epochs == 3 and [len(timing.seconds) for timing in found.timings] == [2, 2]
+    assert not any(timing.losses for timing in found.timings)  # the first has trained an epoch more
     turns.clear()
     stop = 4  # nothing is known yet
     with pytest.raises(KeyboardInterrupt):
         race(recipe, entrants, CPU, repetitions=4, speed_only=True)
+
+
+def test_a_race_that_is_stopped_while_it_measures_keeps_the_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tests.benchmarks.race.measure", interrupted)
+    recipe = tiny_recipe(**AE, training={"epochs": 2, "batch_size": 50})
+    found = race(recipe, [ours(recipe, label=label) for label in ("first", "second")], CPU, repetitions=1)
+    assert found.epochs == 2 and [len(timing.seconds) for timing in found.timings] == [1, 1]
+
+
+def test_a_stopped_race_ends_the_run_and_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("peak_flops", "peak_bandwidth"):
+        monkeypatch.setattr(train_speed, name, lambda device: 1e9)
+    monkeypatch.setattr(train_speed, "load_average", lambda: 0.0)
+    monkeypatch.setattr(train_speed, "race", lambda recipe, *_: hand_made())  # of three epochs
+    monkeypatch.setattr(train_speed, "growth", lambda *_: pytest.fail("goes on"))
+    out = tmp_path / "found.json"
+    options = ["--device", "cpu", "--out", str(out), "--repetitions", "5", "--growth", "batch"]
+    train_speed.main([*options, "--entries", "linear_vae_mnist", "conv_vae_mnist"])
+    found = Results.model_validate_json(out.read_text())
+    assert found.races == (hand_made(),) and found.repetitions == 5
+    assert "3 timed epochs each" in "\n".join(section(found))
 
 
 def test_the_races_that_are_over_are_kept_when_a_later_one_breaks(

@@ -5,12 +5,23 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 import torch
 
-from tests.benchmarks.lowering import PAGE, PRECISIONS, STACKED, LoweredSteps, read, render_lowered
+from tests.benchmarks.lowering import (
+    PAGE,
+    PRECISIONS,
+    STACKED,
+    LoweredSteps,
+    Lowering,
+    check_gradients,
+    read,
+    render_lowered,
+)
 from tests.helpers import SHIPPED_VARIANTS, python
+from zoo.errors import ZooError
 from zoo.registry import list_variants
 
 cuda_build = pytest.mark.skipif(
@@ -52,6 +63,25 @@ def test_the_compiled_step_of_every_variant_is_lowered_for_cuda(
     before = {(step.variant, step.precision, step.seeds): step for step in stored.steps}
     expected = [before[variant, precision, seeds] for variant in variants]
     assert list(steps) == expected, "if the change is meant: python -m tests.benchmarks.lowering"
+
+
+IMAGES = "assert_size_stride(buf1, (8, 2, 14, 14), {}, 'torch.ops.aten.convolution_backward.default')"
+WEIGHT = "assert_tensor_metadata(buf2, (2, {}, 15, 15), (225, 1, 15, 1), torch.float32)"
+CALL = (
+    "buf0 = torch.ops.aten.convolution_backward.default(a, b, c, [1], (1, 1), (0, 0), (1, 1), True, (0, 0), 1, [True])"
+)
+
+
+@pytest.mark.parametrize(
+    ("strides", "channels", "refused"),
+    [("(392, 1, 28, 2)", 1, "channels last"), ("(392, 196, 14, 1)", 1, None), ("(392, 1, 28, 2)", 3, None)],
+)
+def test_a_gradient_that_cudnn_lays_out_otherwise_is_refused(strides: str, channels: int, refused: str | None) -> None:
+    code = "\n".join([f"    {CALL}", f"    {IMAGES.format(strides)}", f"    {WEIGHT.format(channels)}"])
+    with pytest.raises(ZooError, match=refused) if refused else nullcontext():
+        check_gradients(Lowering(code, 0.0, ()))
+    with pytest.raises(ZooError, match="does not say"):
+        check_gradients(Lowering(f"    {CALL}\n", 0.0, ()))
 
 
 def test_the_stored_counts_are_those_of_every_variant_and_stand_on_the_page() -> None:

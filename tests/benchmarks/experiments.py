@@ -84,7 +84,7 @@ def section(experiments: Experiments) -> Iterator[str]:
     """Yield the paragraphs and tables of one file."""
     versions = ", ".join(f"{name} {version}" for name, version in experiments.versions.items())
     yield f"### {experiments.device}, {experiments.date}: what was tried"
-    yield f"One run each, commit {experiments.commit}; {versions}."
+    yield f"One process each, commit {experiments.commit}; {versions}."
     if experiments.variations:
         yield "**Variations of a compiled step**, milliseconds an epoch of 60,000 images; TF32 unless said."
         yield table(

@@ -30,12 +30,12 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
 
     unpack = [Stage("unpack", 60, python("-m", "tests.benchmarks.gpu_day", "unpack", "--out", out), lines=2)]
     # A recipe alone may pay for being compiled, but many compile one after another while the device waits.
-    last = ("--set", "execution.compile=off")
+    settings = ("--set", "execution.compile=off")
     if tiny:
-        last = (*last, *small, "--entries", "iwae_1_mnist", "--set", "training.epochs=100000")
+        settings = (*settings, *small, "--entries", "iwae_1_mnist", "--set", "training.epochs=100000")
 
     def training(seconds: float) -> Stage:
-        return Stage("runs" if part == 2 else "first runs", seconds, stage("runs", *last), grace=20)
+        return Stage("runs" if part == 2 else "first runs", seconds, stage("runs", *settings), grace=20)
 
     if part == 1:
         few = ("--variants", "linear_vae", "--ways", "captured", "uncompiled") if tiny else ()
@@ -45,8 +45,8 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
             unpack,
             [Stage("facts", 40, stage("facts"), lines=4)],
             [
-                Stage("smoke", 160, stage("smoke", *few), lines=40),
-                Stage("tests", 180, gpu_tests(out, tiny), lines=30),
+                Stage("smoke", 160, sharing(stage("smoke", *few)), lines=40),
+                Stage("tests", 180, sharing(gpu_tests(out, tiny)), lines=30),
                 training(30 if tiny else 190),
             ],
             [Stage("ab", 100, stage("turns", "--against", cargo.BEFORE, *compared), lines=16)],
@@ -69,13 +69,19 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
     ]  # fmt: skip
 
 
+def sharing(command: list[str]) -> list[str]:
+    """Return the command with few threads for each of the many processes in which it compiles."""
+    return ["env", "TORCHINDUCTOR_COMPILE_THREADS=4", *command]
+
+
 def gpu_tests(out: Path, tiny: bool) -> list[str]:
     """Return the command of the tests that need a GPU, on several processes where pytest can."""
     several = ("-n", 6) if find_spec("xdist") and not tiny else ()
     tests = cargo.ROOT / "tests"
     files = [path for path in sorted(tests.rglob("test_*.py")) if "mark.gpu" in path.read_text(encoding="utf-8")]
     return python("-m", "pytest", *([tests / "test_gpu.py"] if tiny else files), "-m", "gpu", *several, "-v",
-                  "--tb=short", "-p", "no:cacheprovider", f"--junitxml={out / 'junit.xml'}")  # fmt: skip
+                  "--tb=short", "--continue-on-collection-errors", "-p", "no:cacheprovider",
+                  f"--junitxml={out / 'junit.xml'}")  # fmt: skip
 
 
 def race(entry: str, out: Path, device: str, compiled: Sequence[str], tiny: bool) -> list[str]:
@@ -96,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--python", default="3.12", help="pack: the machine's version of Python")
     parser.add_argument("--runs", type=Path, help="pack: unfinished runs of an earlier day, which go on")
     parser.add_argument("--out", type=Path, default=Path("gpu_day"), help="the folder of everything that is found")
-    parser.add_argument("--bundle", type=Path, help="also put it into this folder, as at most 8 tar files of 15 MiB")
+    words = f"also put it into this folder, as at most {cargo.PARTS} tar files of 15 MiB"
+    parser.add_argument("--bundle", type=Path, help=words)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"the seconds of the call (default: {SECONDS})")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="a rehearsal: few images, nothing compiled")

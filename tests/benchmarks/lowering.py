@@ -427,10 +427,13 @@ def check_gradients(lowering: Lowering) -> None:
     step does not run.
 
     Raises:
-        ZooError: a transposed convolution to one channel has such a gradient.
+        ZooError: a transposed convolution to one channel has such a gradient, or the code does not say.
     """
     for call in TRANSPOSED.finditer(lowering.code):
-        images, weight = STRIDES.findall(lowering.code, call.end())[:2]
+        said = STRIDES.findall(lowering.code, call.end())[:2]
+        if len(said) < 2:
+            raise ZooError(f"the code does not say how the gradients are laid out: {call[0].strip()}")
+        images, weight = said
         shape, strides = ([int(number) for number in numbers.split(",")] for numbers in images)
         if int(weight[0].split(",")[1]) == 1 and strides[1] == 1 < shape[1]:
             raise ZooError(f"the gradient of images {tuple(shape)} has its channels last: {tuple(strides)}")

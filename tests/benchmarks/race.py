@@ -90,6 +90,7 @@ def race(
             for runner in runners.values():
                 del runner.seconds[done:]
             print(f"{recipe.name}: stopped after {done} of {repetitions} epochs", flush=True)
+            speed_only = True  # some have trained more than others
             break
         done += 1
         times = ", ".join(f"{label} {runner.seconds[-1]:.3f} s" for label, runner in runners.items())
@@ -103,10 +104,14 @@ def race(
             with or_absent(entrant.label):
                 runner = runners[entrant.label]
                 found = runner.figures()
-                if not speed_only:
-                    found["losses"] = [measure(model, test, recipe.data)[metric] for model in runner.contestant.models]
-                    if device.type == "cpu":
+                try:
+                    if not speed_only:
+                        models = runner.contestant.models
+                        found["losses"] = [measure(model, test, recipe.data)[metric] for model in models]
+                    if not speed_only and device.type == "cpu":
                         found["peak_bytes"] = peak_bytes(entrant)
+                except KeyboardInterrupt:
+                    speed_only = True
         if entrant.label in absent:
             found = {"absent": absent[entrant.label]}
         timings.append(Timing(label=entrant.label, kind=entrant.kind, models=entrant.models, **found))

@@ -57,7 +57,8 @@ def section(run: Results) -> Iterator[str]:
 def circumstances(run: Results) -> str:
     """One paragraph."""
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    words = [f"{run.repetitions} timed epochs each{f', {run.date}' if run.date else ''}; {versions}."]
+    counts = sorted({race.epochs - 1 for race in run.races}) or [run.repetitions]  # fewer where one was stopped
+    words = [f"{' or '.join(map(str, counts))} timed epochs each{f', {run.date}' if run.date else ''}; {versions}."]
     if run.load is not None:
         busy = " (busy: take the times as upper bounds)" if run.load > BUSY else ""
         words.append(f"{run.cores} cores, load average before the run {run.load:.2f}{busy}.")

@@ -105,13 +105,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     make_folder(out.parent)
     so_far = out.with_name(f"{out.name}.partial")  # the races that are over, if a later one goes wrong
+    stopped = False
     for recipe, entrants in contests:
         found = race(recipe, entrants, device, repetitions)
-        results = results.with_race(found).model_copy(update={"repetitions": found.epochs - 1})
+        results = results.with_race(found)
         write_atomically(so_far, results.to_json())
-        if results.repetitions < repetitions:  # it was stopped, and with it the whole run
+        stopped = found.epochs <= repetitions
+        if stopped:  # and with it the whole run
             break
-    axes = () if options.growth is None else options.growth or get_args(Axis)
+    axes = () if stopped or options.growth is None else options.growth or get_args(Axis)
     for axis in axes:
         for point in growth(axis, options.overrides, device, repetitions, QUICK_IMAGES if options.quick else None):
             results = results.with_race(point, axis)

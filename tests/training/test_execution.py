@@ -46,7 +46,6 @@ class FakeGraph:
 def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(execution, "captured", FakeGraph)
 
 
@@ -166,7 +165,6 @@ def test_what_cannot_be_captured_runs_step_by_step_with_one_warning(monkeypatch:
 
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(execution, "captured", failing)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -194,7 +192,6 @@ def test_what_cannot_be_compiled_runs_as_written_with_one_warning(monkeypatch: p
 def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(execution, "captured", FakeGraph)
     with pytest.raises(ZooError, match="reconstruction"):
         trained(tiny_recipe(model={"variant": "ae"}))
@@ -358,8 +355,9 @@ def test_preparing_changes_no_state() -> None:
 
 def test_a_step_is_not_timed_while_the_device_works_for_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: did.append("waited"))
-    step: Any = SimpleNamespace(on_cuda=True, done=torch.zeros(()))
+    step: Any = SimpleNamespace(done=torch.zeros(()))
     runner: Any = SimpleNamespace(step=step, max_steps=2, batch_size=8, run=lambda *_: did.append("ran"))
     execution.seconds_per_step(runner)
     assert did == ["waited", "ran", "ran"]

@@ -30,7 +30,9 @@ class BetaConfig(LikelihoodConfig):
 
     family: Literal["beta"] = "beta"
     margin: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        1 / 512, description="Pixels nearer to 0 or 1 than this count as if they were this far: the density has no 0."
+        1 / 512,
+        description="Pixels nearer to 0 or 1 than this count as if they were this far, since the density has no value "
+        "there; and alpha + beta stays below 1/margin.",
     )
 
     @property

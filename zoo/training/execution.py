@@ -322,7 +322,7 @@ def cache_refused(error: BaseException | None) -> bool:
 def seconds_per_step(runner: EagerRunner) -> float:
     """Return the seconds of one step of the usual size, measured after as many uncounted steps."""
     steps = max(runner.max_steps, 3)
-    if runner.step.on_cuda:  # what other runs of the process have enqueued would count as this one's
+    if torch.cuda.is_initialized():  # what other runs of the process have enqueued would count as this one's
         torch.cuda.synchronize()
     for _ in range(2):
         started = time.perf_counter()

@@ -111,7 +111,6 @@ def extract(path: Path, to: Path) -> None:
 def environment() -> dict[str, str]:
     """Return the environment of the stages: this checkout, the packages and images that were carried."""
     found = dict(os.environ, PYTHONUNBUFFERED="1")
-    found.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "4")  # many compile side by side
     inherited = [found["PYTHONPATH"]] if "PYTHONPATH" in found else []
     found["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(SITE), *inherited])
     if any(CARGO.glob("*.tar.gz")):
@@ -122,7 +121,7 @@ def environment() -> dict[str, str]:
 def bundle(folder: Path, to: Path) -> list[str]:
     """Put a folder's files into a few tar files of a limited size, small files first; return what had no room.
 
-    What an earlier call has brought back and nothing has changed since is left out.
+    What an earlier call has brought back and nothing has changed since is left out; the numbers of its files go on.
     """
     to.mkdir(parents=True, exist_ok=True)
     brought = folder / BROUGHT
@@ -141,7 +140,7 @@ def bundle(folder: Path, to: Path) -> list[str]:
             continue
         parts[-1].append(path)
         room -= size
-    for number, part in enumerate(filter(None, parts), 1):
+    for number, part in enumerate(filter(None, parts), 1 + len(list(to.glob("found*.tar")))):
         with tarfile.open(to / f"found{number}.tar", "w") as tar:
             for path in part:
                 tar.add(path, path.relative_to(folder))

@@ -1,4 +1,4 @@
-"""The recipes that were never trained, all on one device: ``python -m tests.benchmarks.day.runs``.
+"""The short recipes that were never trained, all on one device: ``python -m tests.benchmarks.day.runs``.
 
 A few processes train them side by side, each several at once, those of the fewest steps first. An interrupt reaches all
 of them: every run writes a checkpoint, and goes on from there in the next call, or on the next day if the folder is
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tests.benchmarks.day.cargo import FOLDERS
@@ -31,11 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.day.runs")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--entries", nargs="*", help="what to train (default: what was never trained)")
+    words = f"what to train (default: what was never trained, up to {MOST_STEPS:,} steps, and what was begun)"
+    parser.add_argument("--entries", nargs="*", help=words)
     parser.add_argument("--processes", type=int, default=3, help="the processes that share the device (default: 3)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
-    names = options.entries or never_trained()
+    begun = {path.name.removesuffix(".partial") for path in (options.out / "runs").glob("*.partial")}
+    names = options.entries or never_trained(begun)
+    if not names:
+        print("nothing is left to train")
+        return
     sets = [word for override in options.overrides for word in ("--set", override)]
     parts = [names[first :: options.processes] for first in range(options.processes)]
     commands = [
@@ -62,15 +67,20 @@ def together(commands: Sequence[Sequence[str]]) -> list[int]:
     return codes
 
 
-def never_trained() -> list[str]:
-    """Return the entries that have no record, whose images are here and whose training is short, shortest first."""
+def never_trained(begun: Collection[str] = ()) -> list[str]:
+    """Return the entries that have no record and whose images are here, those of the fewest steps first.
+
+    Args:
+        begun: the names of unfinished runs, which go on however long they are; others are short.
+    """
     here = {name for name, folder in FOLDERS.items() if (data_folder() / folder).is_dir()}
-    steps = {}
+    steps: dict[str, int] = {}
     for name in list_models():
         recipe = find_recipe(name, [])
         if recipe.data.name in here and not record_folder(name):
-            steps[name] = recipe.training.epochs * IMAGES // recipe.training.batch_size
-    return sorted((name for name in steps if steps[name] <= MOST_STEPS), key=lambda name: steps[name])
+            images = recipe.data.train_images or IMAGES
+            steps[name] = recipe.training.epochs * images // recipe.training.batch_size
+    return sorted((name for name in steps if name in begun or steps[name] <= MOST_STEPS), key=steps.__getitem__)
 
 
 if __name__ == "__main__":
