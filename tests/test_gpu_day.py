@@ -272,7 +272,8 @@ def test_what_is_interrupted_is_waited_for(tmp_path: Path) -> None:
     child = says("import time", "try:", "    print('ready', flush=True)", "    time.sleep(60)",
                  "except KeyboardInterrupt:", "    time.sleep(0.5)", f"    open({end!r}, 'w')")  # fmt: skip
     parent = says("from tests.benchmarks.day.runs import together", f"print(together([{child!r}]), flush=True)")
-    process = subprocess.Popen(parent, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(parent, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
+                               preexec_fn=runner.heed_interrupts)  # fmt: skip
     assert process.stdout and process.stdout.readline() == "ready\n"
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60)[0] == "[0]\n"

@@ -43,6 +43,7 @@ CHANGES: dict[str, dict[str, list[Any]]] = {
     "mixture": {"components": [4]},
     "vamp": {"components": [4]},
     "beta": {"margin": [0.01]},
+    "continuous_bernoulli": {"margin": [0.49]},
     "gaussian": {"location": ["linear"], "variance": [0.5]},
     "laplace": {"location": ["linear"], "scale": [0.5]},
     "learned_gaussian": {"location": ["linear"], "variance": ["shared", "per_pixel"]},
