@@ -20,9 +20,9 @@ from zoo.objectives import build_objective
 from zoo.objectives.elbo import ELBO
 from zoo.registry import OPTIMIZERS
 from zoo.schema.recipe import Recipe
-from zoo.training.execution import EagerRunner, GraphRunner
 from zoo.training.multi_run import Run, train_many
 from zoo.training.run import train
+from zoo.training.runners import EagerRunner, GraphRunner
 from zoo.training.trainer import Trainer
 
 pytestmark = [

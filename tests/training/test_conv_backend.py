@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.helpers import SHIPPED_VARIANTS, tiny_recipe_of, trainer
 from zoo.registry import VARIANTS
-from zoo.training import execution
+from zoo.training import execution, runners
 from zoo.training.conv_backend import chosen, has_channels, lay_out
 from zoo.training.gemm_convolutions import GemmConv2d, GemmConvTranspose2d
 from zoo.training.step import Step
@@ -105,9 +105,9 @@ def compiled_on_cuda(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, float], compile: str) -> Trainer:
-    timed = execution.seconds_per_step
+    timed = runners.seconds_per_step
 
-    def told(runner: execution.EagerRunner) -> float:
+    def told(runner: runners.EagerRunner) -> float:
         timed(runner)
         return seconds[runner.compiled]
 

@@ -17,9 +17,10 @@ from zoo.errors import ZooError
 from zoo.registry import OPTIMIZERS
 from zoo.schema.recipe import Recipe
 from zoo.schema.sections import Execution
-from zoo.training import execution
-from zoo.training.execution import EagerRunner, GraphRunner, choose_runner
+from zoo.training import execution, runners
+from zoo.training.execution import choose_runner
 from zoo.training.run_context import RunContext
+from zoo.training.runners import EagerRunner, GraphRunner
 from zoo.training.step import Step
 from zoo.training.trainer import Trainer
 
@@ -46,7 +47,7 @@ class FakeGraph:
 def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(execution, "captured", FakeGraph)
+    monkeypatch.setattr(runners, "captured", FakeGraph)
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_what_cannot_be_captured_runs_step_by_step_with_one_warning(monkeypatch:
 
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(execution, "captured", failing)
+    monkeypatch.setattr(runners, "captured", failing)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = trained(tiny_recipe(execution={"compile": "off"}))
@@ -192,7 +193,7 @@ def test_what_cannot_be_compiled_runs_as_written_with_one_warning(monkeypatch: p
 def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Step, "on_cuda", True)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(execution, "captured", FakeGraph)
+    monkeypatch.setattr(runners, "captured", FakeGraph)
     with pytest.raises(ZooError, match="reconstruction"):
         trained(tiny_recipe(model={"variant": "ae"}))
 
@@ -317,12 +318,12 @@ def test_a_capture_that_fails_after_compiling_leaves_the_uncompiled_graphs(monke
 
     renewed: list[int] = []
     monkeypatch.setattr(RunContext, "reset_generator", lambda context: renewed.append(1))
-    monkeypatch.setattr(execution, "captured", failing)
+    monkeypatch.setattr(runners, "captured", failing)
     with pytest.warns(UserWarning, match="runs as written .OutOfMemoryError: no memory for both"):
         found = trained(tiny_recipe(training=MANY, execution={"compile": "on"}))
     assert isinstance(found.runner, GraphRunner) and not found.runner.compiled
     assert renewed == [1]
-    monkeypatch.setattr(execution, "captured", FakeGraph)
+    monkeypatch.setattr(runners, "captured", FakeGraph)
     assert same_bits(found, trained(tiny_recipe(training=MANY)))
 
 
@@ -359,14 +360,14 @@ def test_a_step_is_not_timed_while_the_device_works_for_other_runs(monkeypatch: 
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: did.append("waited"))
     step: Any = SimpleNamespace(done=torch.zeros(()))
     runner: Any = SimpleNamespace(step=step, max_steps=2, batch_size=8, run=lambda *_: did.append("ran"))
-    execution.seconds_per_step(runner)
+    runners.seconds_per_step(runner)
     assert did == ["waited", "ran", "ran"]
 
 
 @pytest.mark.usefixtures("graphs")
 def test_garbage_is_collected_once_for_all_graphs_of_a_way(monkeypatch: pytest.MonkeyPatch) -> None:
     collections: list[None] = []
-    monkeypatch.setattr(execution.gc, "collect", lambda: collections.append(None))
+    monkeypatch.setattr(runners.gc, "collect", lambda: collections.append(None))
     found = trainer(tiny_recipe(training=MANY))
     found.prepare()
     assert isinstance(found.runner, GraphRunner) and len(found.runner.graphs) > 1
@@ -396,7 +397,7 @@ def test_a_step_is_tried_where_waiting_is_an_error_before_it_is_captured(monkeyp
     cuda = Capturing(monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        execution.captured(cuda.step, 8, 2, None)
+        runners.captured(cuda.step, 8, 2, None)
     assert cuda.modes == ["default", "error", "default", "default"]
 
 
@@ -409,7 +410,7 @@ def test_a_step_that_waits_is_not_captured_and_waiting_is_allowed_again(monkeypa
             raise RuntimeError("called a synchronizing CUDA operation")
 
     with pytest.raises(RuntimeError, match="synchronizing"):
-        execution.captured(waiting, 8, 2, None)
+        runners.captured(waiting, 8, 2, None)
     assert (cuda.modes, cuda.mode) == (["default", "error"], "default")
 
 

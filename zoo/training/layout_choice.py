@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from zoo.schema.sections import Execution
 from zoo.training.conv_backend import Layout, lay_out
-from zoo.training.execution import LEAST_STEPS, EagerRunner, convolutional, least_seconds
+from zoo.training.execution import LEAST_STEPS, convolutional
 from zoo.training.machine_times import recalled, remember
+from zoo.training.runners import EagerRunner, least_seconds
 from zoo.training.step import Step
 
 CLEARLY = 0.97

@@ -22,11 +22,11 @@ from zoo.training.batches import batch_sizes, loader_of, to_device_if_it_fits
 from zoo.training.conv_backend import Layout, with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
 from zoo.training.epoch_evaluation import EpochEvaluation
-from zoo.training.execution import EagerRunner
 from zoo.training.go_on import going_on
 from zoo.training.optimizer import Optimizer
 from zoo.training.parameter_names import named_parameters
 from zoo.training.run_context import RunContext
+from zoo.training.runners import EagerRunner
 from zoo.training.selection import Selection
 from zoo.training.snapshots import SnapshotRecorder
 from zoo.training.start import freeze, initial_model

@@ -16,8 +16,9 @@ from zoo.errors import ZooError, first_line
 from zoo.models.build import build
 from zoo.schema.recipe import Recipe
 from zoo.training.batches import DeviceLoader
-from zoo.training.execution import EagerRunner, GraphRunner, choose_runner
+from zoo.training.execution import choose_runner
 from zoo.training.gemm_convolutions import Convolution
+from zoo.training.runners import EagerRunner, GraphRunner
 from zoo.training.stacked_step import ModelAndObjective, StackedStep
 from zoo.training.state import copied
 from zoo.training.trainer import Trainer

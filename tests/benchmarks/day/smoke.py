@@ -22,7 +22,7 @@ from tests.helpers import SHIPPED_VARIANTS, tiny_recipe_of
 from zoo.datasets import load_images
 from zoo.errors import first_line
 from zoo.system.devices import choose_device
-from zoo.training.execution import GraphRunner
+from zoo.training.runners import GraphRunner
 from zoo.training.trainer import Trainer
 
 WAYS = {
