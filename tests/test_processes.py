@@ -23,7 +23,8 @@ from zoo.models import Autoencoder
 from zoo.schema.recipe import Recipe
 from zoo.system.collectives import LostProcess
 from zoo.training.divergence import Divergence
-from zoo.training.run import Interrupted, OutOfMemory
+from zoo.training.epochs import Interrupted
+from zoo.training.run import OutOfMemory
 
 KINDS = [
     ZooError,

@@ -28,7 +28,7 @@ from zoo.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from zoo.training.run import Interrupted
+from zoo.training.epochs import Interrupted
 from zoo.training.state import State, apart
 from zoo.training.trainer import Trainer
 

@@ -17,8 +17,9 @@ from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_model, tiny_re
 from zoo.cli._common import expand_recipes
 from zoo.errors import ZooError
 from zoo.training import multi_run
+from zoo.training.epochs import Interrupted
 from zoo.training.multi_run import DeviceMemory, Run, train_many
-from zoo.training.run import Interrupted, OutOfMemory, train
+from zoo.training.run import OutOfMemory, train
 from zoo.training.trainer import Trainer
 
 

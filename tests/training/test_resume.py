@@ -37,10 +37,10 @@ from zoo.registry import OBJECTIVES
 from zoo.runs.folder import read_config
 from zoo.schema.recipe import Recipe
 from zoo.system.process import threads_put_back
-from zoo.training import run
 from zoo.training import trainer as trainer_module
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
 from zoo.training.divergence import Divergence
+from zoo.training.epochs import Interrupted
 from zoo.training.run import train
 from zoo.training.trainer import Trainer
 
@@ -227,7 +227,7 @@ def test_in_process_a_signal_stops_between_two_steps(
 
     monkeypatch.setattr(Trainer, "train_steps", interrupting)
     before = [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(run.Interrupted, match="stopped at step 11; .*--resume"):
+    with pytest.raises(Interrupted, match="stopped at step 11; .*--resume"):
         train(recipe, tmp_path / "run", CPU)
     assert [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)] == before
 

@@ -21,9 +21,10 @@ from zoo.runs.folder import read_history
 from zoo.schema.recipe import Recipe
 from zoo.system.randomness import bernoulli
 from zoo.training import stack
+from zoo.training.epochs import Interrupted
 from zoo.training.hand_noise import HandedNoise, NotedDraws
 from zoo.training.multi_run import Run, lanes, train_many
-from zoo.training.run import Interrupted, train
+from zoo.training.run import train
 from zoo.training.stack import CannotStack, stacked_runner
 from zoo.training.stacked_step import StackedStep
 from zoo.training.trainer import Trainer

@@ -18,9 +18,10 @@ from zoo.runs.unfinished import partial_folder
 from zoo.schema.recipe import Recipe
 from zoo.system.memory import OutOfMemory, explaining_memory
 from zoo.system.process import training_modes
+from zoo.training.epochs import Interrupted
 from zoo.training.output_folder import has_checkpoint
 from zoo.training.progress import Progress
-from zoo.training.run import Interrupted, run, stop_signals
+from zoo.training.run import run, stop_signals
 from zoo.training.stack import Stack, stack_size
 
 MAX_CONCURRENT = 8

@@ -1,8 +1,7 @@
-"""A run from start to finish: its folder, checkpoints, Ctrl-C, resuming, and the run folder at the end."""
+"""A run from start to finish: its folder, what it resumes from, Ctrl-C, and the run folder at the end."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -15,34 +14,26 @@ import torch
 from zoo.datasets import load_images
 from zoo.errors import ZooError
 from zoo.models.own_modules import Module, handing_in, with_imports
-from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE, SNAPSHOTS_FILE, read_config
+from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, read_config
 from zoo.runs.remarks import remarks
 from zoo.runs.unfinished import partial_folder
 from zoo.schema.recipe import Recipe
-from zoo.system.collectives import LostProcess
 from zoo.system.devices import choose_device
-from zoo.system.files import append_line, user_path, write_atomically
+from zoo.system.files import user_path
 from zoo.system.memory import OutOfMemory as OutOfMemory
 from zoo.system.memory import explaining_memory
 from zoo.system.process import threads_put_back, training_modes
 from zoo.training.checkpoint import Checkpoints, keep_last_whole, last_state, read_checkpoint
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup
-from zoo.training.divergence import Divergence
 from zoo.training.dry_run import check_step
+from zoo.training.epochs import train_epochs
 from zoo.training.finish import finish
 from zoo.training.output_folder import has_checkpoint, is_finished, publish, reserved
-from zoo.training.progress import Progress, RunProgress
-from zoo.training.run_log import RunLog, check_loggers, logged
+from zoo.training.progress import Progress
+from zoo.training.run_log import check_loggers, logged
 from zoo.training.stack import Stack
 from zoo.training.start import resolved
 from zoo.training.trainer import Trainer
-
-GO_ON, SAVE, STOP = range(3)
-"""The wishes that a process may have after a portion of steps; the largest wish of all processes counts."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """A run was stopped by Ctrl-C or SIGTERM; it can be resumed from the checkpoint that the message names."""
 
 
 def train(
@@ -216,80 +207,6 @@ def goes_on(folder: Path, partial: Path) -> bool:
     if not has_checkpoint(partial):
         return has_checkpoint(folder)
     return last_state(partial).get("replaces") == read_config(folder).weights_sha256
-
-
-def train_epochs(
-    trainer: Trainer, checkpoints: Checkpoints, progress: RunProgress, signals: list[int], run_log: RunLog
-) -> Iterator[None]:
-    """Train to the last epoch, and yield after each portion of steps and each epoch.
-
-    Checkpoints are written at the beginning, as often as the recipe says, at the end and on signals.
-
-    Raises:
-        Divergence: as :func:`train`.
-        LostProcess: as :func:`train`.
-        Interrupted: as :func:`train`.
-    """
-
-    def save(wait: bool = False) -> None:
-        with trainer.context.active():
-            state = trainer.state()  # every process has to take part
-            if trainer.group.rank == 0:
-                checkpoints.write(state, wait)
-
-    def save_or_stop(epoch_ended: bool) -> None:
-        due = trainer.group.rank == 0 and checkpoints.due(trainer.epoch if epoch_ended else None)
-        wish = STOP if signals else SAVE if due else GO_ON
-        wish = SAVE if trainer.done else trainer.group.largest(wish, trainer.device)
-        if wish == GO_ON:
-            return
-        trainer.check_finite()
-        save(wait=wish == STOP or trainer.done)
-        if wish == STOP:
-            raise Interrupted(
-                f"stopped at step {trainer.step}; the checkpoint is {checkpoints.path}. "
-                f"Go on with the same command and --resume, or end it here: zoo finish {checkpoints.path.parent}"
-            )
-
-    log, writes = checkpoints.path.parent / METRICS_FILE, trainer.group.rank == 0
-    begun = False
-
-    def keep_snapshots() -> None:
-        if writes and trainer.snapshots.epochs[-1:] == [trainer.epoch]:
-            write_atomically(log.with_name(SNAPSHOTS_FILE), trainer.snapshots.content())
-
-    try:
-        save()  # so that a run that dies early can be resumed
-        keep_snapshots()
-        while not trainer.done:
-            for images in trainer.train_steps():
-                progress.advance(images)
-                if trainer.step % trainer.steps_per_epoch:
-                    save_or_stop(epoch_ended=False)
-                yield
-            row = trainer.end_epoch()
-            progress.epoch_done(row)
-            run_log.epoch_done(trainer, row)
-            if writes and begun:
-                append_line(log, json.dumps(row))
-            elif writes:  # whole, since a resumed run may have written more than it remembers
-                write_atomically(log, trainer.log())
-                begun = True
-            keep_snapshots()  # for those who look on
-            save_or_stop(epoch_ended=True)
-            yield
-    except Divergence as error:
-        checkpoints.finish()
-        step = read_checkpoint(checkpoints.path)["step"]
-        raise Divergence(
-            f"{error}; the last good checkpoint, step {step}, is {checkpoints.path}. "
-            f"Try a lower learning rate: --set optimizer.learning_rate=... with --overwrite"
-        ) from error
-    except LostProcess as error:
-        checkpoints.finish()
-        raise LostProcess(
-            f"{error}; the last checkpoint is {checkpoints.path}. Go on with the same command and --resume"
-        ) from error
 
 
 @contextmanager

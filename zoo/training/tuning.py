@@ -20,8 +20,9 @@ from zoo.runs.folder import load_folder
 from zoo.runs.unfinished import partial_folder
 from zoo.schema.metric import family_of
 from zoo.system.folders import make_folder
+from zoo.training.epochs import Interrupted
 from zoo.training.output_folder import has_checkpoint
-from zoo.training.run import Interrupted, train
+from zoo.training.run import train
 from zoo.training.search import Search
 from zoo.training.study import abandoned, ask, explaining_storage, open_study, summary_of
 from zoo.training.study_summary import StudySummary
