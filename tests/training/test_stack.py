@@ -29,6 +29,9 @@ from zoo.training.stack import CannotStack, stacked_runner
 from zoo.training.stacked_step import StackedStep
 from zoo.training.trainer import Trainer
 
+# what vmap has no rule for would run model by model
+pytestmark = pytest.mark.filterwarnings("error:There is a performance drop")
+
 SEEDS = (0, 1, 5)
 SGD = {"name": "sgd", "learning_rate": 1e-5}  # Adam would make whole steps of gradients that are 0 but for rounding
 

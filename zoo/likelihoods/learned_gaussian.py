@@ -117,5 +117,6 @@ class LearnedGaussianHead(LikelihoodHead):
             if several():  # the processes share a batch: all note the same
                 all_reduce(found)
             self.batches += 1
-            self.mse.lerp_(found[0] / found[1], (1 / self.batches).clamp(min=MOMENTUM))
+            weight = (1 / self.batches).clamp(min=MOMENTUM)
+            self.mse.copy_(torch.lerp(self.mse, found[0] / found[1], weight))  # vmap runs lerp_ model by model
         return mse

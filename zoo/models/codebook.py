@@ -126,8 +126,9 @@ class Codebook(Prior):
         moved = chosen.T @ torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)  # (K, D + 1)
         if several():  # every process of a run keeps the same codebook
             all_reduce(moved)
-        self.sums.lerp_(moved[:, :-1], 1 - self.decay)
-        self.counts.lerp_(moved[:, -1], 1 - self.decay)
+        # copied, since vmap runs lerp_ model by model
+        self.sums.copy_(torch.lerp(self.sums, moved[:, :-1], 1 - self.decay))
+        self.counts.copy_(torch.lerp(self.counts, moved[:, -1], 1 - self.decay))
         if self.restart_below:
             self.restart_unused(flat)
         total = self.counts.sum()
