@@ -15,8 +15,10 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import zoo
 from zoo.datasets import load_images
+from zoo.errors import NotApplicable, ZooError
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.build import build_variant
+from zoo.tasks import depths
 from zoo.tasks.sklearn import Encoder
 
 
@@ -36,6 +38,24 @@ def test_codes_are_the_posterior_means_and_decode_again(glyphs: Any) -> None:
         assert np.allclose(encoder.transform(X), model.encode(x).mean.numpy(), atol=1e-5)
     assert np.allclose(encoder.inverse_transform(encoder.transform(X)), model.reconstruct(x).flatten(1), atol=1e-5)
     assert list(encoder.get_feature_names_out()) == [f"encoder{n}" for n in range(10)]
+
+
+def test_features_of_a_depth_are_those_of_the_encoders_layer(glyphs: Any) -> None:
+    X, _ = glyphs
+    encoder = Encoder("beta_vae_1_glyphs", batch_size=70, depth=1).fit(X)
+    (layer, *_) = depths(encoder.model_)
+    convolution, activation = encoder.model_.encoder[:2]
+    assert layer is activation
+    with torch.no_grad():
+        maps = activation(convolution(torch.from_numpy(X).reshape(-1, 1, 28, 28)))
+    assert np.allclose(encoder.transform(X), maps.mean(dim=(2, 3)).numpy(), atol=1e-5)
+    assert len(encoder.get_feature_names_out()) == maps.shape[1]
+    with pytest.raises(NotApplicable, match="features of depth 1 cannot be decoded; codes can: leave depth out"):
+        encoder.inverse_transform(encoder.transform(X))
+    with pytest.raises(ZooError, match="there are no features of depth 9; the encoder has 1 ReLU"):
+        Encoder("beta_vae_1_glyphs", depth=9).fit(X)
+    with pytest.raises(ZooError, match="depth must be a whole number from 0 on; got 1.5"):
+        Encoder("beta_vae_1_glyphs", depth=1.5).fit(X)  # type: ignore[arg-type]
 
 
 def test_in_a_pipeline_with_a_grid_of_models(glyphs: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from zoo.entries.loading import load
 from zoo.errors import NotApplicable
@@ -14,6 +15,8 @@ from zoo.inference.file_stream import trained_on
 from zoo.inference.loops import SEED, eval_mode
 from zoo.inference.noise import Noise
 from zoo.models.autoencoder import Autoencoder
+from zoo.models.inputs import whole_number
+from zoo.tasks.depths import at_depth
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -23,41 +26,51 @@ except ImportError as error:
 
 
 class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A transformer of images into the posterior means of a trained model, whose weights ``fit`` leaves as they are.
+    """A transformer of images into a trained model's posterior means, or features of a layer; ``fit`` trains nothing.
 
     Args:
         model: an entry or a run folder, as :func:`zoo.load` takes it. Conditional models need labels to encode, and are
             refused.
         device: the device to compute on.
         batch_size: the number of images in a batch.
+        depth: the features after so many layers of the encoder, as :func:`zoo.tasks.depths` counts them, with maps
+            averaged over their positions; None: the posterior means.
 
     Attributes:
         model_: the loaded model.
         n_features_in_: the number C*H*W of values in one of its images.
     """
 
-    def __init__(self, model: str = "conv_vae_mnist", device: str = "cpu", batch_size: int = 500) -> None:
+    def __init__(
+        self, model: str = "conv_vae_mnist", device: str = "cpu", batch_size: int = 500, depth: int | None = None
+    ) -> None:
         self.model = model
         self.device = device
         self.batch_size = batch_size
+        self.depth = depth
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Load the model, and check that images X (N, C*H*W) in [0, 1] have its shape.
 
         Raises:
             ValueError: they have another shape or values outside [0, 1], or the model is conditional.
+            ZooError: the encoder has no such depth.
         """
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; expected a number above 0")
+        if self.depth is not None:
+            whole_number(self.depth, "depth")
         images = validate_data(self, X, dtype=np.float32)
         self.model_ = self._load(images.shape[1])
         if self.model_.classes:
             raise ValueError(f"{self.model} is conditional: it cannot encode images without their labels")
         self._check_range(images)
+        with eval_mode(self.model_):
+            self._n_features_out = self._features(torch.zeros(1, *self.model_.image_shape)).shape[1]
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the codes (N, D) of images (N, C*H*W) in [0, 1]."""
+        """Return the codes (N, D) of images (N, C*H*W) in [0, 1], or their features (N, F) of the depth."""
         check_is_fitted(self)
         images = validate_data(self, X, dtype=np.float32, reset=False)
         self._check_range(images)
@@ -65,13 +78,19 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if trained_on(self.model_).binarization != "none":
             x = Noise((x * 255).round().to(torch.uint8), SEED).binarized(x)
         with eval_mode(self.model_):
-            codes = [self.model_.encode(part).mean.float().cpu() for part in x.split(self.batch_size)]
+            codes = [self._features(part).float().cpu() for part in x.split(self.batch_size)]
         features: NDArray[np.float32] = torch.cat(codes).numpy()
         return features
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the images (N, C*H*W) in [0, 1] of codes (N, D)."""
+        """Return the images (N, C*H*W) in [0, 1] of codes (N, D).
+
+        Raises:
+            NotApplicable: the features are not codes but those of a depth.
+        """
         check_is_fitted(self)
+        if self.depth is not None:
+            raise NotApplicable(f"features of depth {self.depth} cannot be decoded; codes can: leave depth out")
         z = torch.as_tensor(np.asarray(X, dtype=np.float32))
         if z.dim() != 2 or z.shape[1] != self._n_features_out:
             raise ValueError(f"X is {tuple(z.shape)}; expected codes (N, {self._n_features_out})")
@@ -80,9 +99,10 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         flattened: NDArray[np.float32] = torch.cat(images).numpy()
         return flattened
 
-    @property
-    def _n_features_out(self) -> int:
-        return self.model_.prior.latent_dim
+    def _features(self, x: Tensor) -> Tensor:
+        if self.depth is None:
+            return self.model_.encode(x).mean
+        return at_depth(self.model_, self.depth, lambda: self.model_.encode(x))
 
     def _load(self, features: int) -> Autoencoder:
         model = load(self.model, self.device)
