@@ -196,6 +196,19 @@ def test_a_vamp_prior_of_one_pseudo_input_without_information_is_standard_normal
     torch.testing.assert_close(found.prior.log_prob(z), StandardNormal(4).log_prob(z))
 
 
+@pytest.mark.known_answer("prior/vamp", says="In training it is one distribution too, with BatchNorm and dropout.")
+def test_a_vamp_prior_leaves_batch_norm_to_the_images() -> None:
+    network = {"name": "mlp", "hidden": [16], "batch_norm": True, "dropout": 0.3}
+    found = zoo.create_model("vae", image_shape=(1, 4, 4), latent_dim=4, prior={"name": "vamp"}, network=network)
+    found.train()
+    z, before = numbers(6, 4).float(), {name: buffer.clone() for name, buffer in found.named_buffers()}
+    density = found.prior.log_prob(z)
+    assert density.requires_grad and all(module.training for module in found.modules())
+    for name, buffer in found.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+    torch.testing.assert_close(density, found.eval().prior.log_prob(z))
+
+
 @pytest.mark.known_answer(
     "prior/flow", "prior/mixture", "prior/vamp", says="The KL is log q(z|x) - log p(z) of the very z that is decoded."
 )

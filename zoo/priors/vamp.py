@@ -11,6 +11,8 @@ z that is decoded.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -50,13 +52,14 @@ class VampPrior(Prior):
         self._encoder = (encoder,)
 
     def components(self) -> DiagonalGaussian:
-        """Return the posteriors of the pseudo-inputs.
+        """Return the posteriors of the pseudo-inputs, as an encoder in eval mode has them.
 
         Raises:
             ZooError: the model's posterior is not Gaussian, or its encoder takes labels.
         """
         try:
-            posterior = self._encoder[0](nn.functional.hardtanh(self.pseudo_inputs, 0.0, 1.0))
+            with in_eval_mode(self._encoder[0]):
+                posterior = self._encoder[0](nn.functional.hardtanh(self.pseudo_inputs, 0.0, 1.0))
         except TypeError as error:
             raise ZooError("the pseudo-inputs of a vamp prior have no labels; set classes to 0") from error
         if type(posterior) is not DiagonalGaussian:
@@ -73,6 +76,20 @@ class VampPrior(Prior):
         found = self.components()
         weights = found.mu.new_full((len(found.mu),), -math.log(len(found.mu)))
         return log_density(z, found.mu, found.logvar, weights)
+
+
+@contextmanager
+def in_eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put a module in eval mode while the context is active: dropout would make p(z) another one in every step, and
+    BatchNorm's averages would become those of images and pseudo-inputs."""
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
 
 
 @register_prior(config=VampConfig, paper="Tomczak & Welling 2018, arXiv:1705.07120, equations 9 and 10")
