@@ -19,11 +19,13 @@ INTRODUCTION = """## The bench
 
 Entries that are trained alike and differ in what their paper is about, the likelihood, the posterior, the prior, the
 objective or the head: two convolutions of 32 and 64 channels, a code of 16 dimensions, 30 epochs of batches of 128
-with Adam, a learning rate that falls from 1e-3 along half a cosine, seed 0, parameters stored in half. Where a paper is
-about the network or the code, these differ: `linear_ae` is linear, sparse codes have 256 dimensions, those of
-`vq_vae_7x7` are 7 by 7 vectors of a codebook, and `rae_sn` has BatchNorm. −ELBO and KL in nats per image, MSE per
-pixel. Images are grey, but where the column "data" says `dynamic`: these are made black and white at every use. −ELBO
-and MSE can be compared between entries with the same words in that column only."""
+with Adam, a learning rate that falls from 1e-3 along half a cosine, seed 0, parameters stored in half precision
+(float16). Where a paper is about the network or the code, these differ: `linear_ae` is linear, sparse codes have 256
+dimensions, those of `vq_vae_7x7` are 7 by 7 vectors of a codebook, and `rae_sn` has BatchNorm. −ELBO and KL in
+nats per image, MSE per pixel. Images are grey, but where the column "data" says `dynamic`: these are made black and
+white at every use. −ELBO and MSE can be compared between entries with the same words in that column only:
+`laplace 0.1` is a Laplace distribution of scale 0.1, `log-cosh 10` a density proportional to exp(−log cosh(10 t)/10)
+of the error t."""
 
 
 def bench_section(rows: Iterable[LeaderboardEntry]) -> str:

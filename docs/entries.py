@@ -79,7 +79,8 @@ def page(name: str, family: str | None) -> str:
         where = "in the package" if shipped else "not in the package, which has no room for them"
         parts.append(
             f"{config.parameters:,} parameters, images of {format_shape(config.image_shape)}; trained in "
-            f"{config.training_seconds:,.0f} s on {text(config.hardware)}. The weights are {where}."
+            f"{config.training_seconds:,.0f} s on {text(config.hardware)} (beside other runs: an upper bound). "
+            f"The weights are {where}."
         )
         parts.append(
             f"## Figures of merit\n\n{seeds_sentence(config, config.checked_recipe)}\n\n{metrics_table(config)}"
@@ -101,7 +102,7 @@ def origin(name: str) -> Iterator[str]:
     """Yield where an entry comes from, if its recipe says it."""
     source = zoo.recipe(name).source
     lines = [text(source.paper), text(source.system), url(source.url), text(source.notes)]
-    lines += [text(f"Published there: {figure.figure} ({figure.computed}).") for figure in source.published]
+    lines += [text(f"Published of the method: {figure.figure} ({figure.computed}).") for figure in source.published]
     lines += [text(f"Not repeated: {mistake}") for mistake in source.corrected]
     if any(lines):
         yield "## Where it comes from\n\n" + "\n".join(f"- {line}" for line in lines if line)

@@ -31,11 +31,14 @@ trains it.
 
 PLOTS = """## Rate and distortion
 
-Each entry's KL (the rate, in nats) and its -log p(x|z) (the distortion): the thin lines are models with the same −ELBO.
+The KL (the rate, in nats) and −log p(x|z) (the distortion) of entries that share their data with at least two others;
+the thin lines are models with the same −ELBO.
 
 ![Rate against distortion](models/rate_distortion.png)
 
 ## Quality and training time
+
+The −ELBO of the same entries, and the seconds that their training took.
 
 ![−ELBO against training time](models/quality_time.png)
 

@@ -74,8 +74,8 @@ def section(name: str, found: Recipe) -> str:
     if "schedule" in optimizer:
         optimizer["schedule"] = spelled(found.optimizer.schedule.model_dump(mode="json"))  # its name is a default
     steps = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in optimizer.items() if key != "name")
-    objective = found.objective.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
-    goal = "".join(f", {key} {spelled(value)}" for key, value in objective.items())
+    objective = found.objective.model_dump(mode="json", exclude={"name"})
+    goal = "".join(f", {key} {words}" for key, value in objective.items() if (words := spelled(value)) != "constant")
     lines = [
         f"### `{name}`",
         "",
@@ -101,8 +101,11 @@ def section(name: str, found: Recipe) -> str:
 def spelled(value: object) -> str:
     """A setting, for people."""
     if isinstance(value, dict):
-        return " ".join(str(inner) for inner in value.values())
-    return "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+        choice = next((str(value[tag]) for tag in ("name", "variant", "family") if tag in value), "")
+        others = [(key, inner) for key, inner in value.items() if inner not in (None, [], "", False, choice)]
+        settings = ", ".join(f"{key.replace('_', ' ')} {spelled(inner)}" for key, inner in others)
+        return f"{choice} ({settings})" if choice and settings else choice or settings
+    return "-".join(map(spelled, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def metrics_table(config: RunConfig) -> list[str]:

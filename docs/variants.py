@@ -28,6 +28,7 @@ from zoo.entries.catalog import (
     record_folder,
     weights_folder,
 )
+from zoo.evaluation.leaderboard import kind_of_data
 from zoo.metrics import summary_cells, summary_metrics
 from zoo.objectives import _corruption
 from zoo.registry import Registry
@@ -250,7 +251,7 @@ def entries(names: list[str]) -> str:
     rows = [f"| {' | '.join(['entry', 'data', *headings])} |", "|---|---|" + "--:|" * len(headings)]
     for name in names:
         cells = summary_cells(read_config(records[name]).metrics["test"]) if name in records else [""] * len(headings)
-        rows.append(f"| {' | '.join([linked(name), f'`{zoo.recipe(name).data.name}`', *cells])} |")
+        rows.append(f"| {' | '.join([linked(name), kind_of_data(zoo.recipe(name)), *cells])} |")
     return "\n".join(rows) + f"\n\n```bash\nzoo train {names[0]}\n```"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from zoo.cli._output import print_table, say_json, write
+from zoo.cli._output import print_table, say, say_json, write
 from zoo.entries.catalog import TASKS, list_models
 from zoo.errors import ZooError
 
@@ -71,3 +71,5 @@ def run(options: argparse.Namespace) -> None:
     for row in rows:
         printed.add_row(plain(row.name), plain(row.data), *(show(row, column, spread=False) for column in shown))
     print_table(printed, width=400)
+    if len({row.data for row in rows}) > 1:
+        say("Figures can be compared between rows that have the same words under data.")

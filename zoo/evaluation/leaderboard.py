@@ -12,6 +12,7 @@ from zoo.errors import UnknownNameError
 from zoo.metrics import all_metrics, metric_of
 from zoo.runs.card import seed_mean_and_sd
 from zoo.runs.folder import read_config
+from zoo.schema.recipe import Recipe
 from zoo.schema.run_config import RunConfig
 
 CARD_FACTS = ("parameters", "training_seconds")
@@ -45,13 +46,16 @@ def leaderboard_entries() -> list[LeaderboardEntry]:
         if folder is not None:
             config = read_config(folder)
             path = recipe_paths()[name].name
-            entries.append(LeaderboardEntry(name, path, kind_of_data(config), weights_folder(name) is not None, config))
+            entries.append(
+                LeaderboardEntry(
+                    name, path, kind_of_data(config.checked_recipe), weights_folder(name) is not None, config
+                )
+            )
     return sorted(entries, key=lambda entry: entry.data)
 
 
-def kind_of_data(config: RunConfig) -> str:
+def kind_of_data(recipe: Recipe) -> str:
     """Say what decides whether likelihoods can be compared: ``mnist``; ``mnist, dynamic``; ``mnist, gaussian 0.5``."""
-    recipe = config.checked_recipe
     words = [recipe.data.name]
     if recipe.data.binarization != "none":
         words.append(recipe.data.binarization)

@@ -77,7 +77,8 @@ def _card(config: RunConfig, load_name: str, files: Container[str]) -> str:
     stated = recipe.source
     origin = [markdown.text(stated.paper or variant.paper), markdown.text(stated.system)]
     origin += [markdown.url(stated.url), markdown.text(stated.notes)]
-    origin += [markdown.text(f"Published there: {figure.figure} ({figure.computed}).") for figure in stated.published]
+    published = [f"Published of the method: {figure.figure} ({figure.computed})." for figure in stated.published]
+    origin += map(markdown.text, published)
     origin += [markdown.text(f"Not repeated: {line}") for line in stated.corrected]
     source = "\n".join(f"- {line}" for line in origin if line)
     claims = "".join(

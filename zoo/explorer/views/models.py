@@ -34,7 +34,7 @@ def models(session: Session, parameters: ModelsParameters) -> Answer:
         if not model.unfinished:
             config = model.trained.config
             same = name in entries and entries[name].config.weights_sha256 == config.weights_sha256
-            data = entries[name].data if same else kind_of_data(config)
+            data = entries[name].data if same else kind_of_data(config.checked_recipe)
             opened[name] = LeaderboardEntry(name, "", data, False, config)
     rows = [*opened.values(), *(row for name, row in entries.items() if name not in opened)]
     shown = [*CARD_FACTS, *columns(rows, all_metrics())]
