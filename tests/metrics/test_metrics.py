@@ -11,12 +11,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import zoo
 from tests.gaussians import LinearGaussian, Pixels, drawn
 from tests.helpers import tiny_recipe
 from zoo.datasets import ImageSet, load_images
 from zoo.errors import NotApplicable, UnknownNameError, ZooError
 from zoo.likelihoods.gaussian import GaussianConfig
-from zoo.metrics import EvalContext, Metric, all_metrics, evaluate, families, fid, metric_of, register_metrics, samples
+from zoo.metrics import (
+    EvalContext,
+    Metric,
+    all_metrics,
+    evaluate,
+    families,
+    fid,
+    measure_on_glyphs,
+    metric_of,
+    register_metrics,
+    samples,
+)
 from zoo.metrics.disentanglement import (
     dci,
     factor_vae_score,
@@ -513,6 +525,29 @@ def test_few_images_are_no_traceback(n: int) -> None:
     found = evaluate(context)
     assert found.metrics["mse"] > 0
     assert {"samples", "representation", "disentanglement"} <= set(found.lacking)
+
+
+@pytest.mark.parametrize("prior", ["standard_normal", "mixture"])
+def test_figures_that_every_device_must_repeat_have_no_noise_in_them(prior: str) -> None:
+    network = {"name": "mlp", "hidden": [8]}
+    model = zoo.create_model("vae", image_shape=(1, 28, 28), latent_dim=2, network=network, prior={"name": prior})
+    figures = measure_on_glyphs(model)
+    assert figures.keys() >= {"mse", "active_units"}
+    assert ("kl" in figures) == (prior == "standard_normal")
+
+
+def test_the_prior_s_density_is_measured_in_eval_mode_without_gradients() -> None:
+    class Watched(StandardNormal):
+        def log_prob(self, z: Tensor) -> Tensor:
+            modes.append((self.training, torch.is_grad_enabled()))
+            return super().log_prob(z)
+
+    modes: list[tuple[bool, bool]] = []
+    recipe = tiny_recipe(data={"name": "glyphs"})
+    model = build(recipe).train()
+    model.prior = Watched(model.prior.latent_dim)
+    evaluate(EvalContext(model, load_images(recipe.data, "test").first(50), recipe.data), ["information"])
+    assert set(modes) == {(False, False)}
 
 
 def test_collapsed_codes_and_constant_factors_are_no_traceback() -> None:

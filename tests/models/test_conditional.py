@@ -36,6 +36,8 @@ def test_labels_reach_encoder_and_decoder(variant: str) -> None:
     assert not torch.equal(model.decode(z, zero).mean, model.decode(z, one).mean)
     assert torch.equal(model.given(one).reconstruct(x), model.reconstruct(x, one))
     assert torch.equal(model.given(one).decode(z).mean, model.decode(z, one).mean)
+    several = model.given(one[:1]).decode(z).mean  # codes of one image
+    assert torch.equal(several, model.decode(z, one).mean)
 
 
 @every_conditional_variant

@@ -151,6 +151,18 @@ def test_a_prior_draws_what_its_density_says(name: str) -> None:
         assert float((ratio * above).mean()) == pytest.approx(float(share), abs=0.03)
 
 
+@every_choice
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_is_nearly_the_same(axis: str, name: str, dtype: torch.dtype) -> None:
+    full, half, x = model(axis, name), model(axis, name).to(dtype), images()
+    with torch.no_grad():
+        assert float((half.reconstruct(x) - full.reconstruct(x)).square().mean()) < 2e-3
+        torch.testing.assert_close(nats(half, x), nats(full, x), rtol=0.1, atol=1.0)
+        drawn, exact = (made.sample(4, torch.Generator().manual_seed(5)) for made in (half, full))
+        assert drawn.dtype == torch.float32
+        assert float((drawn - exact).square().mean()) < 5e-3
+
+
 # --- weights and settings that do nothing -----------------------------------------------------------------------------
 
 

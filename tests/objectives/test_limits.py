@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 import zoo
 from tests.gaussians import LinearGaussian
@@ -112,9 +113,10 @@ def test_corruption_changes_what_the_encoder_gets_in_training_and_nothing_else(n
     none = [{"name": "masking", "share": 0.0}]
     plain = terms(name, model, x)
     assert terms(name, model, x, corruption=black) == plain  # in evaluation
-    if name in {"masked", "vq"}:  # the one hides patches itself, the other's codebook moves in training
-        return
     model.train()
+    if name in {"masked", "vq"}:  # the one hides patches itself, the other's codebook moves in training
+        assert terms(name, model, x, corruption=black)["loss"].isfinite()
+        return
     plain, unchanged, changed = (terms(name, model, x, corruption=each) for each in ([], none, black))
     assert changed["reconstruction"] != plain["reconstruction"]
     if name in OF_A_BATCH:  # the draw of what is corrupted comes first
@@ -363,6 +365,48 @@ def test_the_gradient_is_changed_for_the_encoder_only() -> None:
     torch.testing.assert_close(losses[1:], losses[:1] * 2)
     with pytest.raises(zoo.ZooError, match="needs a gaussian posterior"):
         terms("iwae", model_for("iwae", posterior={"name": "planar"}), x, k=2, gradient="dreg")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"likelihood": {"family": "learned_gaussian", "variance": "optimal"}}, "one variance for a batch"),
+        ({"network": {"name": "mlp", "hidden": [16], "batch_norm": True}}, "BatchNorm in the decoder"),
+    ],
+)
+def test_dreg_is_refused_where_the_samples_of_a_batch_act_on_each_other(settings: Any, message: str) -> None:
+    model = model_for("iwae", **settings)
+    with pytest.raises(zoo.ZooError, match=message):
+        objective("iwae", model, k=2, gradient="dreg")
+    objective("iwae", model, k=2, gradient="stl")
+    objective(
+        "iwae", model_for("iwae", likelihood={"family": "learned_gaussian", "variance": "shared"}), gradient="dreg"
+    )
+
+
+def test_dreg_is_refused_where_it_cannot_see_the_samples_gradients() -> None:
+    model, x = model_for("iwae"), images()
+    chosen = objective("iwae", model, k=2, gradient="dreg")
+
+    def loss(weights: Any) -> Tensor:
+        whole = {"model." + name: value for name, value in weights.items()}
+        return functional_call(Both(model, chosen), whole, (x,))
+
+    stacked = {name: torch.stack([value, value]).requires_grad_() for name, value in model.state_dict().items()}
+    with pytest.raises(zoo.ZooError, match="hidden where models are stacked"):
+        vmap(loss, randomness="different")(stacked)
+
+
+class Both(nn.Module):
+    """A model and an objective, whose loss is computed with weights that are handed in."""
+
+    def __init__(self, model: Autoencoder, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, x: Tensor) -> Tensor:
+        loss: Tensor = self.objective(self.model, x, torch.tensor(1.0))["loss"]
+        return loss
 
 
 # --- masked -----------------------------------------------------------------------------------------------------------

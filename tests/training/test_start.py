@@ -14,6 +14,7 @@ from torch import nn
 from tests.helpers import CPU, command, tiny_recipe, tiny_recipe_of, trainer
 from zoo.errors import ZooError
 from zoo.models.build import build
+from zoo.models.priors import StandardNormal
 from zoo.runs.folder import read_config
 from zoo.training.run import train
 from zoo.training.start import INITIALISERS, initial_model, resolved, take_fitting
@@ -99,6 +100,24 @@ def test_what_cannot_be_frozen_or_started_from_is_one_line(
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_initial_weights_leave_a_prior_of_couplings_the_identity() -> None:
+    model = {"variant": "vae", "latent_dim": 4, "network": {"name": "mlp", "hidden": [8]}, "prior": {"name": "flow"}}
+    prior = initial_model(tiny_recipe(model=model, training=TRAINING | {"initial_weights": "kaiming_uniform"}))[0].prior
+    z = torch.randn(5, 4)
+    torch.testing.assert_close(prior.log_prob(z), StandardNormal(4).log_prob(z))
+
+
+def test_initial_weights_are_those_under_a_spectral_norm() -> None:
+    network = {"name": "mlp", "hidden": [8], "spectral_norm": True}
+    model = {"variant": "ae", "latent_dim": 4, "network": network}
+    drawn, _ = initial_model(tiny_recipe(model=model, training=TRAINING | {"initial_weights": "orthogonal"}))
+    stored = [tensor for name, tensor in drawn.decoder.named_parameters() if name.endswith("original")]
+    assert len(stored) == 2
+    for weight in stored:
+        product = weight @ weight.T if len(weight) < weight.shape[1] else weight.T @ weight
+        torch.testing.assert_close(product, torch.eye(len(product)), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("choice", INITIALISERS)

@@ -99,6 +99,7 @@ class LearnedGaussianHead(LikelihoodHead):
         elif self.config.variance == "optimal":
             self.register_buffer("mse", torch.ones(()))
             self.register_buffer("batches", torch.zeros(()))
+        self.of_batch = self.config.variance == "optimal"
 
     def forward(self, output: Tensor) -> LearnedGaussian | OptimalGaussian:
         """Return p(x|z) of outputs (B, outputs*C, H, W)."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import NotApplicable
+from zoo.inference.loops import eval_mode
 from zoo.metrics import EvalContext, Metric, register_metrics
 from zoo.models.autoencoder import Model
 from zoo.models.posteriors import Posterior
@@ -54,6 +55,11 @@ def information(context: EvalContext) -> dict[str, float]:
         return {}
 
     context.mean(terms)
+    with eval_mode(context.model, context.seed):
+        return _parts(context, posteriors, drawn)
+
+
+def _parts(context: EvalContext, posteriors: list[Posterior], drawn: list[Tensor]) -> dict[str, float]:
     chosen = context.order(len(context.images))[:NUM_CODES].to(context.model.device)  # the images may be sorted
     z = torch.cat(drawn)[chosen]  # (P, D)
     inside = torch.cat([posterior.log_prob(codes) for posterior, codes in zip(posteriors, drawn, strict=True)])[chosen]

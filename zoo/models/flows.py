@@ -51,9 +51,10 @@ class MADE(nn.Module):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return the values of each input z (..., D), each (..., D)."""
-        h = self.first(z)
+        dtype = self.first.weight.dtype  # codes are in float32 where a model is not
+        h = self.first(z.to(dtype))
         if self.context is not None and context is not None:
-            h = h + self.context(context)
+            h = h + self.context(context.to(dtype))
         values = at_least_float32(self.last(F.elu(h)))  # a scale and its logarithm must not be rounded apart
         return values.chunk(self.outputs, dim=-1)
 
@@ -91,7 +92,8 @@ class Coupling(nn.Module):
         return self._joined(kept, (moved - shift) * (-log_scale).exp())
 
     def _terms(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = at_least_float32(self.net(kept)).chunk(2, dim=-1)
+        dtype = next(self.net.parameters()).dtype  # codes are in float32 where a model is not
+        log_scale, shift = at_least_float32(self.net(kept.to(dtype))).chunk(2, dim=-1)
         return torch.tanh(log_scale), shift
 
     def _halves(self, z: Tensor) -> tuple[Tensor, Tensor]:

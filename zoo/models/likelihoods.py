@@ -40,6 +40,9 @@ class LikelihoodHead(nn.Module):
 
     config: Any
 
+    of_batch: bool = False
+    """True if p(x|z) of an image depends in training on the others of its batch."""
+
     def __init__(self, config: LikelihoodConfig) -> None:
         super().__init__()
         self.config = config

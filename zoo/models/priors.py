@@ -21,6 +21,9 @@ class Prior(nn.Module):
     fitted: ClassVar[bool] = False
     """True if ``fit`` wants the codes of the training images once training is over."""
 
+    of_posteriors: ClassVar[bool] = False
+    """True if it is made of the Gaussian posteriors of the model's own encoder."""
+
     num_codes: int = 0
     """The number K of vectors that a code consists of; 0 where codes are vectors of real numbers."""
 

@@ -9,6 +9,8 @@ new change is drawn in every step. Images are encoded as they are once training 
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from zoo.augmentations import Augmentations
@@ -37,6 +39,12 @@ class Corrupted:
     def encode(self, x: Tensor) -> Posterior:
         """Return q(z|x~) of changed images x~ of x (B, C, H, W)."""
         return self.model.encode(self.corrupt(x))
+
+    def encode_visible(self, x: Tensor, visible: Tensor) -> Posterior:
+        """Return q(z|x~) of the visible pixels of changed images, where the model can be told which these are."""
+        seeing: Any = self.model
+        posterior: Posterior = seeing.encode_visible(self.corrupt(x), visible)
+        return posterior
 
     def decode(self, z: Tensor) -> Likelihood:
         """Return p(x|z) of codes (B, D)."""

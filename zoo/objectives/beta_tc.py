@@ -12,7 +12,8 @@ q(z) is.
     + \gamma\,\mathbb{E}\Big[\log\frac{\prod_d q(z_d)}{p(z)}\Big]
 
 q(z) = 1/N sum_n q(z|x_n), over all N training images, is estimated from the B images of a batch, of which one is the
-image that z was drawn from. Minibatch weighted sampling (`mws`) is biased by a constant:
+image that z was drawn from. Minibatch weighted sampling (`mws`) is too low, by log B where posteriors are narrow and by
+up to log N where they overlap, as they do in single dimensions; the total correlation comes out too high:
 
 .. math::
     \log q(z_i) \approx \log\sum_{j=1}^{B} q(z_i|x_j) - \log(NB)

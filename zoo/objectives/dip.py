@@ -3,7 +3,7 @@ r"""The DIP-VAE: the covariance of the codes is drawn to the identity (Kumar et 
 Codes of independent dimensions have no covariances, which can be measured in a batch without any estimate of q(z). For
 kind I, C is the covariance of mu over the batch, with 1/B; for kind II it is that of z, with the mean of the variances
 on its diagonal. The penalty is of the batch and does not grow with it; in small batches, sampling gives
-it a floor of about lambda_od D(D - 1)/B.
+it a floor of about (lambda_od D(D - 1) + 2 lambda_d D)/B.
 
 .. math::
     \mathcal{L} = -\mathbb{E}_q[\log p(x|z)] + \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big)

@@ -17,14 +17,16 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.errors import ZooError
-from zoo.models.autoencoder import Model
+from zoo.models.autoencoder import Autoencoder, Model
 from zoo.models.bounds import reconstructions
 from zoo.models.posteriors import DiagonalGaussian
 from zoo.objectives import Objective, Terms
 from zoo.registry import register_objective
-from zoo.schema.base import ADDED_LATER, ObjectiveConfig
+from zoo.schema.base import ADDED_LATER, ImageShape, ObjectiveConfig
 
 
 class IWAEConfig(ObjectiveConfig):
@@ -57,13 +59,33 @@ class IWAE(Objective):
         super().__init__()
         self.config, self.k, self.m = config, config.k, config.m
 
+    def setup(self, model: Model, shape: ImageShape, images: int) -> None:
+        """Check that every sample has a gradient of its own where the gradient `dreg` scales it.
+
+        Raises:
+            ZooError: the samples of a batch share a variance or the statistics of BatchNorm.
+        """
+        if self.config.gradient != "dreg" or not isinstance(model, Autoencoder):
+            return
+        if model.likelihood.of_batch:
+            raise ZooError(
+                "the gradient 'dreg' scales that of each sample, and this likelihood has one variance for a batch; "
+                "choose the variance 'shared' or 'per_pixel', or the gradient 'plain'"
+            )
+        if any(isinstance(module, _BatchNorm) for module in model.decoder.modules()):
+            raise ZooError(
+                "the gradient 'dreg' scales that of each sample, and BatchNorm in the decoder mixes those of a batch; "
+                "choose a network without it, or the gradient 'plain'"
+            )
+
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss`` and the means over samples of ``reconstruction``, -log p(x|z), and ``kl``, log q(z|x) / p(z).
 
         For K > 1 the loss is less than the sum of the two.
 
         Raises:
-            ZooError: the posterior has no density of its own for the gradients `stl` and `dreg`.
+            ZooError: the posterior has no density of its own for the gradients `stl` and `dreg`, or `dreg` cannot see
+                the gradients of the samples, as where several models are trained as one.
         """
         posterior = model.encode(x)
         z, log_q = posterior.draw(self.m * self.k)  # (M*K, B, D)
@@ -76,6 +98,10 @@ class IWAE(Objective):
         kl = log_q - model.prior.log_prob(z)
         log_w = (-reconstruction - kl).unflatten(0, (self.m, self.k))  # (M, K, B)
         bound = torch.logsumexp(log_w, dim=1) - math.log(self.k)
+        if self.config.gradient == "dreg" and not z.requires_grad and is_functorch_wrapped_tensor(z):
+            raise ZooError(
+                "the gradient 'dreg' changes those of the samples, which are hidden where models are stacked"
+            )
         if self.config.gradient == "dreg" and z.requires_grad:
             weights = torch.softmax(log_w.detach(), dim=1).flatten(0, 1)  # (M*K, B)
             factors = doubly_reparameterised(weights, self.k, self.config.beta)

@@ -64,6 +64,7 @@ class Masked(Objective):
         seeing: Any = model
         visible = self.visible(x)  # (B, 1, H, W)
         likelihood = model.decode(seeing.encode_visible(x, visible).rsample())
+        likelihood.note(x)
         error = ((x - likelihood.location).square() * (1 - visible)).flatten(1).sum(dim=1).mean()
         return {"loss": error, "reconstruction": error}
 

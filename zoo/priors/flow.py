@@ -53,7 +53,7 @@ class FlowPrior(Prior):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw n codes (n, D) on the device of the weights."""
-        z = self.base.sample(n, generator).to(next(self.maps.parameters()))
+        z = self.base.sample(n, generator).to(next(self.maps.parameters()).device)
         for layer in reversed(list(self.maps)):
             assert isinstance(layer, ActNorm | Coupling)
             z = layer.inverse(z)

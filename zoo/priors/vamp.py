@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -42,6 +42,8 @@ class VampPrior(Prior):
         shape: the shape of an image (C, H, W).
     """
 
+    of_posteriors: ClassVar[bool] = True
+
     def __init__(self, latent_dim: int, components: int, shape: ImageShape) -> None:
         super().__init__(latent_dim)
         self.pseudo_inputs = nn.Parameter(0.5 + 0.05 * torch.randn(components, *shape))
@@ -55,13 +57,10 @@ class VampPrior(Prior):
         """Return the posteriors of the pseudo-inputs, as an encoder in eval mode has them.
 
         Raises:
-            ZooError: the model's posterior is not Gaussian, or its encoder takes labels.
+            ZooError: the encoder, one of the user's own, does not end in a Gaussian posterior.
         """
-        try:
-            with in_eval_mode(self._encoder[0]):
-                posterior = self._encoder[0](nn.functional.hardtanh(self.pseudo_inputs, 0.0, 1.0))
-        except TypeError as error:
-            raise ZooError("the pseudo-inputs of a vamp prior have no labels; set classes to 0") from error
+        with in_eval_mode(self._encoder[0]):
+            posterior = self._encoder[0](nn.functional.hardtanh(self.pseudo_inputs, 0.0, 1.0))
         if type(posterior) is not DiagonalGaussian:
             raise ZooError("a vamp prior is a mixture of Gaussian posteriors; choose the posterior gaussian")
         return posterior

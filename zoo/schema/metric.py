@@ -44,7 +44,7 @@ class Metric:
     summary: bool = False
     """True if tables of several models show the metric."""
     noise_free: bool = False
-    """True if no random numbers are used, so that every kind of device gives the same value."""
+    """True if no random numbers are used, in some models at least: every kind of device gives the same value."""
     repeatable: bool = True
     """True if the value is the same on every machine; a speed is not."""
     numbered: bool = False

@@ -69,10 +69,14 @@ def initial_model(recipe: Recipe) -> tuple[Autoencoder, str]:
 
 @torch.no_grad()
 def initialise(model: nn.Module, choice: InitialWeights) -> None:
-    """Draw the weights of every linear layer and convolution anew from torch's default generator; biases become 0."""
+    """Draw the weights of every linear layer and convolution anew from torch's default generator; biases become 0.
+
+    A layer whose weights are all 0 stays as it is: it makes its module the identity at the start, as in a coupling.
+    """
     for module in model.modules():
-        if isinstance(module, nn.Linear | _ConvNd):
-            INITIALISERS[choice](module.weight)
+        if isinstance(module, nn.Linear | _ConvNd) and module.weight.any():
+            stored = dict(module.named_parameters())  # under a spectral norm, `weight` is computed of another tensor
+            INITIALISERS[choice](stored.get("parametrizations.weight.original", module.weight))
             if module.bias is not None:
                 module.bias.zero_()
 

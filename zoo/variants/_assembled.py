@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.models import Autoencoder, Conditioned, ConditionedMaps, Prior, StandardNormal
+from zoo.models import Autoencoder, Conditioned, ConditionedMaps, GaussianHead, Prior, StandardNormal
 from zoo.networks import Network
 from zoo.posteriors.gaussian import GaussianConfig
 from zoo.registry import POSTERIORS, PRIORS
@@ -65,9 +65,13 @@ def outputs_of(config: VariantConfig, shape: ImageShape) -> ImageShape:
 
 
 def refuse_senseless(head: nn.Module, prior: Prior, config: VariantConfig) -> None:
-    """Refuse a prior that is fitted to codes after training where training needs it."""
+    """Refuse a prior that is fitted after training where training needs it, and one of posteriors that do not exist."""
     if prior.fitted and not getattr(head, "deterministic", False):
         raise ZooError(
             "a prior that is fitted after training suits codes without noise only; give this variant another prior, "
             "such as standard_normal"
         )
+    if prior.of_posteriors and config.classes:
+        raise ZooError("a vamp prior is made of pseudo-inputs, which have no labels; set classes to 0")
+    if prior.of_posteriors and not isinstance(head, GaussianHead):
+        raise ZooError("a vamp prior is a mixture of Gaussian posteriors; choose the posterior gaussian")
