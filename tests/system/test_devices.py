@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +17,7 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.system.devices import choose_device, without_tf32
-from zoo.training.distributed import local_device
+from zoo.training.distributed import joined, local_device
 
 TOO_OLD = (
     "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver by downloading "
@@ -69,6 +76,53 @@ def test_processes_do_not_share_a_gpu_that_was_named(monkeypatch: pytest.MonkeyP
     assert [local_device("cuda"), local_device("auto"), local_device("cpu")] == ["cuda:1", "cuda:1", "cpu"]
     with pytest.raises(ZooError, match="every process of torchrun would use cuda:0; with --device cuda"):
         local_device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', which is no number; start several processes with torchrun"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE is set, but RANK is not; start several processes with torchrun"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "MASTER_PORT is not"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "29500"}, "MASTER_ADDR is not"),
+    ],
+)
+def test_half_of_what_torchrun_sets_is_refused(
+    environment: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "MASTER_PORT", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ZooError, match=message), joined(torch.device("cpu")):
+        pass
+
+
+def test_a_process_that_waits_for_others_can_be_ended(tmp_path: Path) -> None:
+    settings = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    code = (
+        "import torch\nfrom zoo.cli.app import terminable\nfrom zoo.training.distributed import joined\n"
+        "with terminable():\n    print('waits', flush=True)\n    with joined(torch.device('cpu')):\n        pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | settings, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout and waiting.stdout.readline() == b"waits\n"
+        time.sleep(0.3)
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(10) == -signal.SIGTERM
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def test_a_machine_without_mps_says_so_in_few_words() -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("there is one here")
+    with pytest.raises(ZooError, match="^no device 'mps' here .this torch has no MPS, which is for Macs[^;]*; use"):
+        choose_device("mps")
 
 
 def test_without_tf32_both_libraries_compute_in_32_bits_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

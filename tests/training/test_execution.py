@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -188,6 +189,27 @@ def test_what_cannot_be_compiled_runs_as_written_with_one_warning(monkeypatch: p
         found = trained(tiny_recipe(execution={"compile": "on"}))
     monkeypatch.undo()
     assert same_bits(found, trained(tiny_recipe()))
+
+
+def test_what_was_captured_is_freed_before_it_is_captured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: Any, **settings: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    made: list[weakref.ref[EagerRunner]] = []
+    alive: list[list[bool]] = []
+    original = execution.eager_runner
+
+    def eager(*arguments: Any) -> EagerRunner:
+        alive.append([reference() is not None for reference in made])
+        found = original(*arguments)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(execution, "eager_runner", eager)
+    monkeypatch.setattr(torch, "compile", failing)
+    with pytest.warns(UserWarning, match="cannot be compiled and runs as written .OutOfMemoryError: no room"):
+        trained(tiny_recipe(execution={"compile": "on"}))
+    assert alive == [[], [False]]
 
 
 def test_a_mistake_of_the_user_is_no_reason_to_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:

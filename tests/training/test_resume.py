@@ -34,13 +34,15 @@ from tests.helpers import (
 )
 from zoo.errors import ZooError
 from zoo.registry import OBJECTIVES
-from zoo.runs.folder import read_config
+from zoo.runs.folder import read_config, read_history
 from zoo.schema.recipe import Recipe
 from zoo.system.process import threads_put_back
 from zoo.training import trainer as trainer_module
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
 from zoo.training.divergence import Divergence
 from zoo.training.epochs import Interrupted
+from zoo.training.output_folder import lock_path
+from zoo.training.resumed_device import device_to_resume
 from zoo.training.run import train
 from zoo.training.trainer import Trainer
 
@@ -253,13 +255,91 @@ def test_a_diverged_state_never_replaces_a_good_checkpoint(tmp_path: Path, monke
     ("change", "expected"),
     [
         ({"data": ["another", "digest"]}, "the images have changed"),
-        ({"device": "cuda"}, "resume with --device cuda"),
     ],
 )
-def test_a_checkpoint_of_other_data_or_another_device_is_refused(change: dict[str, Any], expected: str) -> None:
+def test_a_checkpoint_of_other_data_is_refused(change: dict[str, Any], expected: str) -> None:
     found = trainer(tiny_recipe())
     with pytest.raises(ZooError, match=expected):
         found.restore(found.state() | change)
+
+
+def moved(partial: Path) -> None:
+    """Make a checkpoint one that a GPU has written."""
+    state = read_checkpoint(partial / "checkpoint.safetensors")
+    write_checkpoint(partial / "checkpoint.safetensors", state | {"device": "cuda", "compiled": True, "test_batch": 7})
+    (partial / "checkpoint.previous.safetensors").unlink()
+
+
+def half_a_run(recipe: Recipe, folder: Path) -> Path:
+    """Stop a run after its first epoch; return the folder that it has written into."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Trainer, "end_epoch", interrupting(Trainer.end_epoch))
+        train(recipe, folder, CPU)
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def interrupting(method: Any) -> Any:
+    def interrupted(self: Trainer) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return method(self)
+
+    return interrupted
+
+
+def test_a_run_goes_on_on_another_kind_of_device_with_noise_of_its_own(tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"epochs": 3, "batch_size": 50})
+    moved(half_a_run(recipe, tmp_path / "run"))
+    words = "was started on cuda and continues on cpu: its noise and its rounding are others from here on"
+    with pytest.warns(UserWarning, match=words):
+        done = train(recipe, tmp_path / "run", CPU, resume=True)
+    whole = train(recipe, tmp_path / "whole", CPU)
+    first, second = (read_history(folder) for folder in (done, whole))
+    assert len(first) == len(second) == 3
+    assert first[0]["train"] == second[0]["train"]
+    assert first[1]["train"] != second[1]["train"]
+    assert first[1]["train"]["loss"] == pytest.approx(second[1]["train"]["loss"], rel=0.05)
+
+
+def test_a_run_of_another_kind_of_device_can_be_ended_here(tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"epochs": 3, "batch_size": 50})
+    moved(half_a_run(recipe, tmp_path / "run"))
+    done = command("finish", tmp_path / "run.partial", "--import", PLUGIN)
+    assert done.returncode == 0, done.stderr
+    assert len(read_history(tmp_path / "run")) == 1
+
+
+def test_a_run_goes_on_where_it_was_started_if_that_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr("zoo.training.resumed_device.choose_device", chosen.append)
+    out = tmp_path / "run"
+    device_to_resume("auto", [out])
+    half_a_run(tiny_recipe(training={"epochs": 2, "batch_size": 50}), out)
+    device_to_resume("auto", [tmp_path / "other", out])
+    device_to_resume("mps", [out])
+    assert chosen == ["auto", "cpu", "mps"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "words"),
+    [
+        ({"precision": "bf16"}, {}, "execution.precision was tf32 and is bf16: sums will round differently"),
+        ({"convolutions": "gemm"}, {}, "execution.convolutions was auto and is gemm"),
+        ({"compile": "off"}, {"compiled": True}, "the steps were compiled, and execution.compile is off"),
+    ],
+)
+def test_other_sums_from_a_checkpoint_on_are_told(settings: dict[str, Any], change: dict[str, Any], words: str) -> None:
+    state = trainer(tiny_recipe()).state()
+    with pytest.warns(UserWarning, match=words):
+        trainer(tiny_recipe(execution=settings)).restore(state | change)
+
+
+def test_a_lock_of_a_file_system_without_locks_is_one(tmp_path: Path) -> None:
+    lock = tmp_path / ".run.lock"
+    lock.write_text("4711\nhost\n1234\n")
+    assert lock_path(tmp_path / "run") == lock
+    lock.write_text("my notes")
+    with pytest.raises(ZooError, match="is where a lock would be, and is none"):
+        lock_path(tmp_path / "run")
 
 
 def with_threads(threads: int | str) -> Recipe:

@@ -25,7 +25,8 @@ from zoo.training.epochs import Interrupted
 from zoo.training.hand_noise import HandedNoise, NotedDraws
 from zoo.training.multi_run import Run, lanes, train_many
 from zoo.training.run import train
-from zoo.training.stack import CannotStack, stacked_runner
+from zoo.training.run_context import RunContext
+from zoo.training.stack import CannotStack, Lockstep, SharedRunner, stacked_runner
 from zoo.training.stacked_step import StackedStep
 from zoo.training.trainer import Trainer
 
@@ -232,6 +233,81 @@ def test_steps_that_do_something_else_together_are_refused(monkeypatch: pytest.M
     assert all(map(torch.equal, before, trainers[0].model.state_dict().values()))  # nothing is left of the trial
     trainers[0].take_step.done.add_(1)
     assert trainers[1].take_step.done == 2
+
+
+def test_what_a_captured_step_reads_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The trainers' orders move when theirs become views of the step's; a graph goes on reading the old place.
+    together = [trainer(recipe) for recipe in seeded(data={"name": "tiny", "binarization": "dynamic"})]
+    runner = stacked_runner(together)
+    together[0].loader.start(together[0].order(), 0)
+    own = runner.step.loader
+    for each in together:
+        monkeypatch.setattr(each.loader, "batch", None)
+    with together[0].context.active():
+        runner.run(2, 50)
+    assert own.order.data_ptr() == together[0].loader.order.data_ptr()
+
+
+def test_the_first_seed_that_is_over_computes_on_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = [trainer(recipe) for recipe in seeded("bn_vae", training={"freeze": ["encoder.3"]})]
+    runner = stacked_runner(together)
+    going = {Path(str(index)): each for index, each in enumerate(together[1:])}
+    shared, modes = Lockstep(together, runner, going), []
+
+    def update(step: StackedStep, images: int) -> None:
+        modes.append([module.training for module in step.model.modules()])
+
+    monkeypatch.setattr(StackedStep, "update", update)
+    together[0].training_mode()
+    usual = [module.training for module in together[0].model.modules()]
+    together[0].model.eval()  # as its measuring leaves it
+    with together[1].context.active():
+        shared.run(together[1], 1, 50)
+    assert modes == [usual]
+    assert not all(usual)
+
+
+def test_one_that_has_no_room_alone_costs_no_other_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(trainers: Any) -> None:
+        raise CannotStack("a reason")
+
+    original, refused = Trainer.prepare, []
+
+    def prepare(self: Trainer) -> str:
+        if self.recipe.training.seed == 1 and not refused:
+            refused.append(self)
+            raise torch.OutOfMemoryError
+        return original(self)
+
+    monkeypatch.setattr(stack, "stacked_runner", refuse)
+    monkeypatch.setattr(Trainer, "prepare", prepare)
+    runs = jobs(seeded(epochs=1), tmp_path)
+    assert train_many(runs, CPU) == {}
+    assert refused and all((job.out / "model.safetensors").exists() for job in runs)
+
+
+def test_a_stack_that_fails_leaves_every_seed_a_generator_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    renewed: list[RunContext] = []
+    monkeypatch.setattr(stack, "choose_runner", fail)
+    monkeypatch.setattr(RunContext, "reset_generator", lambda context: renewed.append(context))
+    together = [trainer(recipe) for recipe in seeded()]
+    with pytest.raises(CannotStack, match="no room"):
+        stacked_runner(together)
+    assert renewed == [each.context for each in together]
+
+
+def test_checkpoints_of_a_stack_are_of_the_same_step() -> None:
+    together = [trainer(recipe) for recipe in seeded()]
+    shared = Lockstep(together, stacked_runner(together), {})
+    shared_runners = [SharedRunner(shared, each) for each in together]
+    assert [one.agreed(wish) for one, wish in zip(shared_runners, (True, False, False), strict=True)] == [True] * 3
+    for each in together:
+        each.step += 1
+    assert [one.agreed(wish) for one, wish in zip(shared_runners, (False, True, True), strict=True)] == [False] * 3
+    assert shared.runner.agreed(True) and not shared.runner.agreed(False)
 
 
 def test_what_is_stacked_is_what_was_measured_to_be_faster() -> None:

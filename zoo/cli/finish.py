@@ -20,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure and draw what the last checkpoint holds, and say where the run folder is."""
     from zoo.runs.unfinished import finished_folder, partial_folder
-    from zoo.system.devices import choose_device
     from zoo.training.checkpoint import last_state
-    from zoo.training.distributed import joined, local_device
+    from zoo.training.distributed import joined
     from zoo.training.output_folder import has_checkpoint
+    from zoo.training.resumed_device import device_to_resume
     from zoo.training.run import train
     from zoo.training.state import recipe_of
 
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         raise ZooError(f"the run in {partial} has taken no step yet; go on with it: zoo train {partial} --resume")
     recipe = recipe_of(state)
     training = recipe.training.model_copy(update={"steps": state["step"]})
-    device = choose_device(local_device(state["device"] if options.device == "auto" else options.device))
+    device = device_to_resume(options.device, [out])
     with joined(device) as group:
         train(
             recipe.model_copy(update={"training": training}), out, device,

@@ -113,6 +113,10 @@ def run(options: argparse.Namespace) -> None:
         say_lines("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
         return
     outs = folders_of(runs, options)
+    if options.resume:
+        from zoo.training.resumed_device import device_to_resume
+
+        device = device_to_resume(options.device, outs)
     if options.out:
         prepare("--out", outs[0].parent, files=False)
     for name in dict.fromkeys(recipe.name for recipe in recipes):

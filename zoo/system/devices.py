@@ -28,6 +28,8 @@ def choose_device(name: str = "auto") -> torch.device:
         reason, remedy = first_line(error), "use --device auto, cpu, cuda, cuda:N or mps"
         if OLD_DRIVER in reason:
             reason, remedy = OLD_DRIVER_FOUND, f"{OLD_DRIVER_REMEDY}, or use --device cpu"
+        elif name.startswith("mps"):
+            reason = "this torch has no MPS, which is for Macs with Apple silicon"
         elif name.startswith("cuda:") and cuda_available():
             count = torch.cuda.device_count()
             there = "cuda:0 is the only GPU" if count == 1 else f"there are cuda:0 to cuda:{count - 1}"

@@ -7,6 +7,8 @@ share, so the step is that of the whole batch. The first process (rank 0) writes
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -75,7 +77,20 @@ def noise_seed(seed: int, rank: int) -> int:
 
 def launched() -> bool:
     """Return whether ``torchrun`` has started several processes."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _number("WORLD_SIZE", 1) > 1
+
+
+def _number(name: str, otherwise: int | None = None) -> int:
+    """Return a number that ``torchrun`` has put into the environment.
+
+    Raises:
+        ZooError: it is missing, or no number.
+    """
+    text = os.environ.get(name, "" if otherwise is None else str(otherwise))
+    if not text.isdecimal():
+        what = f"{name} is {text!r}, which is no number" if text else f"WORLD_SIZE is set, but {name} is not"
+        raise ZooError(f"{what}; start several processes with torchrun, or unset WORLD_SIZE")
+    return int(text)
 
 
 def local_device(name: str) -> str:
@@ -87,21 +102,44 @@ def local_device(name: str) -> str:
     if launched() and name.startswith("cuda:"):
         raise ZooError(f"every process of torchrun would use {name}; with --device cuda each takes a GPU of its own")
     if launched() and name in ("auto", "cuda") and torch.cuda.is_available():
-        return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+        return f"cuda:{_number('LOCAL_RANK') % torch.cuda.device_count()}"
     return name
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[ProcessGroup]:
-    """Join the processes that ``torchrun`` describes in the environment, if any, and yield the group."""
+    """Join the processes that ``torchrun`` describes in the environment, if any, and yield the group.
+
+    Raises:
+        ZooError: the environment describes them in part only.
+    """
     if not launched():
         yield SINGLE_PROCESS
         return
-    if device.type == "cuda" and int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count():
-        dist.init_process_group("nccl", device_id=device)
-    else:  # NCCL needs a GPU for each process
-        dist.init_process_group("gloo")
+    for name in ("RANK", "MASTER_PORT"):
+        _number(name)
+    if not os.environ.get("MASTER_ADDR"):
+        raise ZooError("WORLD_SIZE is set, but MASTER_ADDR is not; start several processes with torchrun, or unset it")
+    with ended_by_signals():
+        if device.type == "cuda" and _number("LOCAL_WORLD_SIZE") <= torch.cuda.device_count():
+            dist.init_process_group("nccl", device_id=device)
+        else:  # NCCL needs a GPU for each process
+            dist.init_process_group("gloo")
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process at once while the context is active, in which Python would see neither."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -43,6 +43,7 @@ def train_epochs(
 
     def save_or_stop(epoch_ended: bool) -> None:
         due = trainer.group.rank == 0 and checkpoints.due(trainer.epoch if epoch_ended else None)
+        due = due if trainer.runner is None else trainer.runner.agreed(due)
         wish = STOP if signals else SAVE if due else GO_ON
         wish = SAVE if trainer.done else trainer.group.largest(wish, trainer.device)
         if wish == GO_ON:

@@ -6,6 +6,7 @@ The steps are the same in every mode: one that cannot be compiled or captured ru
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -119,6 +120,7 @@ def choose_runner(
         return runner
     backend = chosen(step.model, settings.convolutions, compiled=step.on_cuda)
     undo = lay_out(step.optimizer) if backend != "contiguous" else lambda: None
+    compiled_runner, failed = runner, False
     try:
         compiled_runner = type(runner)(step, compiled(step, backend), sizes)
         compiled_seconds = seconds_per_step(compiled_runner)
@@ -132,7 +134,13 @@ def choose_runner(
         raise
     except Exception as error:  # running out of memory for both included
         warn("the step cannot be compiled and runs as written", error)
+        failed = True
+    if failed:  # out of the handler, whose error holds on to what was captured
         undo()
+        del runner, compiled_runner
+        gc.collect()
+        if step.on_cuda:
+            torch.cuda.empty_cache()  # the same graphs are captured again
         recover()
         return eager_runner(step, settings, sizes, recover)
     times = f"{compiled_seconds * 1e6:,.0f} us each, {seconds * 1e6:,.0f} us uncompiled"

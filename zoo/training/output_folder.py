@@ -6,6 +6,7 @@ A run folder is therefore never half written, and an older one stays until the n
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, first_line
 from zoo.runs.folder import CHECKPOINT_FILE, CONFIG_FILE, read_config
 from zoo.runs.ownership import CHECKPOINT_FILES, check_replaceable, check_unfinished, leftovers
 from zoo.schema.digest import differences
@@ -81,8 +82,9 @@ def reserved(out: Path, partial: Path, *, resume: bool, overwrite: bool, writes:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ZooError(f"another process is training into {out}; wait for it, or write elsewhere with --out") from error
-    except OSError as error:
-        raise ZooError(f"cannot write in {out.parent}: {error.strerror}; choose another folder with --out") from error
+    except (OSError, NotImplementedError) as error:  # the latter where there are no locks
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise ZooError(f"cannot write in {out.parent}: {reason}; choose another folder with --out") from error
     try:
         check_free(out, partial, resume=resume, overwrite=overwrite)
         if partial.exists() and not (resume and has_checkpoint(partial)):
@@ -111,9 +113,14 @@ def lock_path(out: Path) -> Path:
         status = os.lstat(path)
     except OSError:
         return path
-    if not stat.S_ISREG(status.st_mode) or status.st_size:
+    if not stat.S_ISREG(status.st_mode) or not _is_lock(path, status.st_size):
         raise ZooError(f"{path} is where a lock would be, and is none; move it, or choose another folder with --out")
     return path
+
+
+def _is_lock(path: Path, size: int) -> bool:
+    """Return whether a file is a lock: empty, or, where a file system has no locks, with the process that holds it."""
+    return not size or (size < 1024 and re.match(rb"\d+\n", path.read_bytes()) is not None)
 
 
 def has_checkpoint(partial: Path) -> bool:

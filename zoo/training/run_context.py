@@ -10,7 +10,15 @@ import torch
 
 from zoo.system.cores import Threads
 from zoo.system.lock import PROCESS_LOCK
-from zoo.system.randomness import CPU, Generators, State, drawing_from, random_state, set_random_state
+from zoo.system.randomness import (
+    CPU,
+    Generators,
+    State,
+    drawing_from,
+    random_state,
+    seed_default_generators,
+    set_random_state,
+)
 
 
 class RunContext:
@@ -94,6 +102,14 @@ class RunContext:
         with self.active():
             return random_state(self.device)
 
+    def seed(self, seed: int) -> None:
+        """Go on from a seed."""
+        if self.own:
+            self.own.on(CPU).manual_seed(seed)
+            return
+        with self.active():
+            seed_default_generators(seed, self.device)
+
     def set_random_state(self, state: State) -> None:
         """Go on from a state that :meth:`random_state` has returned."""
         if self.own:
@@ -118,10 +134,11 @@ class RunContext:
             matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
 
     def reset_generator(self) -> None:
-        """Take a new generator, inside the context; after a failed capture the old one may refuse to continue."""
+        """Take a new generator; after a failed capture the old one may refuse to continue."""
         if self.on_cuda:
             self.generator = torch.Generator(self.device)
-            torch.cuda.default_generators[self.device.index].graphsafe_set_state(self.generator)
+            if self.inside:
+                torch.cuda.default_generators[self.device.index].graphsafe_set_state(self.generator)
 
     def disable_tf32(self) -> None:
         """Compute without TF32 from now on."""

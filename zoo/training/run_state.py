@@ -18,6 +18,7 @@ from zoo.schema.recipe import Recipe
 from zoo.system.allocator import keep_freed_memory
 from zoo.system.cores import Threads, choose_threads
 from zoo.system.randomness import seed_default_generators
+from zoo.system.seeds import mixed_seed
 from zoo.training.batches import batch_sizes, loader_of, to_device_if_it_fits
 from zoo.training.conv_backend import Layout, with_conv_backend
 from zoo.training.distributed import SINGLE_PROCESS, ProcessGroup, noise_seed
@@ -255,21 +256,21 @@ class RunState:
         """Continue from a state that :meth:`state` has returned. Tensors keep their addresses; their content is copied.
 
         Raises:
-            ZooError: the state is one of another recipe, other images, another kind of device or another number of
-                processes.
+            ZooError: the state is one of another recipe, other images or another number of processes.
         """
+        same_device = state["device"] == self.device.type  # else what was chosen for the other does not hold here
         self._go_on(state)
         self.step, self.seconds, self.history = state["step"], state["seconds"], list(state["history"])
         if self.history and self.history[-1]["step"] % self.steps_per_epoch and self.step < self._last_step:
             self.history.pop()  # of a part of an epoch, which goes on
         self.started = time.perf_counter() - state.get("wall_seconds", state["seconds"])
-        self.was_compiled = state["compiled"]
-        self.layout = state.get("layout")
-        self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
-        if self.recipe.execution.threads == "auto" and self.context.threads.number != state["threads"]:
+        if same_device:
+            self.was_compiled, self.layout = state["compiled"], state.get("layout")
+            self.evaluation.batch = state.get("test_batch", self.evaluation.usual_batch)
+            if self.validation:
+                self.validation.batch = state["validation_batch"]
+        if same_device and self.recipe.execution.threads == "auto" and self.context.threads.number != state["threads"]:
             self.context.threads = Threads(state["threads"], "as before")
-        if self.validation:
-            self.validation.batch = state["validation_batch"]
         with self.context.active():
             if self.selection:
                 self.selection.restore(state["selection"])
@@ -279,5 +280,8 @@ class RunState:
             self.means.restore(self._own_totals(state["totals"]))
             self.snapshots.restore(state.get("snapshots"))
             self.take_step.done.fill_(self.step)
-            mine = {name: parts[self.group.rank].cpu() for name, parts in state["random"].items()}
-            self.context.set_random_state(mine)
+            if same_device:
+                mine = {name: parts[self.group.rank].cpu() for name, parts in state["random"].items()}
+                self.context.set_random_state(mine)
+            else:  # not from the beginning, whose noise it has had
+                self.context.seed(noise_seed(mixed_seed(self.recipe.training.seed, self.step), self.group.rank))

@@ -43,6 +43,10 @@ class EagerRunner:
         """True if the steps of the usual size are compiled."""
         return self.step_fn is not self.step
 
+    def agreed(self, wish: bool) -> bool:
+        """Return what the runs that take their steps together do about a wish of one of them; alone, it decides."""
+        return wish
+
     def run(self, steps: int, images: int) -> None:
         """Enqueue ``steps`` steps on batches of ``images`` images."""
         for _ in range(steps):

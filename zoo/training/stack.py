@@ -76,6 +76,9 @@ class Stack:
         self.awaited = set(outs)
         self.joined: dict[Path, Trainer] = {}
         self.descriptions: dict[Path, str] = {}
+        """The words for how the runs in a stack run their steps; there are none until all have joined."""
+        self.alone: dict[Path, str] = {}
+        """The reasons why runs are not in a stack."""
 
     def join(self, out: Path, trainer: Trainer) -> Generator[None, None, str]:
         """Give way until all others have joined or left; then choose how to run the steps, and return a description."""
@@ -84,17 +87,21 @@ class Stack:
         yield  # the last one, too: all go on in the same round
         while self.awaited:
             yield
-        if not self.descriptions:
+        if not (self.descriptions or self.alone):
             self.prepare()
-        return self.descriptions[out]
+        if out in self.descriptions:
+            return self.descriptions[out]
+        return f"{trainer.prepare()}; not as one model with the other seeds: {self.alone[out]}"
 
     def leave(self, out: Path) -> None:
         """Go on without this run."""
         self.awaited.discard(out)
         self.joined.pop(out, None)
+        if self.descriptions.pop(out, None):
+            self.alone[out] = "they have begun"  # where it is trained again
 
     def prepare(self) -> None:
-        """Choose how each trainer runs its steps: together with those at the same step, or alone."""
+        """Choose which trainers run their steps together: those at the same step, if it can be."""
         for step in {trainer.step for trainer in self.joined.values()}:
             together = {out: trainer for out, trainer in self.joined.items() if trainer.step == step}
             try:
@@ -102,8 +109,7 @@ class Stack:
                 how = f"{len(together)} seeds as one model"
                 self.descriptions |= {out: f"{how}, {runner_of(trainer)}" for out, trainer in together.items()}
             except CannotStack as error:
-                for out, trainer in together.items():
-                    self.descriptions[out] = f"{trainer.prepare()}; not as one model with the other seeds: {error}"
+                self.alone |= dict.fromkeys(together, str(error))
 
     def stack(self, trainers: list[Trainer]) -> None:
         """Let the trainers run their steps as one model.
@@ -138,6 +144,8 @@ class Lockstep:
         self.step = trainers[0].step
         """The steps taken so far."""
         self.epoch = -1
+        self.agreement = (-1, False)
+        """A step, and what the runs have agreed on after it."""
 
     def run(self, trainer: Trainer, steps: int, images: int) -> None:
         """Take ``steps`` steps on batches of ``images`` images, unless another trainer was here before."""
@@ -150,8 +158,15 @@ class Lockstep:
             self.epoch = trainer.epoch
             for each in going:
                 each.loader.start(each.order(), each.step % each.steps_per_epoch)
+        self.trainers[0].training_mode()  # its modules compute for all, also when its own run is over
         self.runner.run(steps, images)
         self.step += steps
+
+    def agreed(self, step: int, wish: bool) -> bool:
+        """Return the wish of the run that asked first after this step: checkpoints of one step go on as one model."""
+        if self.agreement[0] != step:
+            self.agreement = step, wish
+        return self.agreement[1]
 
 
 class SharedRunner(EagerRunner):
@@ -161,6 +176,10 @@ class SharedRunner(EagerRunner):
         super().__init__(shared.runner.step, shared.runner.step_fn, trainer.sizes)
         self.shared, self.trainer = shared, trainer
         self.max_steps, self.description = shared.runner.max_steps, shared.runner.description
+
+    def agreed(self, wish: bool) -> bool:
+        """Return the wish of the run that asked first."""
+        return self.shared.agreed(self.trainer.step, wish)
 
     def run(self, steps: int, images: int) -> None:
         """Take part in ``steps`` steps on batches of ``images`` images."""
@@ -206,12 +225,14 @@ def stacked_runner(trainers: Sequence[Trainer]) -> EagerRunner:
         for trainer, stream in zip(trainers, streams, strict=True):
             if stream is not None:
                 trainer.context.stream = stream
+            trainer.context.reset_generator()  # after a failed capture those that it draws from may refuse to go on
         if isinstance(error, CannotStack):
             raise
         raise CannotStack(f"{type(error).__name__}: {first_line(error)}") from error
     finally:
         restore()
-    step.bind()
+    with first.context.active():  # on the stream that the steps read it on
+        step.bind()
     return runner
 
 

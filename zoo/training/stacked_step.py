@@ -161,11 +161,12 @@ class StackedStep(Step):
         """Draw the random numbers of the next step, those of each model as when it is trained alone."""
         if not (any(self.draws[images]) or self.drawn_images):
             return
+        # Of the orders that the step owns: a captured graph goes on reading what it has read.
+        batch = self.loader.batch(self.done % self.steps_per_epoch, images)[0] if self.drawn_images else None
         for index, trainer in enumerate(self.trainers):
             with trainer.context.active():
-                if self.drawn_images:
-                    chosen, _ = trainer.loader.batch(self.done % self.steps_per_epoch, images)
-                    self.drawn_images[images][index].copy_(self.as_numbers(chosen))
+                if batch is not None:
+                    self.drawn_images[images][index].copy_(self.as_numbers(batch[index]))
                 for parts in zip(self.noise[images], self.draws[images], strict=True):
                     for noise, draw in zip(*parts, strict=True):
                         noise[index].copy_(draw())

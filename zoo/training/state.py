@@ -50,8 +50,7 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
         processes: the number of processes that train together.
 
     Raises:
-        ZooError: the checkpoint is one of another recipe, other images, another kind of device or another number of
-            processes.
+        ZooError: the checkpoint is one of another recipe, other images or another number of processes.
     """
     before = recipe_of(state)
     differing = differences(may_go_on(before, recipe).to_dict(), recipe.to_dict())
@@ -60,17 +59,35 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
         raise ZooError(f"{found}; resume with that one, or use --overwrite")
     if state["data"] != data:
         raise ZooError("the images have changed since the checkpoint was written; start again with --overwrite")
-    if state["device"] != device.type:
-        raise ZooError(f"the run was started on another kind of device; resume with --device {state['device']}")
     processes_before, threads = len(state["random"]["cpu"]), recipe.execution.threads
     if processes_before != processes:
         raise ZooError(f"the run was started with {processes_before} processes, not {processes}; resume with as many")
-    if device.type == "cpu" and threads not in ("auto", state["threads"]):
+    if state["device"] != device.type:
+        warnings.warn(
+            f"the run was started on {state['device']} and continues on {device.type}: its noise and its rounding are "
+            f"others from here on",
+            stacklevel=3,
+        )
+    elif changed := _other_execution(state, before, recipe):
+        warnings.warn(f"{'; '.join(changed)}: sums will round differently from here on", stacklevel=3)
+    if device.type == state["device"] == "cpu" and threads not in ("auto", state["threads"]):
         warnings.warn(
             f"the run was started on {state['threads']} threads and continues with {threads}: its sums will round "
             f"differently (execution.threads=auto keeps every bit)",
             stacklevel=3,
         )
+
+
+def _other_execution(state: State, before: Recipe, now: Recipe) -> list[str]:
+    """Return, in words, what of a run's execution is another one and changes its bits."""
+    found = [
+        f"execution.{name} was {then} and is {here}"
+        for name in ("precision", "convolutions")
+        if (then := getattr(before.execution, name)) != (here := getattr(now.execution, name))
+    ]
+    if state["compiled"] and now.execution.compile == "off":
+        found.append("the steps were compiled, and execution.compile is off")
+    return found
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
