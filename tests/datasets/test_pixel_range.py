@@ -18,7 +18,9 @@ from zoo.errors import ZooError
 from zoo.inference.image_stream import open_images
 from zoo.schema.recipe import parse_data
 from zoo.system.image_files import flatten
+from zoo.system.image_scan import scan
 from zoo.system.pixel_range import ValueHistogram, to_8_bits, usual_range
+from zoo.tasks import score
 
 RIGHT = 128.6
 """The mean of the 20 images of 8 bits that the others are made of, to within their resizing."""
@@ -202,3 +204,64 @@ def test_kinds_of_values_that_share_one_range_are_said() -> None:
     write(lambda a: a.astype(np.uint16) * 257, "pics/more")
     with pytest.warns(UserWarning, match="floats from 0.0.* to 0.9.* and whole numbers from .* one range, 0 to 65535"):
         mean()
+
+
+# --- in tasks ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_score_depends_on_no_other_file() -> None:
+    model = zoo.load("beta_vae_1_glyphs")
+    write(lambda a: a.astype(np.uint16) * 16, "one", 1)
+    write(lambda a: a.astype(np.uint16) * 257)
+    Path("one/p00.tif").rename("pics/0.tif")
+
+    def scored(source: str, **more: Any) -> float:
+        return float(next(iter(score(model, open_images(source, model, **more)))).scores["mse"][0])
+
+    said = (
+        r"from \d+ to \d+, and the model's recipe says no range for them: 0 becomes black, 65,535 white .1 for floats"
+    )
+    with pytest.warns(UserWarning, match=rf"1 files have values of more than 8 bits, {said}.*--range=0,4095"):
+        alone = scored("./pics/0.tif")
+    with pytest.warns(UserWarning, match=r"1 of the 21 files .*first: .*0.tif.* become almost one shade"):
+        assert scored("./pics") == pytest.approx(alone, rel=1e-5)
+    asked = scored("./pics/0.tif", value_range=(0, 4095))
+    write(lambda a: a, "eight", 1)
+    assert asked == pytest.approx(scored("./eight"), abs=2e-3) != alone
+
+
+def test_the_range_of_a_task_can_be_said_and_is_checked(tmp_path: Path) -> None:
+    write(lambda a: a.astype(np.uint16) * 16, count=3)
+    folder = tmp_path / "pics"
+    means = []
+    for more in ([], ["--range=0,4095"]):
+        done = command("reconstruct", "ae_mnist", folder, *more, "--json", "--out", tmp_path / f"out{len(more)}")
+        assert done.returncode == 0, done.stderr
+        assert ("--range=0,4095" in done.stderr) == (not more)
+        means.append(json.loads(done.stdout)["mse"])
+    assert means[0] != means[1]
+    for wrong in ("1", "2,1", "a,b", "nan,1"):
+        done = command("reconstruct", "ae_mnist", folder, f"--range={wrong}")
+        assert (done.returncode, "expected two numbers, as 0,4095" in done.stderr) == (2, True)
+    model = zoo.load("ae_mnist")
+    with pytest.raises(ZooError, match="a range is two numbers, the values for black and for white; got"):
+        open_images("./pics", model, (4095, 0))
+    with pytest.raises(ZooError, match="a range of values is for image files; 'mnist' is a dataset"):
+        open_images("mnist", model, (0, 4095))
+
+
+def test_a_range_without_any_file_that_it_is_for_is_said() -> None:
+    write(lambda a: a)
+    words = "no file has values of more than 8 bits, which alone the range 0 to 4095 is for"
+    with pytest.warns(UserWarning, match=words):
+        load_images(settings(range=(0, 4095)), "train")
+
+
+def test_files_of_8_bits_beside_others_are_told() -> None:
+    write(lambda a: a.astype(np.uint16) * 257)
+    write(lambda a: a, "eight", 3)
+    for path in Path("eight").iterdir():
+        path.rename(Path("pics") / f"8{path.name}")
+    (line,) = scan(sorted(Path("pics").iterdir()), "first").describe()
+    assert line.startswith("20 files have values of more than 8 bits")
+    assert line.endswith("; 3 files of 8 bits beside them keep 0 to 255")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import math
 import re
 import runpy
 import sys
@@ -78,6 +79,24 @@ def add_model_and_images(parser: argparse.ArgumentParser) -> None:
         help="a folder (./images), a zip, an image file or a quoted pattern ('./images/*.png'), or a dataset: mnist "
         "(its test images), mnist/train, mnist:9 (a class)",
     )
+    parser.add_argument(
+        "--range",
+        type=two_numbers,
+        metavar="LOW,HIGH",
+        help="the values that become black and white in image files of more than 8 bits, as --range=0,4095 (default: "
+        "those of the model's recipe, or else 0,65535; 0,1 for floats)",
+    )
+
+
+def two_numbers(text: str) -> tuple[float, float]:
+    """Parse two numbers with a comma between them, the second larger."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise argparse.ArgumentTypeError(f"expected two numbers, as 0,4095, the second larger; got {text!r}")
+    return low, high
 
 
 def add_options_of(parser: argparse.ArgumentParser, function: Callable[..., Any], *, skip: Sequence[str] = ()) -> None:

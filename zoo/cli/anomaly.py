@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> None:
     from zoo.tasks import HighestScores, detection
 
     model = load(options.model, choose_device(options.device))
-    images = open_images(options.images, model)
-    against = open_images(options.against, model) if options.against else None
+    images = open_images(options.images, model, options.range)
+    against = open_images(options.against, model, options.range) if options.against else None
     if against:
         detection([0.0], [1.0])  # what it needs is looked for before the work is done
     highest = HighestScores(options.by, options.count)

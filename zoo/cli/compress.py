@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.tasks import compress
 
     model = load(options.model, choose_device(options.device))
-    with progress(open_images(options.images, model)) as images:
+    with progress(open_images(options.images, model, options.range)) as images:
         compressed = compress(model, images, options.step)
     write_atomically(options.out, compressed.content)
     if options.names:

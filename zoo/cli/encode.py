@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.tasks import encode, write_codes
 
     model = load(options.model, choose_device(options.device))
-    with progress(open_images(options.images, model)) as images:
+    with progress(open_images(options.images, model, options.range)) as images:
         codes = encode(model, images, options.depth)
     write_codes(codes, options.out)
     what = "codes" if options.depth is None else f"features of depth {options.depth},"

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.tasks import impute
 
     model = load(options.model, choose_device(options.device))
-    images = open_images(options.images, model)
+    images = open_images(options.images, model, options.range)
     observe = masks(options, model.image_shape)
 
     def fill(prepared: PreparedBatch) -> tuple[Tensor, Tensor, Tensor]:

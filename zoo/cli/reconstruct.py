@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.system.folders import new_folder
 
     model = load(options.model, choose_device(options.device))
-    images = open_images(options.images, model)
+    images = open_images(options.images, model, options.range)
 
     def reconstruct(prepared: PreparedBatch) -> tuple[Tensor, Tensor]:
         y = prepared.model.reconstruct(prepared.x)

@@ -22,6 +22,7 @@ from zoo.system.files import spelled
 from zoo.system.image_files import Presentation, decode_or_reason
 from zoo.system.image_scan import scan
 from zoo.system.image_sources import ImageFiles, images_at, listed, warn_skipped
+from zoo.system.pixel_range import ValueRange
 from zoo.system.prefetch import prefetch
 
 
@@ -44,13 +45,17 @@ def presentation_of(model: Autoencoder) -> Presentation:
     return presentation
 
 
-def of_files(source: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> ImageStream:
+def of_files(
+    source: Path, model: Autoencoder, chosen: Sequence[str] = (), value_range: ValueRange | None = None
+) -> ImageStream:
     """Open every image file of a folder, a zip or a pattern, or one, presented as the model's training images were.
 
     Args:
         source: the path or pattern.
         model: the model; a conditional one gets the labels that subfolders name.
         chosen: the classes to take, by the names of their subfolders or by their labels; empty: all images.
+        value_range: the values of more than 8 bits that become black and white; None: those of the model's recipe, or
+            else 0 and 65,535, 0 and 1 for floats, whatever the files hold: a score depends on no other file.
 
     Raises:
         ZooError: there are no images, none of a chosen class, or none with a label that a conditional model needs.
@@ -59,9 +64,17 @@ def of_files(source: Path, model: Autoencoder, chosen: Sequence[str] = ()) -> Im
     files.warn()
     paths, labels = with_labels(files, model, chosen)
     presentation = presentation_of(model)
+    presentation = replace(presentation, range=value_range or presentation.range)
     scanned = scan(paths, presentation.pages, presentation.range)
     scanned.warn(files.name, presentation.pages)
-    presentation = replace(presentation, range=scanned.range)
+    if scanned.found and scanned.range and not presentation.range and scanned.range not in ((0, 65535), (0, 1)):
+        (low, high), (black, white) = scanned.found, scanned.range
+        warnings.warn(
+            f"{files.name}: {scanned.deep:,} files have values of more than 8 bits, from {low:g} to {high:g}, and the "
+            f"model's recipe says no range for them: 0 becomes black, 65,535 white (1 for floats); say another with "
+            f"--range={black:g},{white:g} (value_range=({black:g}, {white:g}) in Python)",
+            stacklevel=3,
+        )
     pages = scanned.images(paths, presentation.pages)
 
     def batches(size: int) -> Iterator[ImageBatch]:

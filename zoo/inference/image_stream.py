@@ -5,6 +5,7 @@ The images of a folder are decoded while the model works and not kept; memory do
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from zoo.schema.parsing import whole_numbers
 from zoo.schema.recipe import parse_data
 from zoo.system.files import user_path
 from zoo.system.image_sources import names_images
+from zoo.system.pixel_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def as_stream(images: ImageStream | Tensor | str | os.PathLike[str], model: Auto
     return ImageStream("images", len(pixels), batches)
 
 
-def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStream:
+def open_images(
+    source: str | os.PathLike[str], model: Autoencoder, value_range: ValueRange | None = None
+) -> ImageStream:
     """Open images in files, resized to the model's shape, or those of a dataset.
 
     Args:
@@ -115,6 +119,8 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
             classes (``mnist:9``, ``mnist/train:0-4,7``). The dataset that the model was trained on
             has the settings of its recipe, but all classes and images.
         model: the loaded model that will take the images.
+        value_range: the values of files of more than 8 bits that become black and white; None: those of the model's
+            recipe, or else 0 and 65,535, 0 and 1 for floats.
 
     Raises:
         ZooError: there are no images, they do not have the model's shape, or the model is conditional and they have no
@@ -124,10 +130,12 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
         got = repr(source) if not isinstance(source, Tensor | np.ndarray) else type(source).__name__
         raise ZooError(f"images are a folder, such as './images', or a dataset, such as 'mnist'; got {got[:80]}")
     if isinstance(source, os.PathLike):
-        return of_files(user_path(source), model)
+        return of_files(user_path(source), model, (), checked_range(value_range))
     if names_images(source):
         path, chosen = path_and_classes(source)
-        return of_files(path, model, chosen)
+        return of_files(path, model, chosen, checked_range(value_range))
+    if value_range is not None:
+        raise ZooError(f"a range of values is for image files; {source!r} is a dataset")
     dataset, colon, numbers = source.partition(":")
     name, _, split = dataset.partition("/")
     if split not in ("", "train", "test"):
@@ -144,6 +152,23 @@ def open_images(source: str | os.PathLike[str], model: Autoencoder) -> ImageStre
             f"folder, then they are resized"
         )
     return of_dataset(config, "train" if split == "train" else "test", classes)
+
+
+def checked_range(value_range: ValueRange | None) -> ValueRange | None:
+    """Return a range as two floats.
+
+    Raises:
+        ZooError: it is none.
+    """
+    if value_range is None:
+        return None
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ZooError(f"a range is two numbers, the values for black and for white; got {value_range!r}")
+    return low, high
 
 
 def _dataset(name: str, source: str, trained: DatasetConfig) -> DatasetConfig:

@@ -12,6 +12,7 @@ from PIL import ImageSequence
 from zoo.errors import first_line
 from zoo.system.deep_pixels import count_values, is_deep_colour, is_deep_grey
 from zoo.system.embedded import FileT, ImageFile
+from zoo.system.files import spelled
 from zoo.system.image_files import DECODING, Pages, open_image, pages_in
 from zoo.system.memory import out_of_memory
 from zoo.system.pixel_range import ValueHistogram, ValueRange, usual_range
@@ -48,6 +49,10 @@ class Scan:
     """True if most values, although they differ, become few of the 256 shades of the range."""
     kinds: dict[str, ValueRange] = field(default_factory=dict)
     """The range of the values of each kind, floats and whole numbers."""
+    dim: list[ImageFile] = field(default_factory=list)
+    """The files whose own values fill so little of the range that they become almost one shade, but not one value."""
+    asked: ValueRange | None = None
+    """The range that was asked for."""
 
     @property
     def several(self) -> int:
@@ -64,10 +69,12 @@ class Scan:
         if self.found is None or self.range is None:
             return []
         undefined = f"; {self.undefined:,} pixels without a value count as the lowest" if self.undefined else ""
+        shallow = len(self.pages) - self.deep - len(self.damaged)
+        beside = f"; {shallow:,} files of 8 bits beside them keep 0 to 255" if shallow else ""
         cut = f"; of {self.colours:,} in colour, only the upper 8 of 16 bits are read" if self.colours else ""
         return [
             f"{self.deep:,} files have values of more than 8 bits, from {self.found[0]:g} to {self.found[1]:g}: "
-            f"{self.range[0]:g} becomes black, {self.range[1]:g} white{undefined}{cut}"
+            f"{self.range[0]:g} becomes black, {self.range[1]:g} white{undefined}{cut}{beside}"
         ]
 
     def warn(self, name: str, pages: Pages) -> None:
@@ -80,6 +87,12 @@ class Scan:
                 stacklevel=3,
             )
         if self.found is None or self.range is None:
+            if self.asked and len(self.damaged) < len(self.pages):
+                warnings.warn(
+                    f"{name}: no file has values of more than 8 bits, which alone the range {self.asked[0]:g} to "
+                    f"{self.asked[1]:g} is for (data.range): 0 becomes black, 255 white",
+                    stacklevel=3,
+                )
             return
         width = min(self.found[1], self.range[1]) - max(self.found[0], self.range[0])
         if width < (self.range[1] - self.range[0]) / POOR or self.outside > 1 / POOR:
@@ -93,6 +106,14 @@ class Scan:
             warnings.warn(
                 f"{name}: the values lie between {self.found[0]:g} and {self.found[1]:g}, most of them so close "
                 f"together that they become few shades of grey; if some stand for no value, set data.range",
+                stacklevel=3,
+            )
+        elif self.dim and len(self.kinds) == 1:
+            warnings.warn(
+                f"{name}: {len(self.dim):,} of the {self.deep:,} files of more than 8 bits (first: "
+                f"{spelled(str(self.dim[0]))}) become almost one shade, as their values fill less than a part in "
+                f"{POOR} of {self.range[0]:g} to {self.range[1]:g}; if they have fewer bits than the others, keep them "
+                f"in a folder of their own",
                 stacklevel=3,
             )
         if len(self.kinds) > 1:
@@ -112,7 +133,8 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
         pages: the pages whose values count.
         value_range: the range to scale with; None: that of the values.
     """
-    result, kinds = Scan(), {"floats": ValueHistogram(), "whole numbers": ValueHistogram()}
+    result, kinds = Scan(asked=value_range), {"floats": ValueHistogram(), "whole numbers": ValueHistogram()}
+    own: dict[ImageFile, ValueRange] = {}
     with ThreadPoolExecutor() as pool:
         for file, header in zip(files, pool.map(lambda file: _scan_one(file, pages), files), strict=True):
             result.pages.append(header.pages)
@@ -122,6 +144,8 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
                 result.deep += 1
                 result.colours += header.deep_colour
                 kinds["whole numbers" if header.values.whole else "floats"].merge(header.values)
+                if found := header.values.found:
+                    own[file] = found
     result.kinds = {kind: part.found for kind, part in kinds.items() if part.found is not None}
     values = ValueHistogram()
     for part in kinds.values():
@@ -129,6 +153,8 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
     result.found, result.undefined = values.found, values.undefined
     if result.found is not None:
         result.range = value_range or usual_range(*result.found, whole=values.whole)
+        least = (result.range[1] - result.range[0]) / POOR
+        result.dim = [file for file, (low, high) in own.items() if 0 < high - low < least]
         result.outside = values.share_outside(result.range)
         before, left = values.entropies(result.range)
         result.few_shades = left < FEW and before - left > LOST
