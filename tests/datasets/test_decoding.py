@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from tests.helpers import command, dataset
-from zoo.datasets import _image_files, load_images
+from zoo.datasets import _decode, _image_files, load_images
+from zoo.errors import ZooError
 from zoo.system import image_files
 from zoo.system.image_files import MAX_PIXELS, Presentation, decode_or_reason, read_image
 from zoo.system.memory_budget import MemoryBudget
@@ -146,6 +147,27 @@ def test_what_was_decoded_of_a_folder_is_replaced_when_it_changes() -> None:
     assert len(decoded()) == 4
     load_images(dataset("image_folder", path="pics", size=8), "train")  # other settings are another cache
     assert len(decoded()) == 6
+
+
+def test_images_that_another_process_replaces_meanwhile_are_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, times = _decode.map_file, []
+
+    def removed(path: Path, *arguments: Any) -> Any:
+        times.append(path)
+        if len(times) == 1:
+            path.unlink()
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return original(path, *arguments)
+
+    monkeypatch.setattr(_decode, "map_file", removed)
+    assert len(load_images(folder(), "train")) and len(times) == 2
+
+    def always(path: Path, *arguments: Any) -> Any:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(_decode, "map_file", always)
+    with pytest.raises(ZooError, match="pics, train decoded: another process removes them"):
+        load_images(folder(), "train")
 
 
 def test_a_flipped_bit_in_the_cache_is_noticed() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 import zoo
 from tests.helpers import SHIPPED_VARIANTS, command, dataset, tiny_fields, tiny_model, usual_objective
 from zoo.datasets import load_images
-from zoo.datasets._folder_classes import found_classes, numbered_classes
+from zoo.datasets._folder_classes import found_classes, known_classes, numbered_classes, why_no_classes
 from zoo.entries.trained_model import TrainedModel
 from zoo.errors import ZooError
 from zoo.inference.image_stream import open_images
@@ -92,6 +92,37 @@ def test_what_is_no_class() -> None:
     assert found_classes(numbers)[0] == ("0", "1", "2", "10")
     animals()
     assert load_images(settings(group=1), "train").labels is None
+
+
+def test_a_few_images_in_no_subfolder_are_named_as_the_reason_for_no_classes() -> None:
+    animals()
+    Path("pics/bird/p0.png").rename("pics/cover.png")
+    total = sum(1 for _ in Path("pics").rglob("*.png"))
+    words = rf"pics: 1 of {total} images .first: cover.png. are in no subfolder, so that the names of subfolders are no"
+    with pytest.warns(UserWarning, match=words):
+        assert load_images(settings(), "train").labels is None
+    loose = [PurePosixPath(f"{n}.png") for n in range(5)]
+    assert why_no_classes([*loose, *(PurePosixPath(f"{name}/{n}.png") for name in "ab" for n in range(3))]) == ""
+    assert why_no_classes(loose) == ""
+
+
+def test_a_class_whose_name_no_folder_can_have() -> None:
+    names = ["T-shirt/top", "Trouser"]
+    paths = [PurePosixPath(f"{name}/1.png") for name in ("T-shirt-top", "T-shirt_top", "Trouser", "1")]
+    assert known_classes(paths, names) == [0, 0, 1, None]
+    animals()
+    for number, name in enumerate(CLASSES):
+        Path("pics", name).rename(f"pics/{number}")
+    images = open_images("./pics", zoo.load("conditional_vae_16_fashion_mnist"))
+    (batch,) = images.batches(100)
+    assert batch.labels is not None
+    assert set(batch.labels.tolist()) == {0, 1, 2}
+
+
+def test_the_first_images_of_sorted_classes_are_said_to_be_of_some_only() -> None:
+    animals(splits=("train", "test"))
+    with pytest.warns(UserWarning, match=r"the first 5 train images .data.train_images. are of 1 of the 3 classes"):
+        load_images(settings(train_images=5), "train")
 
 
 def test_an_unreadable_image_takes_its_label_with_it() -> None:

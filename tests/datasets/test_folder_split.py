@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,21 @@ def test_a_group_stays_on_one_side(group: str | int) -> None:
     assert not cases["train"] & cases["test"]
     assert len(found["test"]) == 3 * len(cases["test"]) > 0
     assert key_of(Path("loose.png"), group) == "loose.png"
+
+
+@pytest.mark.parametrize("group", ["case_*", 1])
+def test_groups_that_folders_put_on_both_sides_are_named(group: str | int) -> None:
+    for side, cases in (("train", range(6)), ("Test", range(4, 8))):
+        for case in cases:
+            put(f"a/{side}/case_{case}/s.png", case)
+    words = (
+        r"a: 2 groups .data.group. are on both sides, by the names of folders .train and test.: case_4, case_5; what"
+    )
+    with pytest.warns(UserWarning, match=words):
+        assert sizes("a", group=group) == (6, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sizes("a", group=2) == (6, 4)
 
 
 def test_a_list_says_which_images_are_held_out() -> None:

@@ -50,6 +50,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     both = datasets.DatasetDict({"train": table(range(40)), "test": table(range(40, 48))})
     both.save_to_disk(str(tmp_path / "saved"))
     both["train"].save_to_disk(str(tmp_path / "alone"))
+    shared = datasets.DatasetDict({"train": both["train"], "test": table(range(38, 44))})
+    shared.save_to_disk(str(tmp_path / "shared"))
     (tmp_path / "parquet").mkdir()
     for name, one in both.items():
         one.to_parquet(str(tmp_path / "parquet" / f"{name}-00000-of-00001.parquet"))
@@ -92,6 +94,12 @@ def test_a_share_is_held_out_where_there_is_one_split_and_groups_stay_together(w
     assert test and not {number // 4 for number in train} & {number // 4 for number in test}
     groups = load_images(grouped, "train").groups
     assert groups is not None and len(groups.unique()) == len({number // 4 for number in train})
+
+
+@needs_datasets
+def test_groups_on_both_sides_are_named(written: Path) -> None:
+    with pytest.warns(UserWarning, match=r"1 groups .data.group. are on both sides, by the splits train and test: p9;"):
+        numbers(config_of("./shared", group="patient"), "train")
 
 
 @needs_datasets

@@ -145,6 +145,21 @@ def test_damaged_images_and_members_of_other_kinds_are_left_out_with_a_reason() 
     assert "one.tar/broken.png" in told and "links" in told and not list(Path().glob("**/up.png"))
 
 
+def test_a_second_file_with_the_same_ending_is_named() -> None:
+    shard("twice/0.tar", {f"{n}.{e}": image_bytes(n + (e == "PNG")) for n in range(12) for e in ("png", "PNG")})
+    with pytest.warns(UserWarning, match="left out 12 .*0.tar/0.PNG, .*: a second file of a sample with the same ending"):
+        train, test = sides(config_of("twice/*.tar"))
+    assert len(train) + len(test) == 12
+
+
+def test_a_field_without_any_value_is_not_said_to_be_missing() -> None:
+    shard(
+        "null/0.tar", {f"{n}.{e}": c for n in range(9) for e, c in (("png", image_bytes(n)), ("json", '{"l": null}'))}
+    )
+    with pytest.raises(ZooError, match="data.label: 'json.l' has no value in any sample"):
+        sides(config_of("null/*.tar", label="json.l"))
+
+
 def test_a_damaged_tar_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = shard("one.tar", {f"{n}.png": image_bytes(n) for n in range(4)}).read_bytes()
     header = whole.index(b"2.png")

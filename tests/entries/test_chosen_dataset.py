@@ -51,6 +51,13 @@ def test_the_images_are_found_where_they_are_now(moved: Path) -> None:
         _ = TrainedModel(moved, data="others").test
 
 
+def test_a_dataset_by_name_is_binarised_as_in_training() -> None:
+    named = TrainedModel("vamp_vae_mnist", data="mnist")
+    assert named.dataset.binarization == "dynamic"
+    assert TrainedModel("vamp_vae_mnist", data="fashion_mnist").dataset.binarization == "dynamic"
+    assert TrainedModel("conv_vae_mnist", data="mnist").dataset.binarization == "none"
+
+
 @pytest.mark.parametrize("verb", [["evaluate"], ["evaluate", "--check"], ["compare"], ["figures", "--kind", "tsne"]])
 def test_the_error_for_images_that_have_moved_names_the_option(moved: Path, verb: list[str], tmp_path: Path) -> None:
     done = command(*verb, "./run", cwd=tmp_path)

@@ -30,7 +30,7 @@ def check_codes_come_back(model: Autoencoder, source: str) -> None:
     assert model.config is not None
     stream = open_images(source, model)
     compressed = compress(model, stream)
-    file = unpack(compressed.content)
+    file = unpack(memoryview(compressed.content))
     images = torch.cat(list(decompress(file, model)))
     x = torch.cat([batch.images for batch in stream.batches(1000)]).float() / 255
     assert images.shape == x.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,42 @@ def test_observed_pixels_stay_and_missing_ones_come_closer(model: Autoencoder, g
     assert filled.max() <= 1
     mean = x.mean(dim=(1, 2, 3), keepdim=True).expand(x.shape)
     assert (filled - x)[missing].square().mean() < 0.5 * (mean - x)[missing].square().mean()
+
+
+def test_what_is_missing_may_be_nan(model: Autoencoder, glyphs: torch.Tensor) -> None:
+    x = glyphs[:3].float() / 255
+    observed = dropped(tuple(x.shape), 0.5, torch.Generator().manual_seed(0))
+    marked = torch.where(observed, x, torch.nan)
+    assert torch.equal(impute(model, marked, observed), impute(model, x, observed))
+
+
+def test_a_model_that_can_be_told_what_it_sees_is_told(glyphs: torch.Tensor) -> None:
+    masked, x = zoo.load("masked_ae_mnist"), glyphs[:6].float() / 255
+    observed = boxed((28, 28), 4, 4, 12, 12)
+    filled = impute(masked, torch.where(observed, x, torch.nan), observed)
+    with torch.no_grad():
+        seen = masked.decode(masked.encode_visible(x, observed.expand(6, 1, 28, 28).float()).mean).mean  # type: ignore[operator]
+        blind = masked.reconstruct(torch.where(observed, x, 0.5))
+    torch.testing.assert_close(filled, torch.where(observed, x, seen))
+    errors = [(each - x)[:, :, 4:16, 4:16].square().mean() for each in (filled, blind)]
+    assert errors[0] < errors[1]
+
+
+def test_a_code_that_is_not_finite_is_named(glyphs: torch.Tensor) -> None:
+    broken = copy.deepcopy(zoo.load("beta_vae_1_glyphs"))
+    with torch.no_grad():
+        next(broken.encoder.parameters()).fill_(3e38)
+    with pytest.raises(ZooError, match="its code is not finite; the weights may be damaged"):
+        encode(broken, open_images("glyphs", broken))
+
+
+def test_scores_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(ZooError, match="give some of both"):
+        detection([], [1.0])
+    with pytest.raises(ZooError, match="a score is NaN"):
+        detection([1.0, math.nan], [1.0])
+    with pytest.raises(ZooError, match="must be above 0; got 0"):
+        HighestScores("mse", 0)
 
 
 def test_nothing_missing_and_everything_missing(model: Autoencoder, glyphs: torch.Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -158,7 +159,17 @@ def load_images(config: DatasetConfig, split: Split) -> ImageSet:
         images = images.chosen(where_labelled(images, config.only_classes))
     if config.binarization == "fixed":
         images = replace(images, images=binarized(images.images, BINARIZATION_SEEDS[split]))
-    return images.first(config.train_images if split == "train" else config.test_images)
+    limit = config.train_images if split == "train" else config.test_images
+    used = images.first(limit)
+    if limit is not None and images.labels is not None and used.labels is not None:
+        there, left = len(images.labels.unique()), len(used.labels.unique())
+        if left < there and bool((images.labels.diff() >= 0).all()):
+            warnings.warn(
+                f"the first {len(used):,} {split} images (data.{split}_images) are of {left:,} of the {there:,} "
+                f"classes only: they are sorted by class",
+                stacklevel=3,
+            )
+    return used
 
 
 def where_labelled(images: ImageSet, classes: tuple[int, ...]) -> Tensor:

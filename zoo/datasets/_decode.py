@@ -86,6 +86,10 @@ def decoded_sets() -> list[DecodedSet]:
     return sorted(sets, key=lambda one: one.source)
 
 
+ATTEMPTS = 5
+"""The most times that images are decoded, as another process may replace them before they are mapped."""
+
+
 def decode_all(
     key: str,
     count: int,
@@ -108,6 +112,17 @@ def decode_all(
     Raises:
         ZooError: the cache cannot be written.
     """
+    for _ in range(ATTEMPTS):
+        try:
+            return _decoded(key, count, shape, decode, content, source)
+        except FileNotFoundError as error:  # another process has just put other images of this name in their place
+            lost = error
+    raise ZooError(f"cannot keep the images of {source or key} decoded: another process removes them ({lost.filename})")
+
+
+def _decoded(
+    key: str, count: int, shape: ImageShape, decode: Callable[[int], Image.Image], content: str, source: str
+) -> tuple[Tensor, Unreadable]:
     folder = decoded_folder()
     stem = f"{key}-{content[:16]}" if content else key  # no name ever stands for two contents
     pixels, index = folder / f"{stem}.uint8", folder / f"{stem}.json"
@@ -127,6 +142,8 @@ def decode_all(
         return torch.empty(0, *shape, dtype=torch.uint8), unreadable
     try:
         return map_file(pixels, shape, digest), unreadable
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ZooError(f"cannot read {pixels}: {error.strerror}") from error
 

@@ -49,9 +49,25 @@ def found_classes(images: Sequence[PurePath]) -> tuple[tuple[str, ...], Labels]:
     return names, [labels[folder[0]] for folder in folders]
 
 
+def why_no_classes(images: Sequence[PurePath]) -> str:
+    """Say which few images keep the names of subfolders from being classes, as they lie in none; empty if none do."""
+    loose = [image for image in images if not folders_of(image)]
+    others = [image for image in images if folders_of(image)]
+    if not 0 < len(loose) <= len(images) // 10 or not found_classes(others)[0]:
+        return ""
+    return (
+        f"{len(loose):,} of {len(images):,} images (first: {printable(Path(loose[0]))}) are in no subfolder, so that "
+        f"the names of subfolders are no classes; move them, or set data.classes"
+    )
+
+
 def known_classes(images: Sequence[PurePath], names: Sequence[str]) -> Labels:
-    """Return the label of each image: the number of the first of its folders that is one of the ``names``."""
-    labels = {unicodedata.normalize("NFC", name): label for label, name in enumerate(names)}
+    """Return the label of each image: the number of the first of its folders that is one of the ``names``.
+
+    No folder's name has a slash in it: ``T-shirt-top`` and ``T-shirt_top`` stand for ``T-shirt/top``.
+    """
+    normal = [unicodedata.normalize("NFC", name) for name in names]
+    labels = {name.replace("/", mark): label for mark in "-_/" for label, name in enumerate(normal)}
     return [next((labels[name] for name in folders_of(image) if name in labels), None) for image in images]
 
 

@@ -61,7 +61,7 @@ def split_images(
     relative = {path: path.relative_to(root) for path in paths}
     named = by_names({path: side_of(inner) for path, inner in relative.items()}, "folders")
     if named is not None:
-        return named
+        return replace(named, doubt=on_both_sides(named, _groups(root, paths, group)))
     keys = {path: key_of(inner, group) for path, inner in relative.items()}
     divided = by_keys(keys, holdout, "images" if group is None else "groups", "paths")
     return replace(divided, doubt=_ungrouped(relative, keys, group))
@@ -136,6 +136,38 @@ def key_of(relative: PurePath, group: str | int | None) -> str:
             if fnmatch.fnmatch(_normal(folder), _normal(group)):
                 return "/".join(folders[:level])
     return relative.as_posix()
+
+
+def _groups(root: Path, paths: Sequence[Path], group: str | int | None) -> dict[Path, str]:
+    """Return the group of each image that is in one, whatever side its folder is on."""
+    groups: dict[Path, str] = {}
+    for path in paths if group is not None else ():
+        inner: PurePath = path.relative_to(root)
+        side = next((part for part in inner.parts[:-1] if part.lower() in SIDES), None)
+        if side is not None:
+            place = inner.parts.index(side)
+            inner = PurePath(*inner.parts[:place], *inner.parts[place + 1 :])
+        if (key := key_of(inner, group)) != inner.as_posix():
+            groups[path] = key
+    return groups
+
+
+def on_both_sides(sides: Sides[FileT], groups: Mapping[FileT, str]) -> str:
+    """Say which groups have images on both sides, if any: those held out are then not new.
+
+    Args:
+        sides: the images of each side.
+        groups: the group of each image that is in one.
+    """
+    of_side = ({groups[image] for image in sides.sides[side] if image in groups} for side in ("train", "test"))
+    both = sorted(set.intersection(*of_side))
+    if not both:
+        return ""
+    shown = ", ".join(printable(Path(name)) for name in both[:SKIPPED_SHOWN])
+    more = ", …" if len(both) > SKIPPED_SHOWN else ""
+    return (
+        f"{len(both):,} groups (data.group) are on both sides, {sides.rule}: {shown}{more}; what is held out is not new"
+    )
 
 
 def _ungrouped(relative: Mapping[Path, PurePath], keys: Mapping[Path, str], group: str | int | None) -> str:

@@ -32,6 +32,7 @@ MAX_LABEL_BYTES = 2**20
 """The most bytes of a file with a label, or of a JSON file that has one."""
 
 SEVERAL = "samples of several images; data.image chooses one by its ending"
+SAME_ENDING = "a second file of a sample with the same ending, but for capitals"
 NO_IMAGE = "samples without an image of that ending"
 
 
@@ -119,7 +120,10 @@ def _samples_in(
         members, left_out = members_of(shard)
         for reason, names in left_out.items():
             samples.left_out[reason] += [inner / name for name in names]
-        for key, files in _by_key(members).items():
+        by_key, again = _by_key(members)
+        if again:
+            samples.left_out[SAME_ENDING] += [inner / member.name for member in again]
+        for key, files in by_key.items():
             found = {ending: files[ending] for ending in files if _is_image(ending)}
             there |= found.keys()
             others |= files.keys() - found.keys()
@@ -141,6 +145,8 @@ def _samples_in(
         raise ZooError(f"data.path: no image is read in {where}{_instead(image, there, samples.left_out)}")
     if label is not None and not samples.words:
         known = [f"json.{name}" for name in _object(jsons[0])] if jsons and label.startswith("json") else others
+        if label in known:
+            raise ZooError(f"data.label: {label!r} has no value in any sample")
         raise ZooError(f"data.label: no sample has {label!r}{suggest(label, known)}")
     return samples
 
@@ -158,13 +164,15 @@ def _is_image(ending: str) -> bool:
     return f".{ending.rpartition('.')[2]}" in endings()
 
 
-def _by_key(members: Sequence[TarMember]) -> dict[str, dict[str, TarMember]]:
-    """Return the files of each sample by their endings, in lower case."""
+def _by_key(members: Sequence[TarMember]) -> tuple[dict[str, dict[str, TarMember]], list[TarMember]]:
+    """Return the files of each sample by their endings, in lower case, and those whose ending another file has."""
     samples: dict[str, dict[str, TarMember]] = defaultdict(dict)
+    again: list[TarMember] = []
     for member in members:
         stem, _, ending = member.name.name.partition(".")
-        samples[str(member.name.with_name(stem))].setdefault(ending.lower(), member)
-    return samples
+        if samples[str(member.name.with_name(stem))].setdefault(ending.lower(), member) is not member:
+            again.append(member)
+    return samples, again
 
 
 def _word(files: dict[str, TarMember], label: str) -> str | None:

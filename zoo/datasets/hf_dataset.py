@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from zoo.datasets import ImageSet, Split
-from zoo.datasets._folder_split import Sides, by_keys
+from zoo.datasets._folder_split import Sides, by_keys, on_both_sides
 from zoo.datasets._found_images import Found, digest_of
 from zoo.datasets._hf_tables import commit_of, images_in, splits_in, splits_on_hub, values_of, version_of, words_in
 from zoo.datasets._image_files import ImageFilesConfig, load
@@ -119,6 +120,7 @@ class HFDatasetConfig(ImageFilesConfig):
                 words |= {image: word for image, word in zip(rows, names, strict=True) if word is not None}
         if "test" in images:
             sides = Sides(images, f"by the splits {self.train_split} and {test}")
+            sides = replace(sides, doubt=on_both_sides(sides, groups))
         else:
             keys = {image: groups.get(image, image.path.as_posix()) for image in images["train"]}
             what, kind = ("images", "numbers") if self.group is None else ("groups", f"values of {self.group}")

@@ -7,13 +7,14 @@ paths.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from zoo.datasets import ImageSet, Split
-from zoo.datasets._folder_classes import Labels, found_classes, known_classes
+from zoo.datasets._folder_classes import Labels, found_classes, known_classes, why_no_classes
 from zoo.datasets._folder_split import key_of, split_images
 from zoo.datasets._found_images import Found, digest_of
 from zoo.datasets._image_files import ImageFilesConfig, load
@@ -71,6 +72,8 @@ class ImageFolderConfig(ImageFilesConfig):
             classes, labels = self.classes, known_classes(relative, self.classes)
         elif self.classes is None and self.group is None:
             classes, labels = found_classes(relative)
+            if not classes and (why := why_no_classes(relative)):
+                split = replace(split, doubt="; ".join(filter(None, [split.doubt, why])))
         labelled = {path: label for path, label in zip(paths, labels, strict=False) if label is not None}
         if classes:
             split = split.only(labelled, "images in no folder of data.classes")

@@ -16,7 +16,7 @@ from zoo.system.image_sources import names_images
 
 
 def chosen_dataset(data: str | None, config: RunConfig, location: RunLocation) -> DatasetConfig:
-    """Return the settings of the dataset to measure a trained model on.
+    """Return the settings of the dataset to measure a trained model on; its images are binarised as the model's were.
 
     Args:
         data: a dataset's name or the path of a folder, zip, pattern or image file; None: what the model was trained on.
@@ -44,7 +44,7 @@ def chosen_dataset(data: str | None, config: RunConfig, location: RunLocation) -
     if chosen.image_shape != config.image_shape:
         here, wanted = format_shape(chosen.image_shape), format_shape(config.image_shape)
         raise ZooError(f"--data {data}: its images are {here}, the models take {wanted}")
-    return chosen
+    return chosen.model_copy(update={"binarization": recipe.data.binarization})
 
 
 def class_names(config: RunConfig, location: RunLocation) -> tuple[str, ...]:

@@ -117,8 +117,13 @@ def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) ->
     relative = [path.relative_to(files.root) for path in files.paths]
     names = trained_on(model).class_names if model.config else ()
     labels = known_classes(relative, names) if names else numbered_classes(relative)
-    if not any(label is not None for label in labels) and not model.classes:
-        names, labels = found_classes(relative)
+    if not any(label is not None for label in labels):
+        if not model.classes:
+            names, labels = found_classes(relative)
+        elif names:  # or by their numbers
+            labels = [
+                label if label is not None and label < len(names) else None for label in numbered_classes(relative)
+            ]
     paths = files.paths
     if chosen:
         wanted = {names.index(name) if name in names else int(name) if name.isdecimal() else -1 for name in chosen}
@@ -137,7 +142,8 @@ def with_labels(files: ImageFiles, model: Autoencoder, chosen: Sequence[str]) ->
     known = {path: label for path, label in zip(files.paths, labels, strict=True) if label is not None}
     missing = [path for path in paths if path not in known]
     if len(missing) == len(paths):
-        some = f" ({', '.join(names[:5])}, …)" if names else f" (0 to {model.classes - 1})"
+        some = f" ({', '.join(name.replace('/', '-') for name in names[:5])}, …)" if names else ""
+        some += f" or numbered 0 to {model.classes - 1}"
         raise ZooError(
             f"this model is conditional and needs labels: put the images under {files.name} into folders named like "
             f"its classes{some}, or name a dataset, such as {trained_on(model).name}"

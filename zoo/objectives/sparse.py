@@ -10,7 +10,7 @@ every dimension is active in the share rho of the images.
     \Omega_{\mathrm{kl}} = \sum_d \rho\log\frac{\rho}{\hat\rho_d} + (1-\rho)\log\frac{1-\rho}{1-\hat\rho_d}, \qquad
     \hat\rho_d = \frac1B\sum_{i=1}^{B}\mathrm{sigmoid}(z_{id})
 
-Ng has rho = 0.05 and the weight 3.
+Ng has rho = 0.05 and the weight 3 beside half the squared error, which is 6 beside the squared error.
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ class Sparse(DistanceObjective):
     def __init__(self, config: SparseConfig) -> None:
         super().__init__(config)
         self.weight, self.penalty = config.weight, config.penalty
+        if isinstance(self.penalty, KL):
+            self.of_batch = True
+            self.unit += "; sparsity of a batch"
 
     def forward(self, model: Model, x: Tensor, epoch: Tensor) -> Terms:
         """Return ``loss``, ``reconstruction`` and the unweighted penalty, ``sparsity``."""

@@ -41,9 +41,9 @@ READING = MemoryBudget(2**29)
 COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """The kinds of compression that zipfile unpacks no further than it is asked to; hardly a zip has others."""
 
-OUTSIDE = "paths that lead out of the zip file"
+OUTSIDE = "paths that lead out of the archive"
 LINK = "links in a zip file, which are not followed"
-TWICE = "the same path as another file in the zip file"
+TWICE = "the same path as another file in the archive"
 ENCRYPTED = "protected by a password; unpack the zip file"
 OTHER_COMPRESSION = "compressed in a way that is not read; unpack the zip file"
 LARGE = f"larger than {MAX_MEMBER_BYTES // 2**20} MiB; unpack the zip file"

@@ -8,6 +8,7 @@ never seen may get a high likelihood (Nalisnick et al. 2019, arXiv:1810.09136) a
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -96,6 +97,8 @@ class HighestScores:
 
     def __init__(self, by: str, count: int) -> None:
         self.by, self.count = by, count
+        if count < 1:
+            raise ZooError(f"the number of images to keep must be above 0; got {count!r}")
         self._heap: list[tuple[float, int, str, Tensor, Tensor | None]] = []
         self._seen = 0
 
@@ -142,7 +145,12 @@ def detection(normal: Sequence[float], anomalous: Sequence[float]) -> dict[str, 
 
     Raises:
         NotApplicable: scikit-learn is missing.
+        ZooError: one side has no scores, or a score is NaN.
     """
+    if not len(normal) or not len(anomalous):
+        raise ZooError("detection compares the scores of normal with those of anomalous images; give some of both")
+    if any(math.isnan(score) for score in (*normal, *anomalous)):
+        raise ZooError("a score is NaN: no threshold is above or below it")
     try:
         from sklearn.metrics import average_precision_score, roc_auc_score
     except ImportError as error:

@@ -125,6 +125,7 @@ def unpack(content: bytes) -> CodeFile:
     """
     if not isinstance(content, bytes | bytearray | memoryview):
         raise ZooError(f"unpack takes the bytes of a file of codes; got {type(content).__name__}")
+    content = bytes(content)
     check_start(content[:9])
     if content.startswith(_code_file_v2.MAGIC):
         text, blocks = _code_file_v2.split(content, MAX_HEADER_BYTES, MAX_BLOCKS)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from zoo.errors import ZooError
 from zoo.inference.image_batches import ImageStream
 from zoo.inference.image_stream import PreparedBatch, map_images
 from zoo.models import Autoencoder
@@ -55,6 +56,9 @@ def encode(model: Autoencoder, images: ImageStream, depth: int | None = None) ->
     codes: list[torch.Tensor] = []
     labels: list[torch.Tensor] = []
     for batch, means in map_images(model, images, lambda batch: features(batch).float().cpu()):
+        if not means.isfinite().all():
+            image = batch.names[int((~means.isfinite().all(dim=1)).nonzero()[0])]
+            raise ZooError(f"{image}: its code is not finite; the weights may be damaged")
         names += batch.names
         codes.append(means)
         labels += [] if batch.labels is None else [batch.labels]

@@ -21,6 +21,8 @@ MIN_CHANGE = 1e-4
 def impute(model: Model, x: Tensor, observed: Tensor, steps: int = MAX_STEPS) -> Tensor:
     """Replace the missing pixels by those of decode(encode(x)) again and again; the observed ones stay as they are.
 
+    A model that can be told which pixels it sees, such as a masked autoencoder, fills in the others in one step.
+
     This is how a denoising or variational autoencoder is used for it since Rezende et al. 2014 (arXiv:1401.4082,
     appendix F), here with the means instead of samples: one likely completion, not a draw from all of them.
 
@@ -48,10 +50,14 @@ def impute(model: Model, x: Tensor, observed: Tensor, steps: int = MAX_STEPS) ->
         known = mask.to(x.device, torch.bool).expand(x.shape)
     except RuntimeError as error:
         raise ZooError(f"the mask is {tuple(observed.shape)}, which does not fit images {tuple(x.shape)}") from error
+    x = torch.where(known, x, 0)  # also where the others are NaN
     # An image has to begin with something: the mean of its observed pixels, or grey where there are none.
     counts = known.flatten(1).sum(dim=1)
-    means = torch.where(counts > 0, (x * known).flatten(1).sum(dim=1) / counts.clamp(min=1), 0.5)
+    means = torch.where(counts > 0, x.flatten(1).sum(dim=1) / counts.clamp(min=1), 0.5)
     filled = torch.where(known, x, means[:, None, None, None])
+    if steps and hasattr(model, "encode_visible"):
+        posterior = model.encode_visible(filled, known.all(dim=1, keepdim=True))
+        return torch.where(known, x, model.decode(posterior.mean).mean.to(x.device))
     for _ in range(steps):
         better = torch.where(known, x, model.decode(model.encode(filled).mean).mean.to(x.device))
         change = (better - filled).abs().max() if filled.numel() else filled.new_zeros(())

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.models import Autoencoder, Posterior
+from zoo.models.inputs import checked_images
 from zoo.networks import build_network
 from zoo.registry import NETWORKS, POSTERIORS, PRIORS, register_variant
 from zoo.schema.base import ImageShape, NetworkConfig, PriorConfig, Size, VariantConfig
@@ -48,7 +49,13 @@ class MaskedAutoencoder(Autoencoder):
     """An autoencoder whose encoder takes one channel more than images have: what it sees of each pixel."""
 
     def encode_visible(self, x: Tensor, visible: Tensor) -> Posterior:
-        """Return q(z|x) of images (B, C, H, W) of which the encoder sees what is 1 in ``visible`` (B, 1, H, W)."""
+        """Return q(z|x) of images (B, C, H, W) of which the encoder sees what is 1 in ``visible`` (B, 1, H, W).
+
+        Raises:
+            ZooError: the images have another shape, dtype or range.
+        """
+        x = checked_images(x, self.image_shape, self._weights, training=self.training)
+        visible = visible.to(x)
         posterior: Posterior = self.encoder(torch.cat([x * visible, visible], dim=1))
         return posterior
 
