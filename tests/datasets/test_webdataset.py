@@ -147,7 +147,7 @@ def test_damaged_images_and_members_of_other_kinds_are_left_out_with_a_reason() 
 
 def test_a_second_file_with_the_same_ending_is_named() -> None:
     shard("twice/0.tar", {f"{n}.{e}": image_bytes(n + (e == "PNG")) for n in range(12) for e in ("png", "PNG")})
-    with pytest.warns(UserWarning, match="left out 12 .*0.tar/0.PNG, .*: a second file of a sample with the same ending"):
+    with pytest.warns(UserWarning, match="left out 12 .*0.tar/0.PNG, .*: a second file of a sample"):
         train, test = sides(config_of("twice/*.tar"))
     assert len(train) + len(test) == 12
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from zoo.plotting.canvas import TEST, NotebookFigure, literal, with_own_settings
 
-PANELS_BESIDE = 3
-"""The number of panels in a row."""
+PANELS_BESIDE = 2
+"""The most panels in a row."""
 
-NAME_HEIGHT, LETTER_WIDTH = 11.0, 5.0
-"""The height of a line of text and about the width of a letter, in points."""
+LINE_HEIGHT, DIGIT_WIDTH = 11.0, 5.0
+"""The height of a line of text and about the width of a digit, in points."""
 
 
 class Point(NamedTuple):
@@ -31,7 +31,7 @@ class Point(NamedTuple):
 def tradeoff(
     groups: Mapping[str, Sequence[Point]], x: str, y: str, *, sums: bool = False, logarithmic: bool = False
 ) -> Figure:
-    """Draw named points, a panel for each group.
+    """Draw numbered points, a panel for each group, with the names of the numbers beside it.
 
     Args:
         groups: the points of each panel, by its title.
@@ -42,8 +42,8 @@ def tradeoff(
     """
     columns = min(len(groups), PANELS_BESIDE)
     rows = -(-len(groups) // columns)
-    height = max(5.5, max(map(len, groups.values())) * NAME_HEIGHT / 72 * 1.6)  # room for each name
-    figure = NotebookFigure(figsize=(7.5 * columns, height * rows), layout="constrained")
+    height = max(5.0, (max(map(len, groups.values())) + 4) * LINE_HEIGHT / 72)  # room for each name
+    figure = NotebookFigure(figsize=(8 * columns, height * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(groups) :]:
         axes.remove()
@@ -54,21 +54,20 @@ def tradeoff(
         axes.margins(x=0.12, y=0.12)
         if logarithmic:
             axes.set_xscale("log")
-        _make_room_for_names(axes)
         if sums:
             _draw_lines_of_equal_sum(axes, xs + ys)
         axes.grid(alpha=0.2)
-    figure.draw_without_rendering()  # names are put where the panels are then
+        _list_names(axes, ordered(points))
+    figure.draw_without_rendering()  # numbers are put where the panels are then
     figure.set_layout_engine("none")
     for axes, points in zip(panels, groups.values(), strict=False):
-        _write_names(axes, points)
+        _write_numbers(axes, ordered(points))
     return figure
 
 
-def _make_room_for_names(axes: Axes) -> None:
-    """Add two fifths more space at the right."""
-    to_axes = axes.transScale + axes.transLimits
-    axes.set_xlim(axes.get_xlim()[0], to_axes.inverted().transform((1.4, 0))[0])
+def ordered(points: Sequence[Point]) -> list[Point]:
+    """Return points from the highest to the lowest, in which order they are numbered from 1 on."""
+    return sorted(points, key=lambda point: (-point.y, point.x, point.name))
 
 
 def _draw_lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
@@ -78,45 +77,49 @@ def _draw_lines_of_equal_sum(axes: Axes, sums: np.ndarray) -> None:
     for total in np.arange(np.floor(sums.min()), sums.max() + step, step):
         axes.plot([left, right], [total - left, total - right], color="0.8", linewidth=0.8, zorder=1)
         if bottom < total - left < top:
-            axes.annotate(f"{total:.0f}", (left, total - left), fontsize=7, color="0.5", ha="left", va="bottom")
+            axes.annotate(
+                f"{total:.0f}", (left, total - left), (3, 1), textcoords="offset points", fontsize=7, color="0.5",
+                ha="left", va="bottom",
+            )  # fmt: skip
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
 
 
-def _write_names(axes: Axes, points: Sequence[Point]) -> None:
-    """Write names beside their points, moved up where they would cover one another, and down from the panel's top.
+def _list_names(axes: Axes, points: Sequence[Point]) -> None:
+    """Write the names of numbered points at the right of a panel, each on a line."""
+    for index, point in enumerate(points):
+        axes.annotate(
+            literal(f"{index + 1}  {point.name}"), (1, 1), (8, -index * LINE_HEIGHT), xycoords="axes fraction",
+            textcoords="offset points", fontsize=8, va="top", ha="left",
+        )  # fmt: skip
 
-    A name stands at the right, or at the left where the panel ends or it would cover another point.
-    """
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across, up = axes.transData.transform((x, y)) * 72 / axes.figure.dpi
+def _write_numbers(axes: Axes, points: Sequence[Point]) -> None:
+    """Write numbers beside their points, where they cover neither one another nor a point, if there is such a place."""
+
+    def place(point: Point) -> tuple[float, float]:
+        across, up = axes.transData.transform((point.x, point.y)) * 72 / axes.figure.dpi
         return float(across), float(up)
 
-    ordered = sorted(points, key=lambda point: place(point.x, point.y)[1])
-    places: list[float] = []
-    for point in ordered:
-        places.append(max([place(point.x, point.y)[1], *(last + NAME_HEIGHT for last in places[-1:])]))
-    left, right = (place(x, axes.get_ylim()[0])[0] for x in axes.get_xlim())
-    top = place(axes.get_xlim()[1], axes.get_ylim()[1])[1]
-    top -= NAME_HEIGHT / 2
-    for index in reversed(range(len(places))):
-        places[index] = min(places[index], top)
-        top = places[index] - NAME_HEIGHT
-    dots = [place(point.x, point.y) for point in points]
+    dots = [place(point) for point in points]
+    taken: list[tuple[float, float]] = []
 
-    def covered(start: float, end: float, up: float) -> float:
-        """Return the number of points that a name would cover; infinite where it would leave the panel."""
-        low, high = min(start, end), max(start, end)
-        inside = [low < across < high and abs(height - up) < NAME_HEIGHT / 2 for across, height in dots]
-        return sum(inside) if left < low and high < right else math.inf
+    def crowded(x: float, y: float) -> float:
+        """Return how near a number at a place would be to what is there, the more the nearer."""
+        near = [max(abs(x - across) / (2.4 * DIGIT_WIDTH), abs(y - up) / LINE_HEIGHT) for across, up in (*dots, *taken)]
+        return sum(max(0.0, 1 - distance) for distance in near)
 
-    for point, up in zip(ordered, places, strict=True):
-        x, y = place(point.x, point.y)
-        moved, length = up - y, len(point.name) * LETTER_WIDTH
-        side = min((1, -1), key=lambda side: covered(x + 10 * side, x + (10 + length) * side, up))  # noqa: B023
-        arrow = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.5} if abs(moved) > 2 else None
+    for index, (x, y) in enumerate(dots):
+        around = [
+            (x + radius * math.cos(angle), y + radius * math.sin(angle))
+            for radius in (11, 16, 22, 30)
+            for angle in np.linspace(0, 2 * math.pi, 12, endpoint=False)
+        ]
+        across, up = min(around, key=lambda found: (round(crowded(*found), 2), math.dist(found, (x, y))))  # noqa: B023
+        taken.append((across, up))
+        far = math.dist((across, up), (x, y)) > 12
         axes.annotate(
-            literal(point.name), (point.x, point.y), (10 * side, moved), textcoords="offset points", fontsize=8,
-            va="center", ha="left" if side > 0 else "right", arrowprops=arrow,
+            str(index + 1), (points[index].x, points[index].y), (across - x, up - y), textcoords="offset points",
+            fontsize=8, va="center", ha="center",
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.5, "shrinkA": 4} if far else None,
         )  # fmt: skip
