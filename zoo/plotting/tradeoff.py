@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from zoo.plotting.canvas import TEST, NotebookFigure, literal, with_own_settings
 
@@ -54,6 +55,8 @@ def tradeoff(
         axes.margins(x=0.12, y=0.12)
         if logarithmic:
             axes.set_xscale("log")
+            for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+                formatter(LogFormatter(minor_thresholds=(1.3, 0.5)))  # 600, not 6 x 10^2
         if sums:
             _draw_lines_of_equal_sum(axes, xs + ys)
         axes.grid(alpha=0.2)
