@@ -102,7 +102,9 @@ def spelled(value: object) -> str:
     """A setting, for people."""
     if isinstance(value, dict):
         choice = next((str(value[tag]) for tag in ("name", "variant", "family") if tag in value), "")
-        others = [(key, inner) for key, inner in value.items() if inner not in (None, [], "", False, choice)]
+        others = [
+            (key, inner) for key, inner in value.items() if inner is not False and inner not in (None, [], "", choice)
+        ]
         settings = ", ".join(f"{key.replace('_', ' ')} {spelled(inner)}" for key, inner in others)
         return f"{choice} ({settings})" if choice and settings else choice or settings
     return "-".join(map(spelled, value)) or "none" if isinstance(value, list) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -213,21 +214,66 @@ def test_a_score_depends_on_no_other_file() -> None:
     model = zoo.load("beta_vae_1_glyphs")
     write(lambda a: a.astype(np.uint16) * 16, "one", 1)
     write(lambda a: a.astype(np.uint16) * 257)
-    Path("one/p00.tif").rename("pics/0.tif")
 
     def scored(source: str, **more: Any) -> float:
         return float(next(iter(score(model, open_images(source, model, **more)))).scores["mse"][0])
 
-    said = (
-        r"from \d+ to \d+, and the model's recipe says no range for them: 0 becomes black, 65,535 white .1 for floats"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # 12 bits fill a sixteenth of 16: that is said, and these are not
+        bright = scored("./pics")
+    words = (
+        r"the values lie between \d+ and \d+, but 0 becomes black and 65535 white .--range=0,4095 would suit them; the"
     )
-    with pytest.warns(UserWarning, match=rf"1 files have values of more than 8 bits, {said}.*--range=0,4095"):
-        alone = scored("./pics/0.tif")
-    with pytest.warns(UserWarning, match=r"1 of the 21 files .*first: .*0.tif.* become almost one shade"):
-        assert scored("./pics") == pytest.approx(alone, rel=1e-5)
+    with pytest.warns(UserWarning, match=words):
+        alone = scored("./one/p00.tif")
+    Path("one/p00.tif").rename("pics/0.tif")
+    assert scored("./pics") == pytest.approx(alone, rel=1e-5) != bright
     asked = scored("./pics/0.tif", value_range=(0, 4095))
     write(lambda a: a, "eight", 1)
     assert asked == pytest.approx(scored("./eight"), abs=2e-3) != alone
+
+
+@pytest.mark.parametrize(
+    ("values", "suited"),
+    [
+        (lambda a: a.astype(np.float32) * 257, "0,65535"),
+        (lambda a: a.astype(np.float32), "0,255"),
+        (lambda a: a.astype(np.float32) / 127.5 - 1, "-1,1"),
+        (lambda a: (a > 100).astype(np.uint16), "0,1"),
+        (lambda a: a.astype(np.int32) % 4 + 1_000_000, "1000000,1000003"),
+    ],
+)
+def test_values_that_lose_much_without_a_range_are_said_with_one_that_can_be_given(values: Any, suited: str) -> None:
+    write(values, count=2)
+    model = zoo.load("ae_mnist")
+    with pytest.warns(UserWarning, match=f"--range={suited} would suit them; the model's recipe has no range"):
+        open_images("./pics", model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_images("./pics", model, tuple(map(float, suited.split(","))))
+
+
+@pytest.mark.filterwarnings("error")
+def test_floats_and_whole_numbers_have_a_range_each_in_tasks_and_a_dark_file_is_none_of_fewer_bits() -> None:
+    write(lambda a: a.astype(np.uint16) * 257, "pics", 12)
+    write(lambda a: a.astype(np.float32) / 255, "floats", 12)
+    for path in Path("floats").iterdir():
+        path.rename(Path("pics") / f"f{path.name}")
+    write(lambda a: a.astype(np.uint16) * 12, "dark", 1)
+    Path("dark/p00.tif").rename("pics/dark.tif")
+    model = zoo.load("ae_mnist")
+    (batch,) = open_images("./pics", model).batches(100)
+    means = batch.images.float().mean(dim=(1, 2, 3))[1:]  # the dark one comes first
+    assert torch.allclose(means[:12], means[12:], atol=1)
+
+
+def test_files_of_fewer_bits_than_the_others_are_named() -> None:
+    write(lambda a: a.astype(np.uint16) * 257)
+    write(lambda a: a.astype(np.uint16) * 16, "twelve", 5)
+    for path in Path("twelve").iterdir():
+        path.rename(Path("pics") / f"12{path.name}")
+    with pytest.warns(UserWarning, match=r"5 of the 25 files .*first: pics.12p00.tif. become almost one shade"):
+        load_images(settings(), "train")
 
 
 def test_the_range_of_a_task_can_be_said_and_is_checked(tmp_path: Path) -> None:
@@ -240,6 +286,8 @@ def test_the_range_of_a_task_can_be_said_and_is_checked(tmp_path: Path) -> None:
         assert ("--range=0,4095" in done.stderr) == (not more)
         means.append(json.loads(done.stdout)["mse"])
     assert means[0] != means[1]
+    done = command("anomaly", "ae_mnist", folder, "--range=0,4095", "--against", "glyphs", "--out", tmp_path / "a.csv")
+    assert done.returncode == 0 or "scikit-learn" in done.stderr, done.stderr
     for wrong in ("1", "2,1", "a,b", "nan,1"):
         done = command("reconstruct", "ae_mnist", folder, f"--range={wrong}")
         assert (done.returncode, "expected two numbers, as 0,4095" in done.stderr) == (2, True)

@@ -38,6 +38,7 @@ def test_labels_reach_encoder_and_decoder(variant: str) -> None:
     assert torch.equal(model.given(one).decode(z).mean, model.decode(z, one).mean)
     several = model.given(one[:1]).decode(z).mean  # codes of one image
     assert torch.equal(several, model.decode(z, one).mean)
+    assert model.given(one[:0]).decode(z[:0]).mean.shape == (0, *model.image_shape)
 
 
 @every_conditional_variant

@@ -379,6 +379,9 @@ def test_dreg_is_refused_where_the_samples_of_a_batch_act_on_each_other(settings
     with pytest.raises(zoo.ZooError, match=message):
         objective("iwae", model, k=2, gradient="dreg")
     objective("iwae", model, k=2, gradient="stl")
+    frozen = model_for("iwae", network={"name": "mlp", "hidden": [16], "batch_norm": True})
+    frozen.decoder.requires_grad_(False)
+    objective("iwae", frozen, k=2, gradient="dreg")
     objective(
         "iwae", model_for("iwae", likelihood={"family": "learned_gaussian", "variance": "shared"}), gradient="dreg"
     )

@@ -83,6 +83,7 @@ def test_processes_do_not_share_a_gpu_that_was_named(monkeypatch: pytest.MonkeyP
     [
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', which is no number; start several processes with torchrun"),
         ({"WORLD_SIZE": "2"}, "WORLD_SIZE is set, but RANK is not; start several processes with torchrun"),
+        ({"WORLD_SIZE": "2", "RANK": ""}, "WORLD_SIZE is set, but RANK is not; start several processes with torchrun"),
         ({"WORLD_SIZE": "2", "RANK": "0"}, "MASTER_PORT is not"),
         ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "29500"}, "MASTER_ADDR is not"),
     ],

@@ -314,9 +314,15 @@ def test_a_run_goes_on_where_it_was_started_if_that_is_here(tmp_path: Path, monk
     out = tmp_path / "run"
     device_to_resume("auto", [out])
     half_a_run(tiny_recipe(training={"epochs": 2, "batch_size": 50}), out)
-    device_to_resume("auto", [tmp_path / "other", out])
+    device_to_resume("auto", [out])
+    device_to_resume("auto", [tmp_path / "other", out])  # the other has none to agree
     device_to_resume("mps", [out])
-    assert chosen == ["auto", "cpu", "mps"]
+    assert chosen == ["auto", "cpu", "auto", "mps"]
+    done = train(tiny_recipe(training={"epochs": 1, "batch_size": 50}), tmp_path / "done", CPU)
+    device_to_resume("auto", [done, tmp_path / "other"])  # it does not go on
+    device_to_resume("auto", [done, out])
+    device_to_resume("auto", [done])  # for more epochs, perhaps
+    assert chosen[4:] == ["auto", "cpu", "cpu"]
 
 
 @pytest.mark.parametrize(

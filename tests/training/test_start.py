@@ -118,6 +118,9 @@ def test_initial_weights_are_those_under_a_spectral_norm() -> None:
     for weight in stored:
         product = weight @ weight.T if len(weight) < weight.shape[1] else weight.T @ weight
         torch.testing.assert_close(product, torch.eye(len(product)), atol=1e-5, rtol=0)
+    for module in drawn.eval().decoder.modules():
+        if isinstance(module, nn.Linear):
+            assert float(torch.linalg.matrix_norm(module.weight, 2)) == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("choice", INITIALISERS)

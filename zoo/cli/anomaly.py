@@ -61,12 +61,15 @@ def run(options: argparse.Namespace) -> None:
     from zoo.plotting import to_png
     from zoo.system.devices import choose_device
     from zoo.system.files import write_atomically
+    from zoo.system.image_sources import names_images
     from zoo.system.tables import table_writer
     from zoo.tasks import HighestScores, detection
 
     model = load(options.model, choose_device(options.device))
-    images = open_images(options.images, model, options.range)
-    against = open_images(options.against, model, options.range) if options.against else None
+    files = [source for source in (options.images, options.against) if source and names_images(source)]
+    ranges = {source: options.range for source in files or [options.images]}
+    images = open_images(options.images, model, ranges.get(options.images))
+    against = open_images(options.against, model, ranges.get(options.against)) if options.against else None
     if against:
         detection([0.0], [1.0])  # what it needs is looked for before the work is done
     highest = HighestScores(options.by, options.count)

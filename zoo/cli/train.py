@@ -102,21 +102,16 @@ def run(options: argparse.Namespace) -> None:
         return
 
     with importing():
-        from zoo.system.devices import choose_device
-        from zoo.training.distributed import local_device
+        from zoo.training.resumed_device import device_to_resume
 
-    device = choose_device(local_device(options.device))
+    outs = [] if options.dry_run else folders_of(runs, options)
+    device = device_to_resume(options.device, part_of(outs, options.shard) if options.resume else [])
     if options.dry_run:
         from zoo.training.dry_run import dry_run
 
         first_seeds = {recipe.name: recipe for recipe in reversed(recipes)}  # the others have the same sizes
         say_lines("\n\n".join(dry_run(recipe, device) for recipe in reversed(first_seeds.values())))
         return
-    outs = folders_of(runs, options)
-    if options.resume:
-        from zoo.training.resumed_device import device_to_resume
-
-        device = device_to_resume(options.device, outs)
     if options.out:
         prepare("--out", outs[0].parent, files=False)
     for name in dict.fromkeys(recipe.name for recipe in recipes):

@@ -142,14 +142,13 @@ def _groups(root: Path, paths: Sequence[Path], group: str | int | None) -> dict[
     """Return the group of each image that is in one, whatever side its folder is on."""
     groups: dict[Path, str] = {}
     for path in paths if group is not None else ():
-        inner: PurePath = path.relative_to(root)
-        side = next((part for part in inner.parts[:-1] if part.lower() in SIDES), None)
-        if side is not None:
-            place = inner.parts.index(side)
-            inner = PurePath(*inner.parts[:place], *inner.parts[place + 1 :])
-        if (key := key_of(inner, group)) != inner.as_posix():
-            groups[path] = key
-    return groups
+        inner = path.relative_to(root)
+        key = key_of(inner, group)
+        if key != inner.as_posix():
+            parts = key.split("/")
+            side = next((part for part in parts if part.lower() in SIDES), None)
+            groups[path] = "/".join(part for part in parts if part is not side)
+    return {path: name for path, name in groups.items() if name}
 
 
 def on_both_sides(sides: Sides[FileT], groups: Mapping[FileT, str]) -> str:

@@ -65,16 +65,12 @@ def of_files(
     paths, labels = with_labels(files, model, chosen)
     presentation = presentation_of(model)
     presentation = replace(presentation, range=value_range or presentation.range)
-    scanned = scan(paths, presentation.pages, presentation.range)
-    scanned.warn(files.name, presentation.pages)
-    if scanned.found and scanned.range and not presentation.range and scanned.range not in ((0, 65535), (0, 1)):
-        (low, high), (black, white) = scanned.found, scanned.range
-        warnings.warn(
-            f"{files.name}: {scanned.deep:,} files have values of more than 8 bits, from {low:g} to {high:g}, and the "
-            f"model's recipe says no range for them: 0 becomes black, 65,535 white (1 for floats); say another with "
-            f"--range={black:g},{white:g} (value_range=({black:g}, {white:g}) in Python)",
-            stacklevel=3,
-        )
+    scanned = scan(paths, presentation.pages, presentation.range, by_kind=True)
+    suited = ",".join(f"{value:.17g}" for value in scanned.range or ())
+    option = f"--range={suited} would suit them; the model's recipe has no range"
+    if presentation.range:
+        option = "--range" if value_range else "from the model's recipe, or --range"
+    scanned.warn(files.name, presentation.pages, option)
     pages = scanned.images(paths, presentation.pages)
 
     def batches(size: int) -> Iterator[ImageBatch]:

@@ -277,7 +277,7 @@ class Given:
     def decode(self, z: Tensor) -> Likelihood:
         """Return p(x|z,y) of codes (K*B, D), K for each of the B images."""
         labels = self.labels
-        if labels is not None:
+        if labels is not None and len(labels):
             labels = labels.repeat(len(z) // len(labels))  # several codes for each image
         return self.model.decode(z, labels)
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -72,7 +72,7 @@ class IWAE(Objective):
                 "the gradient 'dreg' scales that of each sample, and this likelihood has one variance for a batch; "
                 "choose the variance 'shared' or 'per_pixel', or the gradient 'plain'"
             )
-        if any(isinstance(module, _BatchNorm) for module in model.decoder.modules()):
+        if any(isinstance(module, _BatchNorm) and not _frozen(module) for module in model.decoder.modules()):
             raise ZooError(
                 "the gradient 'dreg' scales that of each sample, and BatchNorm in the decoder mixes those of a batch; "
                 "choose a network without it, or the gradient 'plain'"
@@ -110,6 +110,12 @@ class IWAE(Objective):
         if self.config.beta:
             loss = (1 - self.config.beta) * loss - self.config.beta * log_w.mean()
         return {"loss": loss, "reconstruction": reconstruction.mean(), "kl": kl.mean()}
+
+
+def _frozen(module: nn.Module) -> bool:
+    """Return whether a module has parameters, and none of them is trained: then it stays in eval mode."""
+    needs = [parameter.requires_grad for parameter in module.parameters()]
+    return bool(needs) and not any(needs)
 
 
 def doubly_reparameterised(weights: Tensor, k: int, beta: float) -> Tensor:

@@ -25,6 +25,26 @@ FEW, LOST = 4.0, 2.0
 a value lies far from all others."""
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """Values of more than 8 bits that are scaled with one range."""
+
+    found: ValueRange
+    """The range of these values, all but a few."""
+    range: ValueRange
+    """The range to scale them with."""
+    outside: float
+    """The share of their pixels outside that range."""
+    few_shades: bool
+    """True if most values, although they differ, become few of the 256 shades of the range."""
+
+    @property
+    def suits(self) -> bool:
+        """False where the images will be almost one shade, or lose much."""
+        width = min(self.found[1], self.range[1]) - max(self.found[0], self.range[0])
+        return width >= (self.range[1] - self.range[0]) / POOR and self.outside <= 1 / POOR
+
+
 @dataclass
 class Scan:
     """What is in a list of image files."""
@@ -41,12 +61,10 @@ class Scan:
     """The range of these values, all but a few; None where there are none."""
     range: ValueRange | None = None
     """The range to scale them with."""
-    outside: float = 0.0
-    """The share of their pixels outside that range."""
     undefined: int = 0
     """The number of their pixels that are NaN or infinite."""
-    few_shades: bool = False
-    """True if most values, although they differ, become few of the 256 shades of the range."""
+    scaled: list[Scaled] = field(default_factory=list)
+    """What is scaled with one range each: all values, or floats and whole numbers."""
     kinds: dict[str, ValueRange] = field(default_factory=dict)
     """The range of the values of each kind, floats and whole numbers."""
     dim: list[ImageFile] = field(default_factory=list)
@@ -77,8 +95,14 @@ class Scan:
             f"{self.range[0]:g} becomes black, {self.range[1]:g} white{undefined}{cut}{beside}"
         ]
 
-    def warn(self, name: str, pages: Pages) -> None:
-        """Warn of pages that are not used, and of a range that does not suit the values."""
+    def warn(self, name: str, pages: Pages, option: str = "data.range") -> None:
+        """Warn of pages that are not used, and of a range that does not suit the values.
+
+        Args:
+            name: the source of the files, as it is printed.
+            pages: the pages that are used.
+            option: what sets the range, as it is printed.
+        """
         if pages == "first" and self.several:
             total = sum(self.pages) - len(self.pages)
             warnings.warn(
@@ -86,55 +110,61 @@ class Scan:
                 f'data.pages "all" uses the other {total:,} as well',
                 stacklevel=3,
             )
-        if self.found is None or self.range is None:
-            if self.asked and len(self.damaged) < len(self.pages):
+        if self.asked and not self.deep and len(self.damaged) < len(self.pages):
+            warnings.warn(
+                f"{name}: no file has values of more than 8 bits, which alone the range {self.asked[0]:g} to "
+                f"{self.asked[1]:g} is for ({option}): 0 becomes black, 255 white",
+                stacklevel=3,
+            )
+        for part in self.scaled:
+            (low, high), (black, white) = part.found, part.range
+            if not part.suits:
                 warnings.warn(
-                    f"{name}: no file has values of more than 8 bits, which alone the range {self.asked[0]:g} to "
-                    f"{self.asked[1]:g} is for (data.range): 0 becomes black, 255 white",
+                    f"{name}: the values lie between {low:g} and {high:g}, but {black:g} becomes black and {white:g} "
+                    f"white ({option}): the images will be almost one shade, or lose much",
                     stacklevel=3,
                 )
-            return
-        width = min(self.found[1], self.range[1]) - max(self.found[0], self.range[0])
-        if width < (self.range[1] - self.range[0]) / POOR or self.outside > 1 / POOR:
+            elif part.few_shades:
+                warnings.warn(
+                    f"{name}: the values lie between {low:g} and {high:g}, most of them so close together that they "
+                    f"become few shades of grey; if some stand for no value, set another range ({option})",
+                    stacklevel=3,
+                )
+        if len(self.kinds) > 1 == len(self.scaled):
+            listed = " and ".join(f"{kind} from {low:g} to {high:g}" for kind, (low, high) in self.kinds.items())
+            black, white = self.scaled[0].range
             warnings.warn(
-                f"{name}: the values lie between {self.found[0]:g} and {self.found[1]:g}, but "
-                f"{self.range[0]:g} becomes black and {self.range[1]:g} white (data.range): "
-                f"the images will be almost one shade, or lose much",
+                f"{name}: there are {listed}, and all are scaled with one range, {black:g} to {white:g}; keep those of "
+                f"one kind in a folder of their own",
                 stacklevel=3,
             )
-        elif self.few_shades:
-            warnings.warn(
-                f"{name}: the values lie between {self.found[0]:g} and {self.found[1]:g}, most of them so close "
-                f"together that they become few shades of grey; if some stand for no value, set data.range",
-                stacklevel=3,
-            )
-        elif self.dim and len(self.kinds) == 1:
+        elif len(self.dim) >= max(2, self.deep // 10) and all(part.suits for part in self.scaled):
             warnings.warn(
                 f"{name}: {len(self.dim):,} of the {self.deep:,} files of more than 8 bits (first: "
-                f"{spelled(str(self.dim[0]))}) become almost one shade, as their values fill less than a part in "
-                f"{POOR} of {self.range[0]:g} to {self.range[1]:g}; if they have fewer bits than the others, keep them "
-                f"in a folder of their own",
-                stacklevel=3,
-            )
-        if len(self.kinds) > 1:
-            listed = " and ".join(f"{kind} from {low:g} to {high:g}" for kind, (low, high) in self.kinds.items())
-            warnings.warn(
-                f"{name}: there are {listed}, and all are scaled with one range, {self.range[0]:g} to "
-                f"{self.range[1]:g}; keep those of one kind in a folder of their own",
+                f"{spelled(str(self.dim[0]))}) become almost one shade, as their values fill less than 1 in {POOR} "
+                f"of what becomes black to white; if they have fewer bits than the others, keep them in a folder of "
+                f"their own",
                 stacklevel=3,
             )
 
 
-def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | None = None) -> Scan:
+KINDS: dict[str, ValueRange] = {"floats": (0.0, 1.0), "whole numbers": (0.0, 65535.0)}
+"""The kinds of values of more than 8 bits, with the range that each is scaled with where the files do not decide."""
+
+
+def scan(
+    files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | None = None, *, by_kind: bool = False
+) -> Scan:
     """Read the headers of image files, and all of those with values of more than 8 bits.
 
     Args:
         files: the files.
         pages: the pages whose values count.
         value_range: the range to scale with; None: that of the values.
+        by_kind: without a range, scale each kind of values with that of :data:`KINDS`, whatever the files hold.
     """
-    result, kinds = Scan(asked=value_range), {"floats": ValueHistogram(), "whole numbers": ValueHistogram()}
-    own: dict[ImageFile, ValueRange] = {}
+    result, kinds = Scan(asked=value_range), {kind: ValueHistogram() for kind in KINDS}
+    own: list[tuple[ImageFile, str, ValueRange]] = []
     with ThreadPoolExecutor() as pool:
         for file, header in zip(files, pool.map(lambda file: _scan_one(file, pages), files), strict=True):
             result.pages.append(header.pages)
@@ -143,9 +173,10 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
             if header.values is not None:
                 result.deep += 1
                 result.colours += header.deep_colour
-                kinds["whole numbers" if header.values.whole else "floats"].merge(header.values)
+                kind = "whole numbers" if header.values.whole else "floats"
+                kinds[kind].merge(header.values)
                 if found := header.values.found:
-                    own[file] = found
+                    own.append((file, kind, found))
     result.kinds = {kind: part.found for kind, part in kinds.items() if part.found is not None}
     values = ValueHistogram()
     for part in kinds.values():
@@ -153,12 +184,22 @@ def scan(files: Sequence[ImageFile], pages: Pages, value_range: ValueRange | Non
     result.found, result.undefined = values.found, values.undefined
     if result.found is not None:
         result.range = value_range or usual_range(*result.found, whole=values.whole)
-        least = (result.range[1] - result.range[0]) / POOR
-        result.dim = [file for file, (low, high) in own.items() if 0 < high - low < least]
-        result.outside = values.share_outside(result.range)
-        before, left = values.entropies(result.range)
-        result.few_shades = left < FEW and before - left > LOST
+        ranges = KINDS if by_kind and value_range is None else dict.fromkeys(KINDS, result.range)
+        parts = [values] if ranges is not KINDS else [kinds[kind] for kind in result.kinds]
+        used = [result.range] if ranges is not KINDS else [KINDS[kind] for kind in result.kinds]
+        result.scaled = [_scaled(part, range_) for part, range_ in zip(parts, used, strict=True)]
+        for file, kind, (low, high) in own:
+            black, white = ranges[kind]
+            if 0 < high - low < (white - black) / POOR:
+                result.dim.append(file)
     return result
+
+
+def _scaled(values: ValueHistogram, value_range: ValueRange) -> Scaled:
+    assert values.found
+    before, left = values.entropies(value_range)
+    few = left < FEW and before - left > LOST
+    return Scaled(values.found, value_range, values.share_outside(value_range), few)
 
 
 @dataclass

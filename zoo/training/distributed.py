@@ -86,7 +86,7 @@ def _number(name: str, otherwise: int | None = None) -> int:
     Raises:
         ZooError: it is missing, or no number.
     """
-    text = os.environ.get(name, "" if otherwise is None else str(otherwise))
+    text = os.environ.get(name) or ("" if otherwise is None else str(otherwise))
     if not text.isdecimal():
         what = f"{name} is {text!r}, which is no number" if text else f"WORLD_SIZE is set, but {name} is not"
         raise ZooError(f"{what}; start several processes with torchrun, or unset WORLD_SIZE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -250,6 +251,12 @@ class RunState:
             raise ZooError(
                 f"the run has taken {state['step']:,} steps already, more than training.epochs and "
                 f"training.steps allow ({self._last_step:,}); ask for more, or use --overwrite"
+            )
+        if state["device"] != self.device.type and state["step"] < self._last_step:
+            warnings.warn(
+                f"the run was started on {state['device']} and continues on {self.device.type}: its noise and its "
+                f"rounding are others from here on",
+                stacklevel=3,
             )
 
     def restore(self, state: dict[str, Any]) -> None:

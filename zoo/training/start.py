@@ -79,6 +79,12 @@ def initialise(model: nn.Module, choice: InitialWeights) -> None:
             INITIALISERS[choice](stored.get("parametrizations.weight.original", module.weight))
             if module.bias is not None:
                 module.bias.zero_()
+            if "parametrizations.weight.original" in stored:
+                mode = module.training
+                module.train()
+                for _ in range(15):  # as torch begins: its estimate of the norm is of the weights before
+                    _ = module.weight
+                module.train(mode)
 
 
 @torch.no_grad()

@@ -62,13 +62,7 @@ def check_same_run(state: State, recipe: Recipe, data: list[str], device: torch.
     processes_before, threads = len(state["random"]["cpu"]), recipe.execution.threads
     if processes_before != processes:
         raise ZooError(f"the run was started with {processes_before} processes, not {processes}; resume with as many")
-    if state["device"] != device.type:
-        warnings.warn(
-            f"the run was started on {state['device']} and continues on {device.type}: its noise and its rounding are "
-            f"others from here on",
-            stacklevel=3,
-        )
-    elif changed := _other_execution(state, before, recipe):
+    if state["device"] == device.type and (changed := _other_execution(state, before, recipe)):
         warnings.warn(f"{'; '.join(changed)}: sums will round differently from here on", stacklevel=3)
     if device.type == state["device"] == "cpu" and threads not in ("auto", state["threads"]):
         warnings.warn(
