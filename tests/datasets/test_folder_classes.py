@@ -268,6 +268,7 @@ def test_every_variant_takes_images_that_are_not_square(variant: str) -> None:
     assert model.sample(2).shape == (2, 3, 16, 32)
 
 
+@pytest.mark.slow
 def test_every_task_takes_images_that_are_not_square() -> None:
     for number in range(20):
         put(f"pics/p{number}.png", 10 * number, (50, 20))

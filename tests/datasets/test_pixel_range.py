@@ -276,6 +276,7 @@ def test_files_of_fewer_bits_than_the_others_are_named() -> None:
         load_images(settings(), "train")
 
 
+@pytest.mark.slow
 def test_the_range_of_a_task_can_be_said_and_is_checked(tmp_path: Path) -> None:
     write(lambda a: a.astype(np.uint16) * 16, count=3)
     folder = tmp_path / "pics"

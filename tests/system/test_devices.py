@@ -99,6 +99,7 @@ def test_half_of_what_torchrun_sets_is_refused(
         pass
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_for_others_can_be_ended(tmp_path: Path) -> None:
     settings = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     code = (

@@ -185,6 +185,7 @@ def start(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     training = {"epochs": 60, "batch_size": 10}
     recipe = tmp_path / "r.json"
@@ -368,6 +369,7 @@ def test_a_resumed_run_keeps_its_number_of_threads() -> None:
         assert other.context.threads.number == 1
 
 
+@pytest.mark.slow
 def test_the_first_line_tells_the_threads_and_the_number_is_put_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
