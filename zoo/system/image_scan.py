@@ -64,7 +64,7 @@ class Scan:
     undefined: int = 0
     """The number of their pixels that are NaN or infinite."""
     scaled: list[Scaled] = field(default_factory=list)
-    """What is scaled with one range each: all values, or floats and whole numbers."""
+    """The values with the range of each: all of them with one, or floats and whole numbers with one each."""
     kinds: dict[str, ValueRange] = field(default_factory=dict)
     """The range of the values of each kind, floats and whole numbers."""
     dim: list[ImageFile] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What runs a step: the host one after another, or replays of captured CUDA graphs; and how long a step takes in it."""
+"""Running steps: one after another from the host, or as replays of captured CUDA graphs; and timing them."""
 
 from __future__ import annotations
 
