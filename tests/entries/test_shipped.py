@@ -252,7 +252,12 @@ def test_the_package_has_room_for_all_that_pypi_takes() -> None:
 
 
 LOADS = """
-import os, sys, time, torch, pydantic.main, pydantic.fields, pydantic.types
+import os, sys, time
+begin = time.perf_counter()
+import torch
+print("torch", time.perf_counter() - begin, flush=True)
+import pydantic
+class First(pydantic.BaseModel): number: int  # with the first model of a process pydantic looks for its plugins
 sys.dont_write_bytecode, sys.pycache_prefix = False, sys.argv.pop(1)  # as installed, where the files are compiled
 for name in sys.argv[1:]:
     child = os.fork()  # each load is the first one of its process
@@ -268,15 +273,16 @@ for name in sys.argv[1:]:
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_an_entry_loads_in_under_100_ms_once_torch_and_pydantic_are_imported(tmp_path: Path) -> None:
+def test_an_entry_loads_in_under_100_ms_or_an_eighth_of_what_the_import_of_torch_takes(tmp_path: Path) -> None:
     done = python("-c", LOADS, str(tmp_path), *FOUR * 3)
     assert done.returncode == 0, done.stderr
-    lines = map(str.split, done.stdout.splitlines())
+    (_, imported), *lines = map(str.split, done.stdout.splitlines())
     times = [(name, seconds_that_count(float(wall), float(processor))) for name, wall, processor in lines]
     assert len(times) == 12
+    limit = max(0.1, float(imported) / 8)  # on a slow machine torch, which nobody waits for twice, is slow too
     # The fastest of three: the first of all also compiles the package's files.
     fastest = {name: min(seconds for other, seconds in times if other == name) for name in FOUR}
-    assert max(fastest.values()) < 0.1, json.dumps(fastest)
+    assert max(fastest.values()) < limit, json.dumps(fastest)
 
 
 def test_every_entry_holds_weights_record_card_and_history_and_nothing_else() -> None:
