@@ -79,6 +79,19 @@ def test_transparency_is_not_stretched() -> None:
     assert scan([Path("a.png")], "first").range == (0, 4095)
 
 
+def test_a_value_that_a_grey_file_calls_transparent_is_white_and_not_counted() -> None:
+    pixels = np.full((16, 16), 1000)
+    pixels[:8], pixels[0, 0] = 60_000, 3000
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header, transparent = (16, 16, 16, 0), (b"tRNS", struct.pack(">H", 60_000))
+    Path("a.png").write_bytes(png(header, transparent, (b"IDAT", zlib.compress(rows))))
+    assert scan([Path("a.png")], "first").found == (1000, 3000)
+    image = np.asarray(read_image(Path("a.png"), Presentation((1, 16, 16), range=(1000, 3000)))).squeeze()
+    assert (image[0, 0], *np.unique(image[8:]), *np.unique(image[0, 1:])) == (255, 0, 255)
+    image = np.asarray(read_image(Path("a.png"), Presentation((1, 16, 16), range=(0, 10_000)))).squeeze()
+    assert image[0, 0] == 76 and image[15, 15] in (25, 26) and (image[1:8] == 255).all()
+
+
 def test_a_large_image_of_16_bits_is_reduced_in_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.linspace(0, 4095, 90)[None, :, None].astype(int)
     Path("a.png").write_bytes(png_of(np.broadcast_to(x, (90, 90, 3))))

@@ -17,10 +17,11 @@ from safetensors.numpy import load, save
 
 import zoo
 from tests.helpers import command, costly_variants
-from zoo.errors import ZooError
+from zoo.errors import NotApplicable, ZooError
 from zoo.inference.image_stream import open_images
 from zoo.models.autoencoder import Autoencoder
 from zoo.system.files import sha256
+from zoo.tasks import compression
 from zoo.tasks.code_file import FORMAT, VERSION, CodeFile, pack, read, unpack
 from zoo.tasks.compression import compress, decompress
 from zoo.tasks.features import encode
@@ -157,6 +158,13 @@ def test_foreign_files_and_other_versions_are_refused(content: bytes) -> None:
 def test_a_step_that_is_too_small_is_refused(model: Autoencoder) -> None:
     with pytest.raises(ZooError, match="too small for these codes"):
         compress(model, open_images("glyphs:3", model), 1e-9)
+
+
+@pytest.mark.parametrize(("name", "what"), [("ae_mnist", "dimensions in a code"), ("vq_vae_fashion_mnist", "vectors in the")])
+def test_codes_that_no_header_can_describe_are_refused(name: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "MAX_SYMBOLS", 8)
+    with pytest.raises(NotApplicable, match=f"a file takes up to 8 {what}"):
+        compress(zoo.load(name), open_images("tiny", zoo.load(name)))
 
 
 def test_the_commands_there_and_back(folder: Path, tmp_path: Path) -> None:

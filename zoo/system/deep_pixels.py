@@ -6,6 +6,7 @@ The upper 8 bits of colours count as multiples of 257, so that a range of values
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from zoo.system.pixel_range import ValueHistogram, ValueRange, to_8_bits
@@ -26,10 +27,17 @@ def is_deep_colour(image: Image.Image) -> bool:
     return image.mode in ("RGB", "RGBA") and any(";16" in str(mode) for mode in raw)
 
 
+def _transparent(image: Image.Image) -> NDArray[np.bool_] | None:
+    """Return which pixels of a grey image have the value that its file names transparent; None where it names none."""
+    value = image.info.get("transparency")
+    return np.asarray(image) == value if isinstance(value, int) else None
+
+
 def count_values(image: Image.Image, histogram: ValueHistogram) -> None:
     """Count the values of an image with more than 8 bits, without transparency."""
     if is_deep_grey(image):
-        histogram.add(np.asarray(image))
+        values = np.asarray(image)
+        histogram.add(values[~transparent] if (transparent := _transparent(image)) is not None else values)
     else:
         counts = np.array(image.histogram()).reshape(-1, 256)[:3].sum(axis=0)
         histogram.add_counted((np.arange(256) * 257)[counts > 0], counts[counts > 0])
@@ -44,7 +52,10 @@ def with_8_bits(image: Image.Image, value_range: ValueRange | None) -> Image.Ima
     """
     value_range = value_range or ((0.0, 1.0) if image.mode == "F" else SIXTEEN)
     if is_deep_grey(image):
-        return Image.fromarray(to_8_bits(np.asarray(image), value_range))
+        shown = Image.fromarray(to_8_bits(np.asarray(image), value_range))
+        if (transparent := _transparent(image)) is not None:
+            shown.putalpha(Image.fromarray(np.where(transparent, 0, 255).astype(np.uint8)))
+        return shown
     if value_range == SIXTEEN:
         return image
     shades = to_8_bits(np.arange(256) * 257, value_range).tolist()

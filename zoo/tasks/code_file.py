@@ -49,9 +49,12 @@ MAX_BLOCKS = MAX_IMAGES // BLOCK_IMAGES
 MAX_CODE = 2**20
 """The most steps that a code may lie from zero: more would mean that the step is far too small."""
 
+MAX_SYMBOLS = 2**16
+"""The most dimensions, vectors of a codebook, or labels that a header describes."""
+
 Steps = Annotated[float, Field(ge=-MAX_CODE, le=MAX_CODE)]
 Spread = Annotated[float, Field(gt=0, le=MAX_CODE)]
-Tallies = Annotated[list[Annotated[int, Field(ge=0, le=2**40)]], FailFast(), Field(max_length=2**16)]
+Tallies = Annotated[list[Annotated[int, Field(ge=0, le=2**40)]], FailFast(), Field(max_length=MAX_SYMBOLS)]
 
 
 class Numbers(Strict):
@@ -59,8 +62,8 @@ class Numbers(Strict):
 
     kind: Literal["numbers"] = "numbers"
     step: Positive
-    means: Annotated[list[Steps], FailFast(), Field(max_length=2**16)]
-    deviations: Annotated[list[Spread], FailFast(), Field(max_length=2**16)]
+    means: Annotated[list[Steps], FailFast(), Field(max_length=MAX_SYMBOLS)]
+    deviations: Annotated[list[Spread], FailFast(), Field(max_length=MAX_SYMBOLS)]
     lowest: int = Field(ge=-MAX_CODE, le=MAX_CODE)
     highest: int = Field(ge=-MAX_CODE, le=MAX_CODE)
 

@@ -28,7 +28,7 @@ from zoo.models import Autoencoder
 from zoo.models.autoencoder import check_model
 from zoo.models.inputs import described
 from zoo.models.numerics import mean_squared_errors
-from zoo.tasks.code_file import MAX_CODE, CodeFile, Header, Indices, Numbers, pack
+from zoo.tasks.code_file import MAX_CODE, MAX_SYMBOLS, CodeFile, Header, Indices, Numbers, pack
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Comp
     Raises:
         ZooError: the model was not loaded, it is conditional and the images have no labels, or the step is not above
             zero or is too small for the codes.
-        NotApplicable: constriction is missing.
+        NotApplicable: constriction is missing, or the codes have too many dimensions for a file.
     """
     check_model(model)
     constriction = _constriction()
@@ -82,6 +82,9 @@ def compress(model: Autoencoder, images: ImageStream, step: float = 0.5) -> Comp
             if not code.isfinite().all() or float(code.abs().max()) >= MAX_CODE:
                 raise ZooError(f"a step of {step:g} is too small for these codes; take a larger one")
             z = code * step
+        if (count := model.prior.num_codes or code[0].numel()) > MAX_SYMBOLS:
+            what = "vectors in the codebook" if model.prior.num_codes else "dimensions in a code"
+            raise NotApplicable(f"a file takes up to {MAX_SYMBOLS:,} {what}; this model has {count:,}")
         errors = mean_squared_errors(prepared.x, prepared.model.decode(z).mean)
         return code.flatten(1).cpu().numpy().astype(np.int32), float(errors.double().sum())
 
