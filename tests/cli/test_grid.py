@@ -16,7 +16,7 @@ from zoo.cli._common import with_runs_of_folders
 from zoo.cli._plan import part_of
 from zoo.errors import ZooError
 from zoo.plotting.sweep import Line, sweep
-from zoo.runs.folder import read_config
+from zoo.runs.folder import read_config, read_history
 from zoo.schema.grid import Axis, name_of, points
 from zoo.training.grid_summary import GridSummary
 
@@ -67,6 +67,37 @@ def test_a_grid_is_every_combination_of_every_recipe_with_every_seed(recipe_file
     ]
     assert list(itertools.chain(*parts)) == found
     assert [len(part) for part in parts] == [5, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("options", "lost"),
+    [
+        (("--set", "optimizer.learning_rate=0.01", "--grid", 'optimizer={"name":"adam"}'), "optimizer.learning_rate"),
+        (("--grid", "objective.beta=1,4", "--grid", 'objective={"name":"elbo"}'), "objective.beta"),
+    ],
+)
+def test_a_section_that_would_replace_what_is_set_before_is_refused(
+    recipe_file: Callable[..., Path], options: tuple[str, ...], lost: str
+) -> None:
+    done = command("train", recipe_file(), *TINY, *options, "--print-recipe")
+    assert done.returncode == 2 and f"the whole section would replace {lost}, which is set before it" in done.stderr
+
+
+def test_a_field_after_its_section_is_set_in_it(recipe_file: Callable[..., Path]) -> None:
+    grid = ("--grid", 'optimizer={"name":"adam"},{"name":"adamw"}', "--grid", "optimizer.learning_rate=0.5")
+    done = command("train", recipe_file(), *TINY, *grid, "--print-recipe")
+    assert done.returncode == 0 and done.stdout.count('"learning_rate": 0.5') == 2, done.stderr
+
+
+def test_the_table_has_the_loss_on_validation_images(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
+    settings = ("--set", "training.validation=0.2", "--grid", "model.latent_dim=2,3", "--out", tmp_path / "runs")
+    done = command("train", recipe_file(), *TINY, *settings)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "runs" / "tiny_vae-grid.md").read_text()
+    assert "| latent_dim | validation loss | " in page
+    for size in (2, 3):
+        row = read_history(tmp_path / "runs" / f"tiny_vae_latent_dim_{size}")[-1]
+        assert f"| {size} | {row['validation']['loss']:.2f} | " in page
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 16, 17])

@@ -160,7 +160,9 @@ def test_a_step_that_is_too_small_is_refused(model: Autoencoder) -> None:
         compress(model, open_images("glyphs:3", model), 1e-9)
 
 
-@pytest.mark.parametrize(("name", "what"), [("ae_mnist", "dimensions in a code"), ("vq_vae_fashion_mnist", "vectors in the")])
+@pytest.mark.parametrize(
+    ("name", "what"), [("ae_mnist", "dimensions in a code"), ("vq_vae_fashion_mnist", "vectors in the")]
+)
 def test_codes_that_no_header_can_describe_are_refused(name: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "MAX_SYMBOLS", 8)
     with pytest.raises(NotApplicable, match=f"a file takes up to 8 {what}"):

@@ -17,6 +17,7 @@ from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_model, tiny_re
 from zoo.cli._common import expand_recipes
 from zoo.errors import ZooError
 from zoo.training import multi_run
+from zoo.training import run as training_run
 from zoo.training.epochs import Interrupted
 from zoo.training.multi_run import DeviceMemory, Run, train_many
 from zoo.training.run import OutOfMemory, train
@@ -121,6 +122,20 @@ def test_ctrl_c_stops_all_and_all_go_on_later(tmp_path: Path, monkeypatch: pytes
     assert train_many(again, CPU) == {}
     for job in jobs:
         assert weights(job.out) == weights(train(job.recipe, job.out.with_suffix(".alone"), CPU))
+
+
+def test_ctrl_c_while_a_run_is_measured_says_that_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [Run(seeded(seed), tmp_path / str(seed)) for seed in (0, 1, 2)]
+    original = training_run.finish
+
+    def finish(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(training_run, "finish", finish)
+    with pytest.raises(Interrupted, match="^2 more wait; the same command and --resume trains them$"):
+        train_many(jobs, CPU)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
 
 
 def test_interleaving_trains_one_epoch_of_each() -> None:

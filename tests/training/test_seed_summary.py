@@ -29,6 +29,17 @@ def test_the_summary_has_mean_and_standard_deviation_of_each_metric(tmp_path: Pa
     assert all(f"| {folder.name} |" in text for folder in folders)
 
 
+def test_a_metric_that_a_run_lacks_is_a_dash(tmp_path: Path) -> None:
+    recipes = [tiny_recipe(training={"epochs": 1, "batch_size": 50, "seed": seed}) for seed in (0, 1)]
+    folders = [train(recipe, tmp_path / f"tiny_vae-seed{recipe.training.seed}", CPU) for recipe in recipes]
+    summary = SeedSummary.read(folders)
+    del summary.configs[1].metrics["test"]["psnr"]  # it was not finite
+    lines = summary.markdown("x.png").splitlines()
+    place = next(line for line in lines if line.startswith("| run |")).split(" | ").index("psnr")
+    cells = [line.split(" | ")[place] for line in lines if line.startswith("| tiny_vae-seed")]
+    assert cells[0] != "-" and cells[1] == "-"
+
+
 def test_the_curves_are_the_mean_and_each_run() -> None:
     histories = [
         [{"epoch": epoch, "train": {"loss": value}, "test": {"loss": 2 * value}} for epoch in (1, 2, 3)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -18,6 +21,7 @@ from zoo.runs.folder import read_config, read_history
 from zoo.schema.metric import metric_of
 from zoo.schema.recipe import parse_recipe, read_recipe
 from zoo.schema.search_space import read_space
+from zoo.training import run as training_run
 from zoo.training import study_summary, tuning
 from zoo.training.search import Search
 from zoo.training.study import abandoned, ask
@@ -108,6 +112,9 @@ def test_what_another_process_works_on_is_left_to_it(tune: Callable[..., str], t
     number, settings = ask(study, other)
     with other.at_work(), abandoned(study, here) as left:
         assert left is None
+    moved = dataclasses.replace(here, out=tmp_path)
+    with abandoned(study, moved) as left:  # of another folder, where no lock is seen
+        assert left is None
     with abandoned(study, here) as left:  # the other has died
         assert left is not None and (left.number, left.params) == (number, settings)
         with abandoned(study, other) as again:
@@ -171,6 +178,59 @@ def test_a_metric_that_the_model_lacks_ends_the_search(tune: Callable[..., str])
     assert "error: --metric negative_elbo: " in said and "trial 1" not in said
 
 
+def test_a_metric_that_some_trials_lack_fails_these(tune: Callable[..., str]) -> None:
+    plain = {"model": tiny_model("ae"), "objective": {"name": "reconstruction"}}
+    said = tune("--trials", 6, space={"model": {"choices": [tiny_model("ae"), tiny_model("linear_vae")]}}, **plain)
+    assert "failed: --metric negative_elbo: " in said and ": negative_elbo " in said
+
+
+def test_a_mistake_in_a_part_of_ones_own_fails_its_trial(
+    tune: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tuning.train
+
+    def broken(recipe: Any, *arguments: Any, **more: Any) -> Any:
+        if recipe.name.endswith("_0"):
+            raise RuntimeError("boom")
+        return real(recipe, *arguments, **more)
+
+    monkeypatch.setattr(tuning, "train", broken)
+    said = tune("--trials", 2, space={"model.latent_dim": {"choices": [2, 3]}})
+    assert "RuntimeError: boom" in said and "trial 1: negative_elbo " in said
+
+
+def test_ctrl_c_while_a_trial_is_measured_ends_the_search_after_it(
+    tune: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, space = training_run.finish, {"model.latent_dim": {"choices": [2, 3]}}
+
+    def finish(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(training_run, "finish", finish)
+    said = tune("--trials", 3, space=space, code=130)
+    assert "trial 0: negative_elbo" in said and "trial 1" not in said and "the same command goes on" in said
+    monkeypatch.undo()
+    assert "trial 0" not in tune("--trials", 2, space=space).partition("tiny_vae: 2 trials")[0]
+
+
+def test_run_folders_of_an_earlier_study_are_no_trials(tune: Callable[..., str], tmp_path: Path) -> None:
+    space = {"model.latent_dim": {"choices": [2, 3]}}
+    tune("--trials", 2, space=space)
+    (tmp_path / "study" / "tiny_vae.db").unlink()
+    said = tune("--trials", 2, space=space, code=2)
+    assert "tiny_vae_trial_0 is of a study that this one does not know; choose another folder with --out" in said
+
+
+def test_the_best_trial_of_another_folder_is_named_as_such(tune: Callable[..., str], tmp_path: Path) -> None:
+    shared = ("--trials", 1, "--storage", f"sqlite:///{tmp_path / 'shared.db'}")
+    space = {"model.latent_dim": {"choices": [2, 3]}}
+    assert "the best is trained: " in tune(*shared, space=space)
+    said = tune(*shared, "--out", tmp_path / "elsewhere", space=space)
+    assert "the best was trained elsewhere, with another --out; here: zoo train " in said
+
+
 @pytest.mark.parametrize(
     ("space", "said"),
     [
@@ -188,6 +248,11 @@ def test_a_metric_that_the_model_lacks_ends_the_search(tune: Callable[..., str])
         ({"optimizer.learning_rate": {"low": 0, "high": 1, "log": True}}, "log needs a low above 0"),
         ({"data.name": {"choices": ["tiny"]}}, "no search may change it"),
         ({"training.validation": {"low": 0.1, "high": 0.2}}, "no search may change it"),
+        ({"training": {"choices": [{"epochs": 1}]}}, "training: no search may change it"),
+        (
+            {"optimizer": {"choices": [{"name": "adam"}]}, "optimizer.learning_rate": {"low": 1e-3, "high": 1e-2}},
+            "optimizer.learning_rate: optimizer is searched too, and one is a part of the other",
+        ),
     ],
 )
 def test_spaces_that_are_wrong(tune: Callable[..., str], tmp_path: Path, space: Any, said: str) -> None:

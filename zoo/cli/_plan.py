@@ -69,7 +69,7 @@ def plan(options: argparse.Namespace, overrides: Sequence[str]) -> list[Planned]
     from zoo.schema.grid import check_grid, points
 
     taken = [override.partition("=")[0] for override in options.overrides]
-    check_grid(options.grid, [*taken, *(["training.seed"] if options.seeds else [])])
+    check_grid(options.grid, taken, ["training.seed"] if options.seeds else [])
     return [
         Planned(recipe, base, point)
         for source in expand_recipes(options.recipes, everything=options.all)

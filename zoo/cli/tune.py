@@ -81,7 +81,11 @@ def run(options: argparse.Namespace) -> None:
     files = summary.write(out, best)
     print_table(summary.table())
     say(f"wrote {', '.join(map(str, files))}")
-    say(f"the best is trained: {loadable(out / search.trial_name(first.number))}")
+    folder = out / search.trial_name(first.number)
+    if folder.is_dir():
+        say(f"the best is trained: {loadable(folder)}")
+    else:
+        say(f"the best was trained elsewhere, with another --out; here: zoo train {files[-1]}")
 
 
 def number_of_trials(text: str) -> int:

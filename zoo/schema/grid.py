@@ -49,21 +49,28 @@ def _values(text: str) -> list[str]:
     return [json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in found] or [""]
 
 
-def check_grid(axes: Sequence[Axis], taken: Sequence[str] = ()) -> None:
+def check_grid(axes: Sequence[Axis], before: Sequence[str] = (), after: Sequence[str] = ()) -> None:
     """Refuse a grid that sets a field twice, or has too many points.
 
     Args:
         axes: the axes of the grid.
-        taken: the fields that something else sets.
+        before: the fields that are set before it.
+        after: the fields that are set after it.
 
     Raises:
         ZooError: it does, or has.
     """
     count = 1
-    fields = list(taken)
+    fields = list(before)
     for axis in axes:
-        if axis.field in fields:
+        if axis.field in (*fields, *after):
             raise ZooError(f"--grid {axis.field}: the field is set twice; name it once")
+        lost = [field for field in fields if field.startswith(f"{axis.field}.")]
+        if lost:
+            raise ZooError(
+                f"--grid {axis.field}: the whole section would replace {lost[0]}, which is set before it; write that "
+                f"into each value of the section, or sweep it in a --grid after it"
+            )
         if axis.field == "name":
             raise ZooError("--grid name: runs are named by their values; drop it")
         fields.append(axis.field)

@@ -75,11 +75,14 @@ def read_space(path: Path, takes: Callable[[str], object]) -> dict[str, tuple[Do
     fields = parse_json(read_text(path, "the search space"), str(path))
     if not fields:
         raise ZooError(f'{path}: names no field; write {{"model.latent_dim": {{"choices": [8, 16]}}}}, say')
-    space = {}
+    space: dict[str, tuple[Domain, bool]] = {}
     for field, value in fields.items():
         where = f"{path}: {field}"
-        if field.split(".")[0] in FIXED or field in FIXED:
+        if any(overlap(field, fixed) for fixed in FIXED):
             raise ZooError(f"{where}: no search may change it; set it for all trials with --set")
+        twice = [other for other in space if overlap(field, other)]
+        if twice:
+            raise ZooError(f"{where}: {twice[0]} is searched too, and one is a part of the other; drop one of them")
         if not isinstance(value, dict):
             raise ZooError(f'{where}: expected {{"low": ..., "high": ...}} or {{"choices": [...]}}')
         domain: Domain = validate(Domain, value, where)
@@ -88,6 +91,11 @@ def read_space(path: Path, takes: Callable[[str], object]) -> dict[str, tuple[Do
         except ZooError as error:
             raise ZooError(f"{where}: {error}") from error
     return space
+
+
+def overlap(field: str, other: str) -> bool:
+    """Return whether one of two fields is the other or a part of it, as ``optimizer`` and ``optimizer.betas``."""
+    return f"{field}.".startswith(f"{other}.") or f"{other}.".startswith(f"{field}.")
 
 
 def _whole(field: str, domain: Domain, takes: Callable[[str], object]) -> bool:

@@ -65,6 +65,9 @@ def train_epochs(
 
     try:
         save()  # so that a run that dies early can be resumed
+        if writes and (earlier := trainer.log()):  # for those who look on, too
+            write_atomically(log, earlier)
+            begun = True
         keep_snapshots()
         while not trainer.done:
             for images in trainer.train_steps():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -13,13 +13,30 @@ from zoo.metrics import Metric, metric_of, summary_metrics
 from zoo.plotting import to_png
 from zoo.plotting.sweep import Line, sweep
 from zoo.runs import markdown
-from zoo.runs.folder import read_config
+from zoo.runs.folder import read_config, read_history
 from zoo.schema.grid import Axis, labels, points
 from zoo.system.files import write_atomically
 from zoo.system.terminal import plain
 
 Point = tuple[str, ...]
 """A value of each axis."""
+
+
+VALIDATION = "validation loss"
+
+
+def validation_loss(folder: Path) -> float | None:
+    """Return the loss on the validation images at the epoch whose weights a run has kept; None where it has none.
+
+    Raises:
+        ZooError: a record is missing or damaged.
+    """
+    config = read_config(folder)
+    if config.recipe["training"].get("validation") is None:
+        return None
+    history = read_history(folder)
+    row = history[config.selected.epoch - 1 if config.selected else -1]
+    return float(row["validation"]["loss"]) if "validation" in row else None
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,8 @@ class GridSummary:
     """The run folders that are ready, in the order of the grid."""
     metrics: dict[Point, list[dict[str, float]]]
     """The metrics of each run on the test images."""
+    validation: Mapping[Point, Sequence[float]] = field(default_factory=dict)
+    """The loss of each run on its validation images, at the epoch that is kept; empty where a run has none."""
 
     @classmethod
     def read(cls, name: str, axes: Sequence[Axis], folders: Mapping[Point, Sequence[Path]]) -> GridSummary:
@@ -43,7 +62,10 @@ class GridSummary:
         """
         ready = {point: list(folders[point]) for point in points(axes) if folders.get(point)}
         metrics = {point: [read_config(folder).metrics["test"] for folder in there] for point, there in ready.items()}
-        return cls(name, axes, ready, metrics)
+        losses = {point: [validation_loss(folder) for folder in there] for point, there in ready.items()}
+        validation = {point: [loss for loss in there if loss is not None] for point, there in losses.items()}
+        every = all(len(validation[point]) == len(there) for point, there in ready.items())
+        return cls(name, axes, ready, metrics, validation if every else {})
 
     @property
     def title(self) -> str:
@@ -64,15 +86,24 @@ class GridSummary:
         values = self.values(point, metric)
         return metric.show_spread(values) if len(values) > 1 else metric.show(values[0]) if values else "-"
 
+    def chosen_by(self, point: Point) -> list[str]:
+        """Return the cell of the validation loss, if the runs have one."""
+        values = self.validation.get(point, [])
+        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+        return [f"{fmean(values):.2f}{spread}"] if values else []
+
     def table(self) -> Table:
         """Return the table, for a terminal."""
         table = Table(title=plain(self.title, "table.title"))
         for label in labels(self.axes):
             table.add_column(plain(label), no_wrap=True)
+        if self.validation:
+            table.add_column(VALIDATION, justify="right")
         for metric in self.shown():
             table.add_column(metric.heading, justify="right")
         for point in self.folders:
-            table.add_row(*map(plain, point), *(self.cell(point, metric) for metric in self.shown()))
+            cells = (self.cell(point, metric) for metric in self.shown())
+            table.add_row(*map(plain, point), *self.chosen_by(point), *cells)
         return table
 
     def markdown(self, figure: str) -> str:
@@ -87,18 +118,21 @@ class GridSummary:
 
         names = dict.fromkeys(name for runs in self.metrics.values() for run in runs for name in run)
         metrics = [metric_of(name) for name in names]
+        extra = [VALIDATION] if self.validation else []
+        heading = "On the test images; the validation loss is the objective's:" if extra else "On the test images:"
         headings = [f"{metric.name}, {metric.unit}" if metric.unit else metric.name for metric in metrics]
         return "\n".join(
             [
                 f"# {markdown.text(self.title)}",
                 "",
-                "On the test images:",
+                heading,
                 "",
-                line(*map(markdown.text, labels(self.axes)), *headings, "runs"),
-                f"|{'---|' * len(self.axes)}{'--:|' * len(metrics)}---|",
+                line(*map(markdown.text, labels(self.axes)), *extra, *headings, "runs"),
+                f"|{'---|' * len(self.axes)}{'--:|' * (len(extra) + len(metrics))}---|",
                 *(
                     line(
                         *map(markdown.text, point),
+                        *self.chosen_by(point),
                         *(self.cell(point, metric) for metric in metrics),
                         ", ".join(folder.name for folder in folders),
                     )

@@ -178,6 +178,8 @@ def train_many(
                     lane.stack.leave(out)
                 del running[out], turns
                 memory.tidy()
-    if stopped:
-        raise Interrupted("\n".join(stopped))
+    left = sum(len(lane.runs) for lane in waiting)
+    if stopped or left:
+        rest = [f"{left:,} more wait; the same command and --resume trains them"] if left else []
+        raise Interrupted("\n".join([*stopped, *rest]))
     return failed

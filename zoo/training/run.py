@@ -140,7 +140,7 @@ def run(
     partial = partial_folder(folder)
     checkpoint = partial / CHECKPOINT_FILE
     recipe = written_out(recipe)
-    if resume and not has_checkpoint(partial) and is_finished(folder, recipe):
+    if resume and not has_checkpoint(partial) and _is_ready_here(folder, recipe, overwrite):
         progress.say(f"{out} is finished already")
         return
     check_step(recipe)
@@ -187,7 +187,7 @@ def run(
                 if stack:
                     stack.leave(out)  # the others may go on
                 if group.rank == 0:
-                    if trainer.selection:
+                    if trainer.selection and trainer.selection.epoch:
                         progress.say(f"{out.name}: {trainer.selection.describe(trainer.epoch)}")
                     progress.say("measuring both splits, drawing the figures")
                     trainer.context.disable_tf32()
@@ -200,6 +200,16 @@ def run(
             publish(partial, folder, overwrite=overwrite, keep=recipe.execution.keep_checkpoint)
 
 
+def _is_ready_here(folder: Path, recipe: Recipe, overwrite: bool) -> bool:
+    """Return what :func:`is_finished` does; with ``overwrite`` a run of another recipe is none."""
+    try:
+        return is_finished(folder, recipe)
+    except ZooError:
+        if not overwrite:
+            raise
+        return False
+
+
 def goes_on(folder: Path, partial: Path) -> bool:
     """Return whether a run to ``folder`` goes on from the finished run that is there, now or after an interruption."""
     if not (folder / CONFIG_FILE).exists():
@@ -209,10 +219,14 @@ def goes_on(folder: Path, partial: Path) -> bool:
     return last_state(partial).get("replaces") == read_config(folder).weights_sha256
 
 
+_COLLECTING: list[list[int]] = []
+"""The lists of the :func:`stop_signals` that are active, the innermost last; only the main thread has any."""
+
+
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
     """Collect Ctrl-C and SIGTERM in the list that is yielded, so that no step is cut short; a second one interrupts at
-    once."""
+    once. Within another such context, what has come is in its list afterwards."""
     caught: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -225,8 +239,12 @@ def stop_signals() -> Iterator[list[int]]:
     except ValueError:  # not in the main thread: no signal arrives here
         yield caught
         return
+    _COLLECTING.append(caught)
     try:
         yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _COLLECTING.pop()
+        if _COLLECTING:
+            _COLLECTING[-1].extend(caught)

@@ -248,9 +248,11 @@ class RunState:
         if before.training.epochs != self.recipe.training.epochs:
             self.earlier.append({"epochs": before.training.epochs, "steps": state["step"]})
         if state["step"] > self._last_step:
+            begun = f"--set training.epochs={before.training.epochs} goes on as it was begun"
+            remedy = begun if before.training.epochs > self.recipe.training.epochs else "ask for more"
             raise ZooError(
-                f"the run has taken {state['step']:,} steps already, more than training.epochs and "
-                f"training.steps allow ({self._last_step:,}); ask for more, or use --overwrite"
+                f"the run has taken {state['step']:,} steps already, more than training.epochs and training.steps "
+                f"allow ({self._last_step:,}); {remedy}, or use --overwrite"
             )
         if state["device"] != self.device.type and state["step"] < self._last_step:
             warnings.warn(

@@ -43,6 +43,10 @@ class SeedSummary:
         """The seeds, as in ``0-4, 7``."""
         return spans([config.recipe["training"]["seed"] for config in self.configs])
 
+    def names(self) -> list[str]:
+        """Return the metrics that a run has on the test images; one that is not finite is missing in its run."""
+        return list(dict.fromkeys(name for config in self.configs for name in config.metrics["test"]))
+
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return a row for each metric: name, unit, ``mean ± sd`` of the test and of the training images."""
 
@@ -51,7 +55,7 @@ class SeedSummary:
             known = [value for value in values if value is not None]
             return metric_of(name).show_spread(known) if len(known) == len(values) else ""
 
-        names = self.configs[0].metrics["test"]
+        names = self.names()
         return [(name, metric_of(name).unit, spread(name, "test"), spread(name, "train")) for name in names]
 
     def table(self) -> Table:
@@ -71,10 +75,10 @@ class SeedSummary:
         Args:
             figure: the file name of the curves.
         """
-        names = list(self.configs[0].metrics["test"])
+        names = self.names()
         runs = [
-            [folder.name, *(metric_of(name).show(config.metrics["test"][name]) for name in names)]
-            for folder, config in zip(self.folders, self.configs, strict=True)
+            [folder.name, *(metric_of(name).show(test[name]) if name in test else "-" for name in names)]
+            for folder, test in zip(self.folders, (config.metrics["test"] for config in self.configs), strict=True)
         ]
         summary = [" | ".join(row) for row in self.rows()]
         return "\n".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ def ask(study: Study, search: Search) -> tuple[int, dict[str, Any]]:
     trial = study.ask()
     trial.set_user_attr("host", socket.gethostname())
     trial.set_user_attr("worker", search.token)
+    trial.set_user_attr("out", str(search.out.resolve()))
     settings: dict[str, Any] = {}
     for index, (key, (domain, whole)) in enumerate(search.space.items()):
         seed = mixed_seed(search.recipe.training.seed, trial.number, index)
@@ -50,15 +52,16 @@ def ask(study: Study, search: Search) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def abandoned(study: Study, search: Search) -> Iterator[FrozenTrial | None]:
-    """Yield a trial of this machine that a process has begun here and left, and keep others from it meanwhile."""
+    """Yield a trial that a process has begun in this folder and left, and keep others from it meanwhile."""
     from optuna.trial import TrialState
 
     def running() -> list[FrozenTrial]:
         return [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
 
+    here = {"host": socket.gethostname(), "out": str(search.out.resolve())}
     for trial in running():
         worker = trial.user_attrs.get("worker", search.token)
-        if worker == search.token or trial.user_attrs.get("host") != socket.gethostname():
+        if worker == search.token or any(trial.user_attrs.get(key, here["out"]) != here[key] for key in here):
             continue
         lock = search.lock(worker)
         try:
@@ -73,6 +76,23 @@ def abandoned(study: Study, search: Search) -> Iterator[FrozenTrial | None]:
         finally:
             lock.release()
     yield None
+
+
+def check_folders(study: Study, search: Search) -> None:
+    """Refuse to begin trials whose run folders are there already, from another study.
+
+    Raises:
+        ZooError: there are such folders.
+    """
+    pattern = re.compile(rf"{re.escape(search.trial_name(0)[:-1])}(\d+)(\.partial)?")
+    there = [(int(match[1]), path) for path in search.out.iterdir() if (match := pattern.fullmatch(path.name))]
+    begun = len(study.get_trials(deepcopy=False))  # after the folders: other processes begin trials meanwhile
+    strange = min(((number, path) for number, path in there if number >= begun), default=None)
+    if strange:
+        raise ZooError(
+            f"{strange[1]} is of a study that this one does not know; choose another folder with --out, another name "
+            f"with --study, or move it away"
+        )
 
 
 def file_address(path: Path) -> str:

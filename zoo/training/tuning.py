@@ -7,6 +7,7 @@ however often it is interrupted.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +20,20 @@ from zoo.metrics import EvalContext, evaluate
 from zoo.runs.folder import load_folder
 from zoo.runs.unfinished import partial_folder
 from zoo.schema.metric import family_of
+from zoo.schema.search_space import overlap
 from zoo.system.folders import make_folder
 from zoo.training.epochs import Interrupted
 from zoo.training.output_folder import has_checkpoint
-from zoo.training.run import train
+from zoo.training.run import stop_signals, train
 from zoo.training.search import Search
-from zoo.training.study import abandoned, ask, explaining_storage, open_study, summary_of
+from zoo.training.study import abandoned, ask, check_folders, explaining_storage, open_study, summary_of
 from zoo.training.study_summary import StudySummary
 
 if TYPE_CHECKING:
     from optuna.study import Study
+
+KINDS = ("model.variant", "model.posterior", "model.prior", "model.likelihood", "objective.name")
+"""The fields that decide which metrics a model has."""
 
 
 def tune(
@@ -49,9 +54,12 @@ def tune(
         Interrupted: Ctrl-C or SIGTERM; the same command goes on.
     """
     make_folder(search.out)
-    with explaining_storage(storage), search.at_work():
+    with explaining_storage(storage), search.at_work(), stop_signals() as signals:
         study = open_study(search, storage)
         while True:
+            if signals:
+                raise Interrupted(f"stopped between two trials of {search.name}; the same command goes on")
+            check_folders(study, search)
             with abandoned(study, search) as left:
                 if left:
                     number, settings = left.number, dict(left.params)
@@ -73,10 +81,14 @@ def run_trial(
     """Train a trial, or go on with it, and tell the study how good it is.
 
     Raises:
-        NotApplicable: the model does not have the metric.
+        NotApplicable: the model does not have the metric, and no other trial could have it.
         Interrupted: as :func:`tune`.
     """
     from optuna.trial import TrialState
+
+    def fail(reason: object) -> None:
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        say(f"trial {number} failed: {reason}")
 
     shown = ", ".join(f"{key}={value}" for key, value in settings.items())
     say(f"trial {number}: {shown}")
@@ -87,18 +99,22 @@ def run_trial(
         begun = folder.exists() or has_checkpoint(partial_folder(folder))
         train(search.recipe_of(number, settings), folder, device, resume=begun)
         value = validated(folder, search.metric.name, device)
-    except NotApplicable:  # nor would any other trial have it
-        study.tell(number, state=TrialState.FAIL)
-        raise
+    except NotApplicable as error:
+        fail(error)
+        if not any(overlap(field, kind) for field in search.space for kind in KINDS):
+            raise  # nor would any other trial have it
+        return
     except OutputError:  # no fault of the trial, which the same command goes on with
         raise
     except Interrupted as interrupt:
         raise Interrupted(f"stopped in trial {number} of {search.name}; the same command goes on") from interrupt
     except ZooError as error:
-        study.tell(number, state=TrialState.FAIL)
-        say(f"trial {number} failed: {error}")
+        fail(error)
         return
-    study.tell(number, value)
+    except Exception:  # a mistake in someone's variant must not cost the other trials
+        fail(traceback.format_exc())
+        return
+    study.tell(number, value, skip_if_finished=True)
     say(f"trial {number}: {search.metric.name} {value:.6g} on the validation images")
 
 
