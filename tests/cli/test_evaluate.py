@@ -12,8 +12,10 @@ import pytest
 from tests.helpers import CPU, PLUGIN, command, process, tiny_fields, tiny_recipe
 from zoo.cli import app
 from zoo.datasets import load_images
+from zoo.entries.trained_model import TrainedModel
 from zoo.errors import ZooError
 from zoo.evaluation.claims import Statement, check_images, statements
+from zoo.evaluation.report import ModelReport
 from zoo.metrics import all_metrics
 from zoo.runs.folder import read_config
 from zoo.schema.recipe import parse_recipe
@@ -163,6 +165,37 @@ def test_an_update_of_some_metrics_leaves_the_others(folder: Path) -> None:
     after = read_config(folder).metrics
     assert {name: value for name, value in after["test"].items() if name != "ssim"} == before["test"]
     assert after["train"] == before["train"]
+
+
+def test_a_card_that_was_edited_by_hand_stays(folder: Path) -> None:
+    card = folder / "README.md"
+    card.write_text(card.read_text() + "\nMy own words.\n")
+    before = card.read_text()
+    done = command("evaluate", folder, "--update", "--metrics", "mse", "--device", "cpu", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "was edited by hand and stays as it is" in done.stderr
+    assert json.loads(done.stdout)["written"] == [str(folder / "config.json")]
+    assert card.read_text() == before
+
+
+def test_an_update_adds_to_what_others_have_written_meanwhile(folder: Path) -> None:
+    first, second = (ModelReport(TrainedModel(str(folder), "cpu")) for _ in "ab")
+    assert first.trained.config == second.trained.config  # both have read it
+    first.update(["mse"])
+    edit(folder, metrics={"train": {"mse": 7.0}, "test": {"mse": 8.0}})
+    second.update(["ssim"])
+    after = read_config(folder).metrics
+    assert after["train"] == {"mse": 7.0} and after["test"]["mse"] == 8.0 and "ssim" in after["test"]
+
+
+def test_an_update_of_a_run_that_was_replaced_meanwhile_writes_nothing(folder: Path) -> None:
+    report = ModelReport(TrainedModel(str(folder), "cpu"))
+    assert report.trained.config and report.trained.model
+    edit(folder, weights_sha256="0" * 64)
+    before = (folder / "config.json").read_bytes()
+    with pytest.raises(ZooError, match="has another run by now than was measured; nothing was written"):
+        report.update(["mse"])
+    assert (folder / "config.json").read_bytes() == before
 
 
 def test_runs_with_other_seeds_give_the_spread(folder: Path, tmp_path: Path) -> None:

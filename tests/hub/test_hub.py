@@ -612,6 +612,6 @@ def test_torch_hub_takes_the_repository() -> None:
     assert model.origin == "shipped with the zoo"
     offered = {name for name, found in runpy.run_path(str(ROOT / "hubconf.py")).items() if callable(found)}
     assert offered >= set(zoo.list_models(weights=True))
-    fresh = torch.hub.load(str(ROOT), "ae_mnist", source="local", pretrained=False)
+    fresh = torch.hub.load(str(ROOT), "ae_mnist", source="local", pretrained=False, device="auto")
     assert fresh.training
     assert fresh.config is None

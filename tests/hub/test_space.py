@@ -114,11 +114,15 @@ def test_a_model_on_the_hub_is_fetched_at_its_commit_when_the_container_is_built
     pushed = push(trained, "me/tiny")
     done = command("space", pushed.address, "--out", "out", "--import", PLUGIN, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (
-        f"\nRUN python -m zoo pull {pushed.address} --to ./runs/tiny_vae\n" in (tmp_path / "out/Dockerfile").read_text()
-    )
+    pulled = f"\nRUN python -m zoo pull {pushed.address} --to ./runs/tiny_vae --endpoint {hub.url}\n"
+    assert pulled in (tmp_path / "out/Dockerfile").read_text()
     assert not (tmp_path / "out" / "runs").exists()
     assert head(tmp_path / "out")["models"] == ["me/tiny"]
+    done = command("space", pushed.address, "--out", "out", "--import", PLUGIN, "--without-test-images", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in (tmp_path / "out/Dockerfile").read_text().splitlines() if "zoo pull" in line)
+    left_out = "./runs/tiny_vae/reconstructions.png ./runs/tiny_vae/snapshots.safetensors"
+    assert line.endswith(f" --to ./runs/tiny_vae --endpoint {hub.url} && rm -f {left_out}")
 
 
 def test_a_model_that_was_pulled_is_still_named_by_where_it_lies(

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import close_session
 
 import zoo
 from tests.helpers import PLUGIN, command, python
 from tests.hub.server import StandInHub
 from zoo.errors import ZooError
+from zoo.hub import cache as hub_cache
 from zoo.hub import pull, push
 from zoo.hub.client import Conflict, Hub, Unreachable
 
@@ -315,14 +317,35 @@ def test_what_is_no_endpoint(endpoint: str) -> None:
         zoo.load("hf-hub:me/tiny", endpoint=endpoint)
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["", "after a lost connection"])
 @pytest.mark.parametrize("etag", ["../../../../escaped", "/tmp/escaped", "a/b", "x" * 300, ""])
-def test_a_file_cannot_be_named_out_of_the_cache(hub: StandInHub, pushed: str, tmp_path: Path, etag: str) -> None:
+def test_a_file_cannot_be_named_out_of_the_cache(
+    hub: StandInHub, pushed: str, tmp_path: Path, etag: str, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = hub_cache.hf_hub_download
+
+    def after_a_lost_connection(*arguments: Any, **more: Any) -> Any:
+        close_session()  # as the client does before it tries again
+        return real(*arguments, **more)
+
+    if lost:
+        monkeypatch.setattr(hub_cache, "hf_hub_download", after_a_lost_connection)
     hub.repositories["me/tiny"].links["model.safetensors"] = etag or " "
     before = set(tmp_path.glob("[!c]*"))
     with pytest.raises(ZooError, match="gave no answer that a Hub gives|cannot reach"):
         zoo.load(pushed)
     assert set(tmp_path.glob("[!c]*")) == before
     assert not list(tmp_path.rglob("*escaped*"))
+
+
+def test_what_a_link_out_of_the_cache_leads_to_is_left_alone(hub: StandInHub, pushed: str, tmp_path: Path) -> None:
+    path, victim = pull(pushed).folder / "config.json", tmp_path / "victim"
+    victim.write_text("precious")
+    path.unlink()
+    path.symlink_to(victim)
+    hub_cache._drop(path)
+    assert victim.read_text() == "precious" and not path.is_symlink()
+    zoo.load(pushed)
 
 
 def test_an_etag_that_changes_after_it_was_looked_at_leads_nowhere_either(

@@ -136,6 +136,13 @@ def test_the_run_folder_names_them_and_is_loaded_with_them_only(mine: Path, tmp_
     assert "hand them in from Python" in refused.stderr
 
 
+def test_a_module_of_any_name_can_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Encoder, "__module__", "my-layers.model" + "x" * 300)
+    out = train(recipe_of(), tmp_path / "run", CPU, encoder=Encoder, decoder=Decoder)
+    network = read_config(out).recipe["model"]["network"]
+    assert network["encoder"].startswith("my_layers.model") and network["encoder"].endswith("x:Encoder")
+
+
 def test_a_name_in_a_file_imports_nothing(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))

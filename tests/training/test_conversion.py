@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import shlex
 import sys
@@ -11,17 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 import zoo
 from tests.helpers import command, tiny_fields, tiny_model
 from tests.hub.server import StandInHub
+from zoo.cli.convert import recipe_of_foreign
 from zoo.errors import ZooError
-from zoo.runs.folder import read_config
+from zoo.runs.folder import parse_weights, read_config
 from zoo.schema.run_config import RunConfig
 from zoo.system.files import sha256_of_file
-from zoo.training.conversion import unpickling
+from zoo.training.conversion import check_file, unpickling
 from zoo.training.tensor_names import guessed_rules, parse_rules, renamed
 
 RULES = ["encoder.*", "decoder.0.*", "decoder.2.*"]
@@ -161,6 +163,41 @@ def test_a_pickled_file_is_refused_with_the_line_that_helps(
     monkeypatch.setattr(sys, "argv", ["-c", *arguments])
     exec(code)  # as its owner would
     assert load_file(arguments[1]).keys() == {*weights, "tied"}
+
+
+@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580])
+def test_a_header_whose_length_begins_like_a_pickle_is_no_pickle(length: int, tmp_path: Path) -> None:
+    content = save({"a": torch.zeros(2)})
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + header.ljust(length) + content[-8:])
+    check_file(path)
+    assert parse_weights(path.read_bytes(), path)["a"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_pickle_of_any_protocol_is_known(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    for weights in ({"a": [0.0] * 99}, {"{": 1}, list(range(300))):
+        path.write_bytes(pickle.dumps(weights, protocol))
+        with pytest.raises(ZooError, match="the zoo unpickles nothing"):
+            check_file(path)
+        torch.save(weights, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+        with pytest.raises(ZooError, match="the zoo unpickles nothing"):
+            check_file(path)
+
+
+def test_a_name_that_no_text_can_hold_is_spelled(foreign: Path, convert: Callable[..., str], tmp_path: Path) -> None:
+    convert(foreign.rename(tmp_path / "w\udce4.safetensors"), *THEIRS)
+    found = read_config(tmp_path / "converted").foreign
+    assert found and found.file == "w\\xe4.safetensors"
+
+
+def test_what_is_said_of_the_new_weights_is_kept() -> None:
+    recipe = recipe_of_foreign("linear_vae_mnist", ['source={"license":"mit"}', "summary=Mine"])
+    assert (recipe.source.license, recipe.summary, recipe.claims) == ("mit", "Mine", ())
+    claims = '[{"metric":"mse","split":"test","value":0.01,"tolerance":0.001}]'
+    assert len(recipe_of_foreign("linear_vae_mnist", [f"claims={claims}"]).claims) == 1
 
 
 def test_weights_in_an_entrys_model_do_not_take_its_words(foreign: Path) -> None:

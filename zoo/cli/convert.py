@@ -57,6 +57,10 @@ def run(options: argparse.Namespace) -> None:
     say(f"{out} is ready: zoo.load({loadable(out)!r}), zoo evaluate {loadable(out)}")
 
 
+WORDS = ("name=", "summary=", "source.", "source=", "claims=")
+"""The beginnings of settings that say something of the converted weights, not of those that the recipe was of."""
+
+
 def recipe_of_foreign(source: str, overrides: list[str]) -> Recipe:
     """Return a recipe without what it says of other weights than those that are converted.
 
@@ -67,7 +71,7 @@ def recipe_of_foreign(source: str, overrides: list[str]) -> Recipe:
     """
     from zoo.schema.recipe import parse_recipe
 
-    words = [override for override in overrides if override.startswith(("name=", "summary=", "source."))]
+    words = [override for override in overrides if override.startswith(WORDS)]
     recipe = find_recipe(source, [override for override in overrides if override not in words])
     fields = recipe.to_dict()
     del fields["claims"]

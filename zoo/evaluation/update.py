@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from zoo.entries.trained_model import TrainedModel
 from zoo.errors import ZooError
 from zoo.evaluation.claims import check_images
 from zoo.metrics import EvalContext, after_training, evaluate, in_order, measure_on_glyphs
-from zoo.runs.card import load_name_of, write_card
+from zoo.runs.card import is_generated, load_name_of, write_card
 from zoo.runs.folder import CARD_FILE, CONFIG_FILE, read_config
 from zoo.runs.provenance import LIBRARIES, METRIC_LIBRARIES, versions
 from zoo.schema.digest import digest
 from zoo.schema.run_config import EvaluationRecord, Repetition, RunConfig
+from zoo.schema.text import read_text
 from zoo.system.devices import describe
 from zoo.system.files import write_atomically
 
@@ -40,11 +42,11 @@ def update(
         on_family: called with the name of each family before it is measured.
 
     Returns:
-        The paths of the files written.
+        The paths of the files written; a card that was edited by hand is not among them.
 
     Raises:
         ZooError: the images are not those of the card, a run is of another recipe, two runs have the same seed, the
-            run folder is in the Hub's cache, or nothing could be measured.
+            run folder is in the Hub's cache or was written anew meanwhile, or nothing could be measured.
     """
     config = trained.config
     if trained.location.address:
@@ -72,18 +74,30 @@ def update(
     record = EvaluationRecord(
         hardware=describe(trained.model.device), versions=versions((*LIBRARIES, *METRIC_LIBRARIES))
     )
-    changed = config.model_copy(
+    glyphs = measure_on_glyphs(trained.model)
+    now = read_config(trained.folder)  # measuring takes long enough for others to have written there
+    if (now.weights_sha256, now.recipe_sha256) != (config.weights_sha256, config.recipe_sha256):
+        raise ZooError(f"{trained.folder} has another run by now than was measured; nothing was written")
+    changed = now.model_copy(
         update={
-            "metrics": {"train": train, "test": in_order(config.metrics["test"] | evaluation.metrics)},
-            "evaluation": config.evaluation | dict.fromkeys(evaluation.families, record),
-            "glyphs": measure_on_glyphs(trained.model),
-            "repetitions": repetitions,
+            "metrics": {
+                "train": now.metrics["train"] if names else train,
+                "test": in_order(now.metrics["test"] | evaluation.metrics),
+            },
+            "evaluation": now.evaluation | dict.fromkeys(evaluation.families, record),
+            "glyphs": glyphs,
+            "repetitions": repetitions if runs else now.repetitions,
         }
     )
-    card = write_card(changed, load_name_of(Path(os.path.abspath(trained.folder))), os.listdir(trained.folder))
-    write_atomically(trained.folder / CARD_FILE, card)
     write_atomically(trained.folder / CONFIG_FILE, changed.to_json())
-    return [trained.folder / CARD_FILE, trained.folder / CONFIG_FILE]
+    written = [trained.folder / CONFIG_FILE]
+    card = trained.folder / CARD_FILE
+    if card.exists() and not is_generated(read_text(card, "the card")):
+        warnings.warn(f"{card} was edited by hand and stays as it is; remove it to have it written anew", stacklevel=2)
+        return written
+    load_name, files = load_name_of(Path(os.path.abspath(trained.folder))), os.listdir(trained.folder)
+    write_atomically(card, write_card(changed, load_name, files))
+    return [card, *written]
 
 
 def repetition(config: RunConfig, folder: Path) -> Repetition:

@@ -198,6 +198,9 @@ def download(address: Address, hub: Hub, name: str, listing: RepoListing, limit:
                 **hub.library,
             )
         )
+    if not _inside(path):
+        path.unlink()
+        raise ZooError(f"{name} of {address} would lie outside of the cache; the server is not to be trusted")
     if path.parent.name != listing.commit:
         raise ZooError(f"{address} has changed during the download; try again")
     if not _as_listed(path, name, listing):
@@ -234,10 +237,15 @@ def _verified(run: CachedRun, weights_sha256: str | None) -> CachedRun:
     return run
 
 
+def _inside(path: Path) -> bool:
+    """Return whether a file, ``REPOSITORY/snapshots/COMMIT/NAME``, has its content in the folder of its repository."""
+    return path.resolve().is_relative_to(path.parents[2].resolve())
+
+
 def _drop(path: Path) -> None:
-    """Remove a file from the cache, together with the content that it may link to."""
+    """Remove a file from the cache, together with the content that it may link to there."""
     try:
-        content = path.resolve()
+        content = path.resolve() if _inside(path) else path
         path.unlink(missing_ok=True)
         content.unlink(missing_ok=True)
     except OSError as error:

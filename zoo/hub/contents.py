@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from zoo.runs.folder import (
 from zoo.runs.unfinished import finished_folder, partial_folder
 from zoo.schema.run_config import RunConfig
 from zoo.schema.text import decode_text
-from zoo.system.files import is_path, read_file, sha256
+from zoo.system.files import MAX_RECORD_BYTES, is_path, read_file, sha256
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 FILES_SHOWING_TEST_IMAGES = frozenset({RECONSTRUCTIONS_FILE, SNAPSHOTS_FILE})
@@ -112,7 +113,7 @@ def read_run(
 def _content(path: Path) -> bytes:
     if path.is_symlink():  # which could lead to anything, and make it public
         raise ZooError(f"{path} is a link; push a folder of files (zoo pull ... --to FOLDER writes one)")
-    content = read_file(path)
+    content = read_file(path, sys.maxsize if path.name == WEIGHTS_FILE else MAX_RECORD_BYTES)  # it was loaded
     if path.suffix == ".png" and not content.startswith(PNG_START):
         raise ZooError(f"{path} is not a PNG file; remove it, or draw it again")
     if path.name in READERS:

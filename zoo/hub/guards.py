@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from huggingface_hub.utils import get_session, tqdm  # type: ignore[attr-defined]
+from huggingface_hub.utils import _http, get_session, tqdm  # type: ignore[attr-defined]
 
 from zoo.errors import ZooError
 
 IDENTIFIER = r'(W/)?"?[0-9A-Za-z-]{0,200}"?'
 """The pattern of a header's value that cannot lead to another folder."""
+
+FACTORY = "_GLOBAL_CLIENT_FACTORY"
+"""The name of the function in huggingface_hub that makes its client."""
 
 _log_lock = threading.Lock()
 _log_users = 0
@@ -45,11 +48,32 @@ def quiet_log() -> Iterator[None]:
 
 
 def filter_headers() -> None:
-    """Make the client refuse answers whose headers, after which it names files in its cache, could be paths."""
-    session = get_session()
-    hooks = session.event_hooks
+    """Make the client refuse answers whose headers, after which it names files in its cache, could be paths.
+
+    After a lost connection it makes itself anew; that one refuses them, too.
+    """
+    factory = getattr(_http, FACTORY, None)
+    if factory is not None and not isinstance(factory, _Guarded):  # the way to set one would close what others use
+        setattr(_http, FACTORY, _Guarded(factory))
+    _guard(get_session())
+
+
+class _Guarded:
+    """Makes clients as another factory does, each with the filter."""
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        self.factory = factory
+
+    def __call__(self) -> Any:
+        client = self.factory()
+        _guard(client)
+        return client
+
+
+def _guard(client: Any) -> None:
+    hooks = client.event_hooks
     if _refuse_paths not in hooks.get("response", []):
-        session.event_hooks = {**hooks, "response": [*hooks.get("response", []), _refuse_paths]}
+        client.event_hooks = {**hooks, "response": [*hooks.get("response", []), _refuse_paths]}
 
 
 def _refuse_paths(response: Any) -> None:

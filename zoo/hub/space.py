@@ -14,7 +14,8 @@ from huggingface_hub import SpaceCardData
 
 from zoo._version import __version__
 from zoo.errors import ZooError
-from zoo.hub.contents import read_run
+from zoo.hub.client import PUBLIC_ENDPOINT, Hub
+from zoo.hub.contents import FILES_SHOWING_TEST_IMAGES, read_run
 from zoo.registry import VARIANTS
 from zoo.runs import markdown
 from zoo.runs.card import lower_first
@@ -105,7 +106,14 @@ def write_space(
         notes += ("the images that the model was trained on stay here: visitors bring their own",)
     texts = {
         "README.md": readme(config, address),
-        "Dockerfile": dockerfile(f"./{model}", fetch, sorted(own), fetch_images=not config.checked_recipe.data.PRIVATE),
+        "Dockerfile": dockerfile(
+            f"./{model}",
+            fetch,
+            sorted(own),
+            fetch_images=not config.checked_recipe.data.PRIVATE,
+            test_images=test_images,
+            endpoint=Hub().endpoint if fetch else PUBLIC_ENDPOINT,
+        ),  # fmt: skip
         "requirements.txt": requirements(),
         ".gitattributes": LARGE_FILES,
         "zoo/LICENSE": _license(),
@@ -152,7 +160,15 @@ Move its codes and watch the images, interpolate, draw samples, or give it an im
 """
 
 
-def dockerfile(model: str, fetch: Address | None, imports: Sequence[str], *, fetch_images: bool) -> str:
+def dockerfile(
+    model: str,
+    fetch: Address | None,
+    imports: Sequence[str],
+    *,
+    fetch_images: bool,
+    endpoint: str = PUBLIC_ENDPOINT,
+    test_images: bool = True,
+) -> str:
     """Write the Dockerfile.
 
     Args:
@@ -160,12 +176,17 @@ def dockerfile(model: str, fetch: Address | None, imports: Sequence[str], *, fet
         fetch: the commit on the Hub that the run is fetched from when the container is built; None: it is there.
         imports: the user's own Python files.
         fetch_images: fetch the images that the model was trained on, too.
+        endpoint: the Hub that the run is fetched from.
+        test_images: keep the files of the fetched run that show images of the test split.
     """
     options = [word for file in imports for word in ("--import", file)]
     start = ["zoo", "explore", model, "--host", "0.0.0.0", "--port", str(PORT), "--public", *options]  # nosec B104: in its container
     steps = []
     if fetch:
-        steps.append(f"RUN python -m zoo pull {fetch} --to {model}\n")
+        elsewhere = f" --endpoint {endpoint}" if endpoint != PUBLIC_ENDPOINT else ""
+        showing = " ".join(f"{model}/{name}" for name in sorted(FILES_SHOWING_TEST_IMAGES))
+        without = "" if test_images else f" && rm -f {showing}"
+        steps.append(f"RUN python -m zoo pull {fetch} --to {model}{elsewhere}{without}\n")
     if fetch_images:
         code = f"from zoo.entries.trained_model import TrainedModel; TrainedModel('{model}').test"
         steps.append(

@@ -86,10 +86,14 @@ class Earlier(Strict):
     """The number of steps that the run had taken then."""
 
 
+MAX_FILE_NAME = 255
+"""The most characters of a file's name that are kept."""
+
+
 class Foreign(Strict):
     """The origin of weights that were trained elsewhere."""
 
-    file: str = Field(min_length=1, max_length=255)
+    file: str = Field(min_length=1, max_length=MAX_FILE_NAME)
     """The name of the file that they were in."""
     sha256: str = Field(pattern=SHA256)
     mapping: dict[str, str] = {}

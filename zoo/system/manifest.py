@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.errors import ZooError, escaped
 from zoo.schema.parsing import parse_json
 from zoo.schema.text import decode_text
-from zoo.system.files import read_file, sha256
+from zoo.system.files import read_file, sha256, sha256_of_file
 from zoo.system.folders import names_in, new_folder
 
 IGNORED = "__pycache__"
@@ -64,4 +64,4 @@ def _files(folder: Path) -> list[str]:
 
 
 def _is(path: Path, digest: object) -> bool:
-    return isinstance(digest, str) and not path.is_symlink() and sha256(read_file(path)) == digest
+    return isinstance(digest, str) and not path.is_symlink() and path.is_file() and sha256_of_file(path) == digest

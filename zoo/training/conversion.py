@@ -19,10 +19,10 @@ from zoo.runs.card import load_name_of, write_card
 from zoo.runs.folder import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, check_finite, parse_weights
 from zoo.runs.unfinished import partial_folder
 from zoo.schema.recipe import Recipe
-from zoo.schema.run_config import Foreign, RunConfig
+from zoo.schema.run_config import MAX_FILE_NAME, Foreign, RunConfig
 from zoo.schema.sections import Training
 from zoo.system.devices import without_tf32
-from zoo.system.files import read_file, sha256, write_atomically
+from zoo.system.files import read_file, sha256, spelled, write_atomically
 from zoo.system.process import training_modes
 from zoo.system.randomness import CPU, isolated_randomness
 from zoo.training.drawing import drawing
@@ -35,7 +35,7 @@ PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 """The endings of the names of files that torch pickles."""
 
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""The first bytes of such files."""
+"""The first bytes of such files. The length of a header, with which a safetensors file begins, may be the same."""
 
 MAX_FILE_BYTES = 2**36
 """The most bytes of a file of weights."""
@@ -90,7 +90,8 @@ def convert(
             raise ZooError(fit.refusal(file, recipe.name))
         check_finite(fit.taken, file)
         model.load_state_dict(fit.taken, strict=False)
-        foreign = Foreign(file=file.name, sha256=sha256(content), mapping=dict(rules), initial=sorted(fit.missing))
+        name = spelled(file.name)[:MAX_FILE_NAME]
+        foreign = Foreign(file=name, sha256=sha256(content), mapping=dict(rules), initial=sorted(fit.missing))
         del content, tensors
         out = Path(os.path.abspath(out))
         folder = partial_folder(out)
@@ -143,7 +144,8 @@ def check_file(file: Path) -> None:
     if not file.is_file():
         raise ZooError(f"there is no file {file}; name a .safetensors file of weights")
     with open(file, "rb") as opened:
-        pickled = opened.read(4).startswith(PICKLE_STARTS)
+        start = opened.read(9)
+        pickled = start.startswith(PICKLE_STARTS) and start[8:] != b"{"  # as a header begins
     if pickled or file.suffix.lower() in PICKLED:
         raise ZooError(f"{file} is pickled, and the zoo unpickles nothing; its owner can write {unpickling(file)}")
 
