@@ -12,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from tests.helpers import CPU, PLUGIN, command, tiny_recipe
+from tests.helpers import CPU, PLUGIN, command, tiny_fields, tiny_recipe
 from zoo.cli._output import print_table
 from zoo.cli.app import run
 from zoo.datasets import load_images
@@ -21,6 +21,7 @@ from zoo.entries.loading import load
 from zoo.errors import ZooError
 from zoo.evaluation.comparison import LABEL_LENGTH, Comparison, Result, compare, portions, wrapped
 from zoo.metrics import measure
+from zoo.runs.folder import read_config
 from zoo.training.run import train
 
 
@@ -111,6 +112,22 @@ def test_pages_hold_about_the_same_number_of_models(number: int, sizes: list[int
     parts = portions(range(number), 16)
     assert [len(part) for part in parts] == sizes
     assert [item for part in parts for item in part] == list(range(number))
+
+
+@pytest.mark.parametrize("data", [None, "tiny"])
+def test_models_of_images_binarised_otherwise_are_compared_with_their_like(
+    trained: Path, tmp_path: Path, data: str | None
+) -> None:
+    binary = train(
+        tiny_recipe(name="binary", data={**tiny_fields()["data"], "binarization": "dynamic"}), tmp_path / "binary", CPU
+    )
+    for order in ([trained, binary], [binary, trained]):
+        found = {result.name: result for result in compare(order, data=data).results}
+        for folder in order:
+            config = read_config(folder)
+            measured = found[config.name]
+            assert measured.metrics["mse"] == pytest.approx(config.metrics["test"]["mse"], rel=1e-5)
+            assert measured.data == f"tiny test split{', binarised anew' if folder == binary else ''}"
 
 
 def test_the_longest_names_are_whole_in_table_and_figure() -> None:

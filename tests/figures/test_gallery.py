@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from zoo.errors import NotApplicable, ZooError
 from zoo.figures import FigureContext, FigureOptions, draw, side_by_side
 from zoo.models import Autoencoder
 from zoo.plotting.canvas import GAP, to_pixels
+from zoo.priors.mixture import Mixture
 from zoo.registry import FIGURES
 from zoo.runs.folder import read_snapshots
 from zoo.training.run import train
@@ -136,6 +138,17 @@ def test_a_conditional_interpolation_reaches_both_ends_too(context: Callable[...
     first = (found.labels(found.test) == 5).nonzero()[0]
     y = found.model.reconstruct(found.to_float(found.test.images[first]), torch.tensor([5]))
     np.testing.assert_allclose(images[-2], y[0, 0].numpy(), atol=1e-5)
+
+
+def test_a_map_of_another_prior_than_a_standard_normal_is_refused(
+    context: Callable[..., FigureContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = context(FLAT, count=5)
+    model = deepcopy(found.model)
+    model.prior = Mixture(2, 3)
+    monkeypatch.setattr(FigureContext, "model", model)
+    with pytest.raises(NotApplicable, match="a standard normal prior"):
+        draw("manifold", found)
 
 
 def test_a_map_shows_the_decoded_quantiles_the_right_way_up(context: Callable[..., FigureContext]) -> None:
@@ -354,9 +367,8 @@ def test_the_command_draws_what_the_model_has_and_says_what_it_has_not(
 
 
 def test_the_command_draws_one_figure_to_a_file(run_of: Callable[[str], Path], tmp_path: Path) -> None:
-    for name, kind in (("a.png", "decode"), ("b.gif", "progress")):
-        options = ("--kind", kind, "--out", tmp_path / name, "--import", PLUGIN, "--at=-1,0.5")
-        done = command("figures", run_of(FLAT), *options)
+    for name, *kind in (("a.png", "decode", "--at=-1,0.5"), ("b.gif", "progress")):
+        done = command("figures", run_of(FLAT), "--kind", *kind, "--out", tmp_path / name, "--import", PLUGIN)
         assert done.returncode == 0, done.stderr
         assert Image.open(tmp_path / name).format == name[-3:].upper()
     table = command("figures", "--list")
@@ -369,6 +381,9 @@ def test_the_command_draws_one_figure_to_a_file(run_of: Callable[[str], Path], t
         ([], "name a model"),
         (["linear_vae_mnist", "--kind", "manifoldd"], "did you mean 'manifold'"),
         (["linear_vae_mnist", "--kind", "manifold"], "two-dimensional"),
+        (["linear_vae_mnist", "--kind", "samples", "--at", "0,1"], "--at is for the kind decode: add --kind decode"),
+        (["linear_vae_mnist", "--kind", "samples", "--between", "3,5"], "--between is for the kind interpolation"),
+        (["linear_vae_mnist", "--kind", "samples", "--path", "spherical"], "--path is for the kind interpolation"),
         (["linear_vae_mnist", "--kind", "samples", "--out", "/dev/null/place"], "cannot create the folder"),
         (["linear_vae_mnist", "--kind", "samples", "--out", "a.gif"], "only the kind progress"),
         (["linear_vae_mnist", "--out", "a.png"], "name one --kind"),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import zoo
 from tests.gaussians import LinearGaussian, Pixels, drawn
-from tests.helpers import tiny_recipe
+from tests.helpers import tiny_model, tiny_recipe
 from zoo.datasets import ImageSet, load_images
 from zoo.errors import NotApplicable, UnknownNameError, ZooError
 from zoo.likelihoods.gaussian import GaussianConfig
@@ -337,6 +337,28 @@ def test_true_fid_is_torchmetrics_own(monkeypatch: pytest.MonkeyPatch) -> None:
     expected.update(context.images.images.expand(-1, 3, -1, -1), real=True)
     expected.update(context.samples_drawn.expand(-1, 3, -1, -1), real=False)
     assert found == pytest.approx(float(expected.compute()), rel=1e-3)
+
+
+def test_samples_of_a_conditional_model_have_each_class_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(model=tiny_model("conditional_vae"))
+    model, images = build(recipe).eval(), load_images(recipe.data, "test").first(25)
+    monkeypatch.setattr("zoo.metrics._base.eval_batch_size", lambda shape: 7)
+    found = EvalContext(model, images, recipe.data, seed=3).samples_drawn
+    x = model.sample(7, torch.Generator().manual_seed(3), torch.arange(7) % model.classes)
+    assert torch.equal(found[:7], (x * 255).round().to(torch.uint8))
+    labels: list[int] = []
+    monkeypatch.setattr(model, "sample", lambda n, generator, y: labels.extend(y.tolist()) or torch.zeros(n, 1, 28, 28))
+    EvalContext(model, images, recipe.data).samples_drawn  # noqa: B018 - it is drawn when it is asked for
+    assert labels == [number % model.classes for number in range(25)]
+
+
+def test_the_seed_binarises_the_images_of_codes_too() -> None:
+    recipe = tiny_recipe(model=tiny_model("ae"), objective={"name": "reconstruction"})
+    data = recipe.data.model_copy(update={"binarization": "dynamic"})
+    model, images = build(recipe).eval(), load_images(data, "test").first(20)
+    grey = images.chosen(torch.arange(20))
+    first, second, again = (EvalContext(model, grey, data, seed=seed).codes for seed in (0, 5, 5))
+    assert torch.equal(second, again) and not torch.equal(first, second)
 
 
 def test_fid_without_its_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

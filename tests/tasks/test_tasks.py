@@ -19,6 +19,7 @@ from torchvision.transforms.functional import to_pil_image
 
 import zoo
 from tests.helpers import PLUGIN, SHIPPED_VARIANTS, command, needs_fashion_mnist, needs_mnist
+from zoo.cli.impute import read_mask
 from zoo.errors import UnknownNameError, ZooError
 from zoo.inference.image_stream import open_images
 from zoo.models.autoencoder import Autoencoder
@@ -229,6 +230,22 @@ def test_the_command_fills_and_draws(folder: Path, tmp_path: Path, how: tuple[st
     assert found["images"] == 11
     assert len(list((tmp_path / "filled").iterdir())) == 11
     assert Image.open(tmp_path / "imputed.png").size[0] > 300
+
+
+@pytest.mark.parametrize(("fit", "missing"), [("stretch", 1 / 6), ("crop", 1 / 2), ("pad", 1 / 18)])
+def test_a_mask_is_presented_as_the_images_are(model: Autoencoder, tmp_path: Path, fit: str, missing: float) -> None:
+    mask = np.full((28, 84), 255, np.uint8)
+    mask[:, 28:42] = 0  # a half of the middle third
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    config = model.config
+    assert config
+    folder = {"name": "image_folder", "path": str(tmp_path), "size": 28, "channels": 1, "fit": fit}
+    model.config = config.model_copy(update={"recipe": {**config.recipe, "data": folder}})
+    try:
+        observed = read_mask(tmp_path / "mask.png", model)
+    finally:
+        model.config = config
+    assert float((~observed).float().mean()) == pytest.approx(missing, abs=0.02)
 
 
 # --- features

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a figure."""
-    parser.add_argument("--count", type=int, help="images in a grid, points in a scatter, images along a map's side")
+    parser.add_argument(
+        "--count",
+        type=int,
+        help="images in a grid (1,000 at most), points in a scatter, images along a map's side (100 at most)",
+    )
     parser.add_argument("--at", action="append", default=[], metavar="Z1,Z2", help="a code to decode; may be repeated")
     parser.add_argument("--between", metavar="A,B", help="two classes to interpolate between, as in 3,5")
     parser.add_argument(

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
     from zoo.figures import FigureContext
     from zoo.system.devices import choose_device
 
+    refuse_without_effect(options)
     single = options.out.suffix in (".png", ".gif")
     check_out(options.out, single, options.kind)
     trained = TrainedModel(options.model, str(choose_device(options.device)), options.data)
@@ -77,6 +78,18 @@ def listing() -> str:
     from zoo.registry import FIGURES
 
     return "\n".join(f"{name:<17}{kind.summary.replace('``', '')}" for name, kind in FIGURES.items().items())
+
+
+def refuse_without_effect(options: argparse.Namespace) -> None:
+    """Refuse options that none of the named kinds heeds."""
+    uses = {
+        "--at": (options.at, "decode"),
+        "--between": (options.between, "interpolation"),
+        "--path": (options.path != "linear", "interpolation"),
+    }
+    for option, (given, kind) in uses.items():
+        if given and options.kind and kind not in options.kind:
+            raise ZooError(f"{option} is for the kind {kind}: add --kind {kind}, or drop it")
 
 
 def check_out(out: Path, single: bool, kinds: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.cli._common import (
@@ -21,6 +23,8 @@ from zoo.system.files import user_path
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from zoo.models import Autoencoder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
 
     model = load(options.model, choose_device(options.device))
     images = open_images(options.images, model, options.range)
-    observe = masks(options, model.image_shape)
+    observe = masks(options, model)
 
     def fill(prepared: PreparedBatch) -> tuple[Tensor, Tensor, Tensor]:
         x, observed = prepared.x, observe(tuple(prepared.x.shape))
@@ -98,13 +102,13 @@ def run(options: argparse.Namespace) -> None:
     say(f"{count:,} images, MSE {mse:.5f} per missing value; the first: {strip}{written}")
 
 
-def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[[tuple[int, ...]], Tensor]:
+def masks(options: argparse.Namespace, model: Autoencoder) -> Callable[[tuple[int, ...]], Tensor]:
     """Return a function from the shape of a batch to which of its pixels are observed."""
     import torch
 
-    from zoo.system.image_files import Presentation, decode_or_reason
     from zoo.tasks import boxed, dropped
 
+    shape = model.image_shape
     if options.drop is not None:
         generator = torch.Generator().manual_seed(options.seed)
         return lambda batch: dropped(batch, options.drop, generator)
@@ -115,10 +119,32 @@ def masks(options: argparse.Namespace, shape: tuple[int, int, int]) -> Callable[
             raise ZooError(f"--box {options.box}: expected four whole numbers, as in --box 7,7,14,14") from error
         observed = boxed(shape, top, left, height, width)
     else:
-        pixels = decode_or_reason(options.mask, Presentation((1, *shape[1:])))
-        if isinstance(pixels, str):
-            raise ZooError(f"--mask {options.mask}: {pixels}")
-        observed = torch.from_numpy(pixels[0]) > 127
+        observed = read_mask(options.mask, model)
     if observed.all():
         raise ZooError("the mask is white all over: no pixel is missing")
     return lambda batch: observed.expand(batch[0], 1, *shape[1:])
+
+
+def read_mask(file: Path, model: Autoencoder) -> Tensor:
+    """Return which pixels (H, W) of a model's images a mask leaves, brought to their shape as their files are.
+
+    What lies around a mask that is padded is observed.
+
+    Raises:
+        ZooError: it cannot be read.
+    """
+    import torch
+    from PIL import Image
+
+    from zoo.inference.file_stream import presentation_of
+    from zoo.system.image_files import decode_or_reason, fitted, open_image, orientation_of, to_array, turned
+
+    _, height, width = model.image_shape
+    presentation = replace(presentation_of(model), shape=(1, height, width), range=None)
+    pixels = decode_or_reason(file, presentation)
+    if isinstance(pixels, str):
+        raise ZooError(f"--mask {file}: {pixels}")
+    with open_image(file) as image:
+        white = turned(Image.new("L", image.size, 255), orientation_of(image))
+    inside = to_array(fitted(white, (width, height), presentation.fit), presentation.shape)
+    return torch.from_numpy((pixels[0] > 127) | (inside[0] < 128))

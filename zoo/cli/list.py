@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> None:
         write(to_csv(rows))
         return
     there = columns(rows, all_metrics())
-    asked = (options.metrics or ",".join(metric.name for metric in summary_metrics())).split(",")
+    chosen = [name for name in (options.metrics or "").split(",") if name]
+    asked = chosen or [metric.name for metric in summary_metrics()]
     asked = there if asked == ["all"] else asked
     names = [options.sort, *(name if name in CARD_FACTS else metric_of(name).name for name in asked)]
     shown = list(dict.fromkeys(names))

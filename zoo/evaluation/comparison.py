@@ -120,6 +120,10 @@ class Comparison:
         return {"data": self.data, "models": models, "notes": list(self.notes)}
 
 
+BINARIZED = {"none": "", "fixed": ", binarised once", "dynamic": ", binarised anew"}
+"""The words after the name of a dataset, by its binarisation."""
+
+
 def compare(
     sources: Sequence[str | os.PathLike[str]], *, data: str | None = None, count: int = 8, device: str = "cpu"
 ) -> Comparison:
@@ -128,7 +132,8 @@ def compare(
     Args:
         sources: entries and run folders, as :func:`zoo.load` takes them.
         data: a dataset's name, or the path of a folder of images, for all of them; by default the models of each
-            dataset are compared with each other, on the one that the first of them was trained on.
+            dataset are compared with each other, on the one that the first of them was trained on. Models whose images
+            were binarised are compared with their like, on images that are binarised so.
         count: the number of test images and of samples in a row.
         device: the device to compute on.
 
@@ -139,7 +144,7 @@ def compare(
     names = Counter(_config(model).name for model in models.values())
     groups: dict[str, dict[str, Autoencoder]] = {}
     for source, model in models.items():
-        groups.setdefault(data or trained_on(_config(model)), {})[source] = model
+        groups.setdefault(images_of(_config(model), data), {})[source] = model
     parts = [_compared(group, names, data, count, device) for group in groups.values()]
     notes = [
         f"{note} ({part.data})" if len(parts) > 1 and note != SAME_IMAGES else note
@@ -153,10 +158,16 @@ def compare(
     )
 
 
-def trained_on(config: RunConfig) -> str:
-    """Return what is equal for models whose images are of one dataset, however they present or limit them."""
+def images_of(config: RunConfig, data: str | None) -> str:
+    """Return what is equal for models that are measured on the same images: those of one dataset, whichever part of it
+    they were trained on, binarised in one way.
+
+    Args:
+        config: the facts of a model.
+        data: the images that were asked for; None: those that it was trained on.
+    """
     section = config.recipe["data"]
-    return f"{section['name']} {section.get('path', '')}"
+    return f"{data or (section['name'], section.get('path'))} {section.get('binarization', 'none')}"
 
 
 def _compared(
@@ -173,7 +184,7 @@ def _compared(
     try:
         images = trained.test
         config = trained.dataset
-        data_note = f"{config.name} test split"
+        data_note = f"{config.name} test split{BINARIZED[config.binarization]}"
     except NotApplicable as error:
         warnings.warn(str(error), stacklevel=3)
         data_note = (

@@ -107,7 +107,12 @@ def binarization_seed(seed: int, batch: int) -> int:
 
 
 def codes(
-    model: Autoencoder, images: ImageSet, data: DatasetConfig, *, progress: ProgressBar[ImageSet] = no_progress
+    model: Autoencoder,
+    images: ImageSet,
+    data: DatasetConfig,
+    *,
+    seed: int = SEED,
+    progress: ProgressBar[ImageSet] = no_progress,
 ) -> Tensor:
     """Return the posterior means (N, D) of images; the arguments are those of :func:`running_terms`."""
     means: list[Tensor] = []
@@ -117,7 +122,7 @@ def codes(
         return {}
 
     model.check_labels(images.labels)
-    running_terms(images, data, model, terms, progress=progress)
+    running_terms(images, data, model, terms, seed=seed, progress=progress)
     return torch.cat(means)
 
 

@@ -68,7 +68,7 @@ class EvalContext:
     @cached_property
     def codes(self) -> Tensor:
         """The posterior means (N, D) of the images."""
-        return codes(self.model, self.images, self.data, progress=self.progress)
+        return codes(self.model, self.images, self.data, seed=self.seed, progress=self.progress)
 
     @cached_property
     def training(self) -> ImageSet:
@@ -92,10 +92,16 @@ class EvalContext:
         n, size = len(self.images), eval_batch_size(self.images.images.shape[1:])
         generator = torch.Generator().manual_seed(self.seed)
         with eval_mode(self.model, self.seed):
-            parts = [self.model.sample(min(size, n - start), generator) for start in range(0, n, size)]
+            parts = [self._sample(range(start, min(n, start + size)), generator) for start in range(0, n, size)]
             if self.data.binarization == "fixed":
                 parts = [bernoulli(part) for part in parts]
             return torch.cat([(part * 255).round().to(torch.uint8).cpu() for part in parts])
+
+    def _sample(self, numbers: range, generator: torch.Generator) -> Tensor:
+        """Return the samples of these numbers, whose classes take turns over all of them."""
+        classes = self.model.classes
+        labels = torch.tensor(numbers) % classes if classes else None
+        return self.model.sample(len(numbers), generator, labels)
 
     def order(self, n: int) -> Tensor:
         """Return 0 to n - 1 in an order that the seed decides, since images may be sorted by class or by a factor."""

@@ -45,7 +45,7 @@ def representation(context: EvalContext) -> dict[str, float]:
         raise NotApplicable(f"it needs {NEIGHBOURS} training images of two classes")
     if not context.codes.isfinite().all():
         raise NotApplicable("its codes are not finite")
-    fit = codes(context.model, training, context.data).cpu().numpy(), training.labels.numpy()
+    fit = codes(context.model, training, context.data, seed=context.seed).cpu().numpy(), training.labels.numpy()
     test = context.codes.cpu().numpy(), context.images.labels.numpy()
 
     def accuracy(classifier: Any) -> float:

@@ -104,7 +104,7 @@ def run_trial(
         if not any(overlap(field, kind) for field in search.space for kind in KINDS):
             raise  # nor would any other trial have it
         return
-    except OutputError:  # no fault of the trial, which the same command goes on with
+    except (OutputError, OSError):  # no fault of the trial, which the same command goes on with
         raise
     except Interrupted as interrupt:
         raise Interrupted(f"stopped in trial {number} of {search.name}; the same command goes on") from interrupt
