@@ -23,6 +23,9 @@ from zoo.training import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+CASES = int(os.environ.get("ZOO_FUZZ", "1500"))
+"""The command lines that are tried, each by its number; ``ZOO_FUZZ=3000`` tries twice as many."""
+
 # --- folders of images
 
 WAYS: dict[str, Callable[[Path], object]] = {
@@ -218,7 +221,7 @@ def check(words: list[str], place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "cases", [pytest.param(range(60), id="some"), pytest.param(range(60, 3000), id="others", marks=pytest.mark.slow)]
+    "cases", [pytest.param(range(60), id="some"), pytest.param(range(60, CASES), id="others", marks=pytest.mark.slow)]
 )
 def test_no_command_line_ends_with_a_traceback(
     cases: range, stock: Path, hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serves_not: None

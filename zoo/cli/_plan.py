@@ -68,8 +68,9 @@ def plan(options: argparse.Namespace, overrides: Sequence[str]) -> list[Planned]
     """
     from zoo.schema.grid import check_grid, points
 
-    taken = [override.partition("=")[0] for override in options.overrides]
-    check_grid(options.grid, taken, ["training.seed"] if options.seeds else [])
+    after = ["training.seed"] if options.seeds else []
+    before = [override.partition("=")[0] for override in overrides]
+    check_grid(options.grid, [field for field in before if field not in after], after)
     return [
         Planned(recipe, base, point)
         for source in expand_recipes(options.recipes, everything=options.all)

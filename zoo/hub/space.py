@@ -113,7 +113,7 @@ def write_space(
             fetch_images=not config.checked_recipe.data.PRIVATE,
             test_images=test_images,
             endpoint=Hub().endpoint if fetch else PUBLIC_ENDPOINT,
-        ),  # fmt: skip
+        ),
         "requirements.txt": requirements(),
         ".gitattributes": LARGE_FILES,
         "zoo/LICENSE": _license(),

@@ -145,5 +145,5 @@ def import_of(module: Module) -> str:
     """Return where a module's class, or a function that makes modules, comes from: ``mine:Encoder``."""
     made = type(module) if isinstance(module, nn.Module) else getattr(module, "func", module)  # of a partial function
     name = getattr(made, "__qualname__", type(made).__qualname__)
-    parts = (re.sub(r"[^\w.<>]", "_", part)[:140] for part in (getattr(made, "__module__", ""), name))
+    parts = (re.sub(r"[^\w.<>]", "_", part or "")[:140] for part in (getattr(made, "__module__", ""), name))
     return ":".join(parts)
