@@ -168,6 +168,7 @@ def test_every_kind_of_figure_has_its_place_in_the_documentation() -> None:
             assert f"--kind {kind}" in text
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_the_python_of_the_page_on_figures_runs(tmp_path: Path) -> None:
     (code,) = snippets("docs/figures.md")
@@ -245,6 +246,7 @@ def test_the_metric_of_the_page_on_evaluation_can_be_measured(trained: Path, tmp
     assert "mean_grey" in done.stdout
 
 
+@pytest.mark.slow
 def test_each_page_on_ones_own_things_trains_with_them(tmp_path: Path) -> None:
     names = ("network", "posterior", "prior", "likelihood", "objective", "optimizer", "augmentation", "figure")
     _, _, *codes, _ = snippets("docs/your_own_variant.md")

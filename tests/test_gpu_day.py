@@ -267,6 +267,7 @@ def test_processes_that_run_side_by_side_are_waited_for(tmp_path: Path) -> None:
     assert (tmp_path / "end").exists()
 
 
+@pytest.mark.slow
 def test_what_is_interrupted_is_waited_for(tmp_path: Path) -> None:
     end = str(tmp_path / "end")
     child = says("import time", "try:", "    print('ready', flush=True)", "    time.sleep(60)",

@@ -221,6 +221,7 @@ STREAMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize(
     ("words", "stream"),
@@ -242,6 +243,7 @@ def test_streams_as_a_shell_sets_them(words: str, stream: str) -> None:
     assert (done.returncode, done.stderr) == STREAMS[stream]
 
 
+@pytest.mark.slow
 def test_the_locale_c_without_utf_8() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONIO", "PYTHONUTF8"))}
     done = subprocess.run(

@@ -78,6 +78,7 @@ def test_the_users_settings_change_nothing(name: str) -> None:
     assert matplotlib.rcParams["font.size"] != 30
 
 
+@pytest.mark.slow
 def test_a_file_of_settings_changes_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, torch\nfrom pathlib import Path\nfrom zoo import plotting\n"

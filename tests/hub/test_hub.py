@@ -87,6 +87,7 @@ def test_what_is_no_address(text: str) -> None:
         zoo.load(text)
 
 
+@pytest.mark.slow
 def test_a_pushed_model_is_the_same_in_another_process_and_cache(hub: StandInHub, folder: Path, tmp_path: Path) -> None:
     pushed = push(folder, "me/tiny")
     code = f"""

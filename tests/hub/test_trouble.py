@@ -485,6 +485,7 @@ for arguments in (["verify", sys.argv[1], "--import", {str(PLUGIN)!r}], ["pull",
 """Runs two verbs and prints their exit codes."""
 
 
+@pytest.mark.slow
 def test_offline_in_a_process_of_its_own(
     hub: StandInHub, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

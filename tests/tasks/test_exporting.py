@@ -83,6 +83,7 @@ def test_torch_export_computes_the_same_as_every_variant(
         assert json.loads(facts["zoo.json"]) == metadata(part, path.stem)
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_onnxruntime_computes(tiny_run: Callable[[str], Path], tmp_path: Path) -> None:
     run = tiny_run("conditional_vae")
     done = command("export", run, cwd=tmp_path)

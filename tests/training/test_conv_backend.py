@@ -150,6 +150,7 @@ def test_a_compiled_step_that_fails_leaves_contiguous_weights(
     assert all(weight.is_contiguous() for weight in found.model.parameters())
 
 
+@pytest.mark.slow
 def test_a_step_that_is_compiled_with_products_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled but for the last stage, and called in every step, between which the classes are torch's."""
     compile = torch.compile
