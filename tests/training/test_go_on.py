@@ -16,6 +16,7 @@ from zoo.schema.recipe import Recipe
 from zoo.training.checkpoint import read_checkpoint, write_checkpoint
 from zoo.training.go_on import going_on
 from zoo.training.run import train
+from zoo.training.trainer import Trainer
 
 COSINE = {"name": "adam", "schedule": {"name": "cosine"}}
 
@@ -55,6 +56,7 @@ def test_a_finished_run_goes_on_to_the_bits_of_a_longer_one(tmp_path: Path) -> N
     assert again.returncode == 0 and "finished already" in again.stdout + again.stderr
     fewer = command("train", run, "--set", "training.epochs=2", "--resume", "--device", "cpu")
     assert fewer.returncode == 2 and "has taken 15 steps already" in fewer.stderr
+    assert "--set training.epochs=3 goes on as it was begun" in fewer.stderr
     assert weights(run) == weights(whole) and not run.with_name("run.partial").exists()
 
 
@@ -69,6 +71,19 @@ def test_a_schedule_follows_the_new_length_and_the_recipe_says_so(tmp_path: Path
     recipe = read_config(run).checked_recipe
     assert [stretch.model_dump() for stretch in recipe.training.stretches] == [{"until": 2, "epochs": 2}]
     assert weights(train(recipe, tmp_path / "again", CPU)) == weights(run)  # the recipe tells it all
+
+
+def test_who_looks_on_sees_the_epochs_before_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, seen = train(lasting(1), tmp_path / "run", CPU), []
+    original = Trainer.train_steps
+
+    def train_steps(self: Trainer) -> Any:
+        seen.append([row["epoch"] for row in read_history(tmp_path / "run.partial")])
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "train_steps", train_steps)
+    train(lasting(3), run, CPU, resume=True)
+    assert seen == [[1], [1, 2]]
 
 
 def test_an_interrupted_going_on_goes_on_with_the_same_command(tmp_path: Path) -> None:

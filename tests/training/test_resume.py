@@ -150,6 +150,15 @@ def test_an_interrupted_replacement_goes_on_with_both_flags(trained: Path, tmp_p
     assert (out / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
 
 
+def test_a_finished_run_of_another_recipe_is_replaced_where_that_is_asked_for(tmp_path: Path) -> None:
+    short = {"epochs": 1, "batch_size": 50}
+    out = train(tiny_recipe(training=short | {"seed": 1}), tmp_path / "run", CPU)
+    with pytest.raises(ZooError, match="was trained from another recipe"):
+        train(tiny_recipe(training=short), out, CPU, resume=True)
+    train(tiny_recipe(training=short), out, CPU, resume=True, overwrite=True)
+    assert read_config(out).recipe["training"]["seed"] == 0
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     state = trainer(tiny_recipe()).state()
     with pytest.raises(
