@@ -28,7 +28,11 @@ class Beside:
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(self.connection, theirs, prepare, work), daemon=True)
-        self.process.start()
+        handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which ends it from its first moment on
+        try:
+            self.process.start()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
         theirs.close()
 
     def send(self, argument: object) -> None:
@@ -63,7 +67,6 @@ class Beside:
 
 def _work(ours: Connection, theirs: Connection, prepare: Callable[[], object], work: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; this process ends with the other
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ours.close()  # else the end of the other process would not close the connection
     try:
         prepare()

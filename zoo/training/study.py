@@ -58,10 +58,11 @@ def abandoned(study: Study, search: Search) -> Iterator[FrozenTrial | None]:
     def running() -> list[FrozenTrial]:
         return [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
 
-    here = {"host": socket.gethostname(), "out": str(search.out.resolve())}
+    host, out = socket.gethostname(), str(search.out.resolve())
     for trial in running():
-        worker = trial.user_attrs.get("worker", search.token)
-        if worker == search.token or any(trial.user_attrs.get(key, here["out"]) != here[key] for key in here):
+        known = trial.user_attrs
+        worker = known.get("worker", search.token)
+        if worker == search.token or known.get("host") != host or known.get("out", out) != out:
             continue
         lock = search.lock(worker)
         try:

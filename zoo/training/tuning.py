@@ -22,6 +22,7 @@ from zoo.runs.unfinished import partial_folder
 from zoo.schema.metric import family_of
 from zoo.schema.search_space import overlap
 from zoo.system.folders import make_folder
+from zoo.system.memory import explaining_memory
 from zoo.training.epochs import Interrupted
 from zoo.training.output_folder import has_checkpoint
 from zoo.training.run import stop_signals, train
@@ -97,8 +98,9 @@ def run_trial(
             raise ZooError("it was stopped before it had its settings")
         folder = search.out / search.trial_name(number)
         begun = folder.exists() or has_checkpoint(partial_folder(folder))
-        train(search.recipe_of(number, settings), folder, device, resume=begun)
-        value = validated(folder, search.metric.name, device)
+        with explaining_memory():
+            train(search.recipe_of(number, settings), folder, device, resume=begun)
+            value = validated(folder, search.metric.name, device)
     except NotApplicable as error:
         fail(error)
         if not any(overlap(field, kind) for field in search.space for kind in KINDS):
