@@ -6,6 +6,7 @@ import contextlib
 import math
 import warnings
 import weakref
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -275,6 +276,33 @@ def test_adam_as_it_is_compiled_for_a_cpu_is_torchs(name: str) -> None:
 def test_annealing_goes_on_in_a_compiled_step(annealing: dict[str, Any]) -> None:
     sections = {"objective": {"name": "elbo", "annealing": annealing}, **ONE_SIZE}
     found = trained(tiny_recipe(**sections, execution={"compile": "on"}))
+    assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_step_is_compiled_anew_where_something_global_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the compiler's settings, which take 0.2 ms, are left alone."""
+    compilations: list[None] = []
+
+    @contextlib.contextmanager
+    def tracing() -> Iterator[None]:
+        compilations.append(None)
+        with original():
+            yield
+
+    original = execution.tracing
+    monkeypatch.setattr(execution, "tracing", tracing)
+    sections = ONE_SIZE | {"training": {"epochs": 3, "batch_size": 50}}
+    found = trainer(tiny_recipe(**sections, execution={"compile": "on"}))
+    found.run_epoch()
+    assert len(compilations) == 1
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        found.run_epoch()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    found.run_epoch()
+    assert len(compilations) == 2
     assert losses(found) == pytest.approx(losses(trained(tiny_recipe(**sections))), rel=1e-4)
 
 
