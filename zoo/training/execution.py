@@ -64,7 +64,7 @@ def compiled(step: Step, backend: Backend = "contiguous") -> StepFn:
                 with suppress(TorchDynamoException, FailOnRecompileLimitHit):  # before anything is computed
                     compiled_update(images)
                     return
-            with tracing():  # if it were entered at every step, it would take 0.2 ms of each on a CPU
+            with tracing():  # entered at every step, it would take 0.2 ms of each on a CPU
                 compiled_update(images)
         traced = True
 
