@@ -183,6 +183,25 @@ def test_a_conditional_model_of_own_images() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_conditional_model_of_images_in_no_folders_is_refused_before_they_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("zoo.datasets._image_files.decode_all", refuse)
+    for number in range(20):
+        put(f"pics/{number}.png", number)
+    data = {"name": "image_folder", "path": "pics", "size": 16, "channels": 1}
+    model = {**tiny_model("conditional_vae"), "classes": 3}
+    Path("r.json").write_text(json.dumps(tiny_fields(data=data, model=model, objective={"name": "elbo"})))
+    for dry in ((), ("--dry-run",)):
+        done = command("train", "r.json", "--device", "cpu", *dry, cwd=Path())
+        assert done.returncode == 2
+        assert "'image_folder' has no labels; conditional_vae needs one that has" in done.stderr
+    assert not list(Path().glob("runs/*"))
+
+
 def test_a_conditional_model_of_numbered_classes() -> None:
     model = zoo.load("conditional_vae_mnist")
     for digit in (3, 7):

@@ -62,6 +62,15 @@ process = beside.Beside(lambda: os.kill(os.getpid(), signal.SIGINT), sorted)
 process.send([1])
 assert process.receive() == [1]
 
+# It ends at once when it is told to, whatever the process that started it does then.
+signal.signal(signal.SIGTERM, lambda *_: None)
+for _ in range(20):
+    process = beside.Beside(lambda: time.sleep(60), sorted)
+    process.process.terminate()
+    process.process.join(10)
+    assert process.process.exitcode == -signal.SIGTERM, process.process.exitcode
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
 # What it computes counts as this process's own.
 beside.start(lambda: sum(range(3_000_000)), sorted)
 while not beside.cpu_seconds():

@@ -100,6 +100,11 @@ class ImageFilesConfig(DatasetConfig):
             return ()
 
     @property
+    def labelled(self) -> bool:
+        """False if no file has a label."""
+        return bool(self.found().labels)
+
+    @property
     def presented(self) -> str:
         """The words for the range of values, where it is not that of 8 bits."""
         return f", whose values from {self.range[0]:g} to {self.range[1]:g} are black to white" if self.range else ""

@@ -141,6 +141,11 @@ class DatasetConfig(Section):
         return None
 
     @property
+    def labelled(self) -> bool:
+        """False if it is known, without loading them, that the images have no labels."""
+        return True
+
+    @property
     def presented(self) -> str:
         """The words that a card adds to the dataset's name, if any: how pixels were made of the images."""
         return ""

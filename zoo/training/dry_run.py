@@ -21,7 +21,7 @@ from zoo.training.batches import batch_sizes
 from zoo.training.optimizer import Optimizer
 from zoo.training.parameter_names import named_parameters
 from zoo.training.selection import check_metric
-from zoo.training.start import freeze, resolved
+from zoo.training.start import check_labelled, freeze, resolved
 
 PROBE_IMAGES = 2
 """The number of images in the batch from which sizes are read."""
@@ -32,8 +32,9 @@ def dry_run(recipe: Recipe, device: torch.device) -> str:
 
     Raises:
         ZooError: the variant cannot take the images, the objective cannot train the variant, or the weights alone are
-            more than the device has memory.
+            more than the device has memory, or a conditional model would get images without labels.
     """
+    check_labelled(recipe)
     limit = device_memory(device)
     resolved(recipe.training)
     with training_modes(device):
@@ -50,8 +51,10 @@ def check_step(recipe: Recipe) -> None:
     that would need no memory, but a second for what torch imports there.
 
     Raises:
-        ZooError: the variant cannot take the images, or the objective cannot train the variant.
+        ZooError: the variant cannot take the images, the objective cannot train the variant, or a conditional model
+            would get images without labels.
     """
+    check_labelled(recipe)
     cpu = torch.device("cpu")
     with isolated_randomness(0, cpu), torch.no_grad():
         model = build(recipe).eval()

@@ -31,7 +31,7 @@ from zoo.training.run_context import RunContext
 from zoo.training.runners import EagerRunner
 from zoo.training.selection import Selection
 from zoo.training.snapshots import SnapshotRecorder
-from zoo.training.start import freeze, initial_model
+from zoo.training.start import freeze, initial_model, without_labels
 from zoo.training.state import check_same_run, recipe_of
 from zoo.training.step import Step
 
@@ -129,8 +129,7 @@ class RunState:
         """
         for images in (self.train_set, self.test_set, *([self.validation.images] if self.validation else [])):
             if self.model.classes and images.labels is None:
-                names = self.recipe.data.name, self.recipe.model.variant
-                raise ZooError("the dataset {!r} has no labels; {} needs one that has".format(*names))
+                raise without_labels(self.recipe)
             self.model.check_labels(images.labels)
         share = self.group.share(min(self.sizes))
         if share < 2 and any(isinstance(module, _BatchNorm) for module in self.model.modules()):

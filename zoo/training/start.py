@@ -50,6 +50,24 @@ def resolved(training: Training) -> Training:
     return training.model_copy(update={"start_sha256": found})
 
 
+def check_labelled(recipe: Recipe) -> None:
+    """Refuse a conditional model of images that are known to have no labels, before they are decoded.
+
+    Raises:
+        ZooError: there are no labels, or the images cannot be listed.
+    """
+    if recipe.model.classes and not recipe.data.labelled:
+        raise without_labels(recipe)
+
+
+def without_labels(recipe: Recipe) -> ZooError:
+    """Return the error that a conditional model gets images without labels."""
+    return ZooError(
+        f"the dataset {recipe.data.name!r} has no labels; {recipe.model.variant} needs one that has (of a folder of "
+        "images, each class lies in a subfolder of its own)"
+    )
+
+
 def initial_model(recipe: Recipe) -> tuple[Autoencoder, str]:
     """Return the model that a training starts with, on the CPU, and what there is to say about its weights.
 
