@@ -61,7 +61,8 @@ def compiled(step: Step, backend: Backend = "contiguous") -> StepFn:
         step.draw(images)
         with using_gemm(step.model, gemm_is_faster) if backend == "gemm" else nullcontext():
             if traced:
-                with suppress(TorchDynamoException, FailOnRecompileLimitHit):  # before anything is computed
+                # Where something global has changed, it has to be compiled anew: an error, before anything is computed.
+                with suppress(TorchDynamoException, FailOnRecompileLimitHit):
                     compiled_update(images)
                     return
             with tracing():  # entered at every step, it would take 0.2 ms of each on a CPU
