@@ -234,7 +234,9 @@ def stacked(recipe: Recipe, steps: Sequence[Step]) -> StackedStep:
         )
         for step in steps
     ]  # fmt: skip
-    return StackedStep(trainers)
+    step = StackedStep(trainers)
+    step.streams = []
+    return step
 
 
 def fake(module: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -32,20 +34,19 @@ def update(
     decoupled: bool,
 ) -> None:
     """Take one step; with ``decoupled``, weight decay does not go through the moments."""
-    if traced and rate.device.type == "cpu":
-        return update_traced_on_cpu(config, parameters, gradients, state, rate, decoupled)
+    if traced:
+        return update_traced(config, parameters, gradients, state, rate, decoupled)
     torch_adam(
         parameters, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"],
         lr=rate, beta1=config.betas[0], beta2=config.betas[1], eps=config.eps, weight_decay=config.weight_decay,
-        decoupled_weight_decay=decoupled, amsgrad=False, maximize=False,
-        foreach=traced, capturable=traced, fused=not traced,
+        decoupled_weight_decay=decoupled, amsgrad=False, maximize=False, foreach=False, fused=True,
     )  # fmt: skip
 
 
-def update_traced_on_cpu(
+def update_traced(
     config: AdamFamilyConfig,
     parameters: list[Tensor],
-    gradients: list[Tensor],
+    gradients: Sequence[Tensor],
     state: dict[str, list[Tensor]],
     rate: Tensor,
     decoupled: bool,
@@ -55,18 +56,21 @@ def update_traced_on_cpu(
     Inductor repeats for every weight what is computed of scalars, powers included, but not what it has reduced.
     """
     (beta1, beta2), decay = config.betas, config.weight_decay
-    for step in state["step"]:
-        step.add_(1)
+    means, squares = state["exp_avg"], state["exp_avg_sq"]
+    torch._foreach_add_(state["step"], 1)
     steps = state["step"][0].double().expand(2)
     size = rate * (1 / (1 - torch.pow(beta1, steps))).amin().float()
     root = (1 - torch.pow(beta2, steps)).rsqrt().amin().float()
-    for parameter, gradient, mean, square in zip(
-        parameters, gradients, state["exp_avg"], state["exp_avg_sq"], strict=True
-    ):
-        if decoupled:
-            parameter.mul_(1 - rate * decay)
-        elif decay:
-            gradient = gradient.add(parameter, alpha=decay)
-        mean.lerp_(gradient, 1 - beta1)
-        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        parameter.sub_(size * mean / (square.sqrt() * root + config.eps))
+    if decoupled:
+        torch._foreach_mul_(parameters, 1 - rate * decay)
+    elif decay:
+        gradients = torch._foreach_add(gradients, parameters, alpha=decay)
+    torch._foreach_lerp_(means, gradients, 1 - beta1)
+    torch._foreach_mul_(squares, beta2)
+    torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+    divisors = torch._foreach_sqrt(squares)
+    torch._foreach_mul_(divisors, root)
+    torch._foreach_add_(divisors, config.eps)
+    changes = torch._foreach_div(means, divisors)
+    torch._foreach_mul_(changes, size)
+    torch._foreach_sub_(parameters, changes)

@@ -27,7 +27,7 @@ class Divergence(ZooError):
 
 def all_finite(parameters: Iterable[Tensor]) -> Tensor:
     """Return a bool on the device, true if every weight is finite."""
-    return torch.stack([parameter.isfinite().all() for parameter in parameters]).all()
+    return torch.stack(torch._foreach_norm(list(parameters), torch.inf)).isfinite().all()
 
 
 def check_finite(

@@ -18,6 +18,12 @@ from torch.overrides import TorchFunctionMode
 DRAWING: Sequence[Callable[..., Any]] = (torch.randn_like, torch.rand_like, torch.randint, F.dropout)
 """torch's functions that can be noted. What they draw depends on shapes and settings only, not on values."""
 
+IN_PLACE: Mapping[Callable[..., Any], Callable[[Tensor], Tensor]] = {
+    torch.randn_like: Tensor.normal_,
+    torch.rand_like: Tensor.uniform_,
+}
+"""Those that a method of a contiguous tensor is the same as."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -30,6 +36,14 @@ class Draw:
     def __call__(self) -> Tensor:
         """Draw again, from torch's default generators."""
         return self.function(*self.arguments, **self.settings)
+
+    def into(self, noise: Tensor) -> None:
+        """Draw the same numbers into a tensor, without a copy where torch can fill it in place."""
+        fill = IN_PLACE.get(self.function)
+        if fill and not self.settings and self.arguments[0].is_contiguous():
+            fill(noise)
+        else:
+            noise.copy_(self())
 
 
 class NotedDraws(TorchFunctionMode):

@@ -8,6 +8,8 @@ the models does so as if it were trained alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,9 @@ from zoo.training.hand_noise import Draw, HandedNoise, NotedDraws
 from zoo.training.optimizer import Optimizer
 from zoo.training.step import Step
 from zoo.training.trainer import Trainer
+
+STREAMS = 8
+"""The streams of a GPU on which the models of a stack draw their random numbers."""
 
 
 class ModelAndObjective(nn.Module):
@@ -157,6 +162,11 @@ class StackedStep(Step):
         """The generators of a GPU that the step draws from."""
         return [trainer.context.generator for trainer in self.trainers] if self.on_cuda else []
 
+    @cached_property
+    def streams(self) -> Sequence[torch.cuda.Stream]:
+        """The streams of a GPU that draw beside each other; none elsewhere."""
+        return [torch.cuda.Stream(self.done.device) for _ in self.trainers[:STREAMS]] if self.on_cuda else []
+
     def draw(self, images: int) -> None:
         """Draw the random numbers of the next step, those of each model as when it is trained alone."""
         if not (any(self.draws[images]) or self.drawn_images):
@@ -164,12 +174,23 @@ class StackedStep(Step):
         # Of the orders that the step owns: a captured graph goes on reading what it has read.
         batch = self.loader.batch(self.done % self.steps_per_epoch, images)[0] if self.drawn_images else None
         for index, trainer in enumerate(self.trainers):
-            with trainer.context.active():
+            with trainer.context.active(), self.beside(index):
                 if batch is not None:
                     self.drawn_images[images][index].copy_(self.as_numbers(batch[index]))
                 for parts in zip(self.noise[images], self.draws[images], strict=True):
                     for noise, draw in zip(*parts, strict=True):
-                        noise[index].copy_(draw())
+                        draw.into(noise[index])
+        for stream in self.streams:
+            torch.cuda.current_stream().wait_stream(stream)
+
+    def beside(self, index: int) -> AbstractContextManager[object]:
+        """Return the context in which what a model draws is computed beside what others draw: it leaves a GPU idle."""
+        if not self.streams:
+            return nullcontext()
+        stream = self.streams[index % len(self.streams)]
+        if index < len(self.streams):
+            stream.wait_stream(torch.cuda.current_stream())
+        return torch.cuda.stream(stream)
 
     def update(self, images: int) -> None:
         """Take the next step of every model, with the numbers that :meth:`draw` has drawn."""
