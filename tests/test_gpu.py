@@ -133,7 +133,9 @@ def test_a_run_stopped_at_any_step_and_resumed_has_the_same_bits(variant: str, c
     first.run_epoch(lambda images: True)
     assert first.step % first.steps_per_epoch
     second = Trainer(made, train_set, test_set, CUDA)
-    second.restore(first.state())
+    state = first.state()
+    torch.cuda.synchronize()  # its tensors are those that are trained, and each trainer has a stream of its own
+    second.restore(state)
     while not second.done:
         second.run_epoch()
     for name, value in whole.model.state_dict().items():

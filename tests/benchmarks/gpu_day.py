@@ -46,7 +46,7 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
             [Stage("facts", 40, stage("facts"), lines=4)],
             [
                 Stage("smoke", 160, sharing(stage("smoke", *few)), lines=40),
-                Stage("tests", 180, sharing(gpu_tests(out, tiny)), lines=30),
+                Stage("tests", 180, sharing(gpu_tests(out, tiny)), lines=30, grace=20),
                 training(30 if tiny else 190),
             ],
             [Stage("ab", 100, stage("turns", "--against", cargo.BEFORE, *compared), lines=16)],
@@ -79,9 +79,9 @@ def gpu_tests(out: Path, tiny: bool) -> list[str]:
     several = ("-n", 6) if find_spec("xdist") and not tiny else ()
     tests = cargo.ROOT / "tests"
     files = [path for path in sorted(tests.rglob("test_*.py")) if "mark.gpu" in path.read_text(encoding="utf-8")]
-    return python("-m", "pytest", *([tests / "test_gpu.py"] if tiny else files), "-m", "gpu", *several, "-v",
+    return python("-m", "pytest", *([tests / "test_gpu.py"] if tiny else files), "-m", "gpu", *several, "-vv",
                   "--tb=short", "--continue-on-collection-errors", "-p", "no:cacheprovider",
-                  f"--junitxml={out / 'junit.xml'}")  # fmt: skip
+                  "-p", "tests.benchmarks.day.failures", f"--junitxml={out / 'junit.xml'}")  # fmt: skip
 
 
 def race(entry: str, out: Path, device: str, compiled: Sequence[str], tiny: bool) -> list[str]:

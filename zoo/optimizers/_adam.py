@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import compress
+from operator import not_
 
 import torch
 from pydantic import Field
@@ -34,20 +35,38 @@ def update(
     decoupled: bool,
 ) -> None:
     """Take one step; with ``decoupled``, weight decay does not go through the moments."""
-    if traced:
-        return update_traced(config, parameters, gradients, state, rate, decoupled)
-    torch_adam(
-        parameters, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"],
-        lr=rate, beta1=config.betas[0], beta2=config.betas[1], eps=config.eps, weight_decay=config.weight_decay,
-        decoupled_weight_decay=decoupled, amsgrad=False, maximize=False, foreach=False, fused=True,
-    )  # fmt: skip
+    lists = [parameters, gradients, *(state[name] for name in STATE)]
+    apart = [traced and written_out(*pair) for pair in zip(parameters, gradients, strict=True)]
+    if any(apart):
+        update_written_out(config, *(list(compress(tensors, apart)) for tensors in lists), rate, decoupled)
+        lists = [list(compress(tensors, map(not_, apart))) for tensors in lists]
+    parameters, gradients, steps, means, squares = lists
+    if parameters:
+        torch_adam(
+            parameters, gradients, means, squares, [], steps,
+            lr=rate, beta1=config.betas[0], beta2=config.betas[1], eps=config.eps, weight_decay=config.weight_decay,
+            decoupled_weight_decay=decoupled, amsgrad=False, maximize=False,
+            foreach=traced, capturable=traced, fused=not traced,
+        )  # fmt: skip
 
 
-def update_traced(
+def written_out(parameter: Tensor, gradient: Tensor) -> bool:
+    """Return whether the compiled step of a parameter is faster in :func:`update_written_out` than as torch writes it.
+
+    It is on a CPU, and on a GPU where the gradient is laid out otherwise than the parameter: there a kernel that reads
+    both in tiles took 584 us of an H200, and 85 us without the powers (32 seeds of ``linear_vae_mnist``). Where they
+    are laid out alike, one kernel for all parameters is faster.
+    """
+    return parameter.device.type == "cpu" or gradient.stride() != parameter.stride()
+
+
+def update_written_out(
     config: AdamFamilyConfig,
     parameters: list[Tensor],
-    gradients: Sequence[Tensor],
-    state: dict[str, list[Tensor]],
+    gradients: list[Tensor],
+    steps: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
     rate: Tensor,
     decoupled: bool,
 ) -> None:
@@ -56,21 +75,16 @@ def update_traced(
     Inductor repeats for every weight what is computed of scalars, powers included, but not what it has reduced.
     """
     (beta1, beta2), decay = config.betas, config.weight_decay
-    means, squares = state["exp_avg"], state["exp_avg_sq"]
-    torch._foreach_add_(state["step"], 1)
-    steps = state["step"][0].double().expand(2)
-    size = rate * (1 / (1 - torch.pow(beta1, steps))).amin().float()
-    root = (1 - torch.pow(beta2, steps)).rsqrt().amin().float()
-    if decoupled:
-        torch._foreach_mul_(parameters, 1 - rate * decay)
-    elif decay:
-        gradients = torch._foreach_add(gradients, parameters, alpha=decay)
-    torch._foreach_lerp_(means, gradients, 1 - beta1)
-    torch._foreach_mul_(squares, beta2)
-    torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
-    divisors = torch._foreach_sqrt(squares)
-    torch._foreach_mul_(divisors, root)
-    torch._foreach_add_(divisors, config.eps)
-    changes = torch._foreach_div(means, divisors)
-    torch._foreach_mul_(changes, size)
-    torch._foreach_sub_(parameters, changes)
+    for step in steps:
+        step.add_(1)
+    taken = steps[0].double().expand(2)
+    size = rate * (1 / (1 - torch.pow(beta1, taken))).amin().float()
+    root = (1 - torch.pow(beta2, taken)).rsqrt().amin().float()
+    for parameter, gradient, mean, square in zip(parameters, gradients, means, squares, strict=True):
+        if decoupled:
+            parameter.mul_(1 - rate * decay)
+        elif decay:
+            gradient = gradient.add(parameter, alpha=decay)
+        mean.lerp_(gradient, 1 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        parameter.sub_(size * mean / (square.sqrt() * root + config.eps))
