@@ -38,18 +38,25 @@ class StackedSeeds(Record):
 
     entry: str
     seeds: int
+    changes: str = "as one model"
+    """What they are trained by."""
     epoch_ms_per_seed: float
-    step_us: float
+    """Milliseconds of an epoch, divided by the seeds."""
+    step_us: float | None = None
     """Microseconds of a step of all seeds."""
-    kernels: float
+    kernels: float | None = None
     """Kernels that a step starts."""
-    compile_seconds: float
+    compile_seconds: float | None = None
+    first_epoch_seconds: float | None = None
+    """Seconds from the command to the end of the first epoch."""
 
 
 class KernelTime(Record):
     """The time that a kernel takes in a compiled step, all its calls together."""
 
     entry: str
+    seeds: int = 1
+    """The models that the step trains, as one with stacked parameters."""
     name: str
     calls: float
     """Calls in a step."""
@@ -97,23 +104,30 @@ def section(experiments: Experiments) -> Iterator[str]:
             ),
         )  # fmt: skip
     if experiments.stacked:
-        yield "**Several seeds as one model**, with stacked parameters, compiled and captured."
+        yield "**Several seeds at once**, compiled and captured."
         yield table(
-            ("recipe", "seeds", "ms an epoch and seed", "us a step of all", "kernels a step", "s to compile"),
-            1,
+            ("recipe", "seeds", "how", "ms an epoch and seed", "us a step of all", "kernels a step", "s to compile",
+             "s to the end of the first epoch"),
+            3,
             (
-                (f"`{s.entry}`", f"{s.seeds}", f"{s.epoch_ms_per_seed:.1f}", f"{s.step_us:,.0f}", f"{s.kernels:.0f}",
-                 f"{s.compile_seconds:.0f}")
+                (f"`{s.entry}`", f"{s.seeds}", s.changes, f"{s.epoch_ms_per_seed:.1f}",
+                 *map(rounded, (s.step_us, s.kernels, s.compile_seconds, s.first_epoch_seconds)))
                 for s in experiments.stacked
             ),
         )  # fmt: skip
-    for entry, kernels in groupby(experiments.kernels, key=lambda kernel: kernel.entry):
-        yield f"**Where the time of a compiled step goes**, `{entry}`: the kernels that take most."
+    for (entry, seeds), kernels in groupby(experiments.kernels, key=lambda kernel: (kernel.entry, kernel.seeds)):
+        of = f"`{entry}`" + (f", {seeds} seeds as one model" if seeds > 1 else "")
+        yield f"**Where the time of a compiled step goes**, {of}: the kernels that take most."
         yield table(
             ("kernel", "calls a step", "us a step", "share"),
             1,
             ((f"`{k.name}`", f"{k.calls:.0f}", f"{k.step_us:.1f}", f"{k.share:.0%}") for k in kernels),
         )
+
+
+def rounded(value: float | None) -> str:
+    """Write a number without decimals; nothing where it was not measured."""
+    return "" if value is None else f"{value:,.0f}"
 
 
 def _read(path: Path) -> Experiments:

@@ -64,6 +64,8 @@ def plan(part: int, out: Path, device: str, tiny: bool = False) -> list[list[Sta
           for e in entries),
         *([Stage(f"race {e}", limits[e], race(e, out, device, compiled, tiny), lines=16, grace=15)] for e in entries),
         [Stage("kernels", 50, stage("kernels", "--entries", *entries, *compiled, *small), lines=2)],
+        [Stage("kernels of seeds", 60, stage("kernels", "--entries", "linear_vae_mnist", "--seeds", count, *compiled,
+               *small), lines=1)],
         [Stage("tables", 20, stage("tables"), lines=40)],
         [training(600)],
     ]  # fmt: skip

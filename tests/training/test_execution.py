@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.optim.adam import adam as torch_adam
 
 from tests.helpers import SHIPPED_VARIANTS, costly_variants, tiny_recipe, tiny_recipe_of, trainer
 from tests.training.test_optimizer import EVERYTHING
 from zoo.errors import ZooError
+from zoo.optimizers import _adam
 from zoo.registry import OPTIMIZERS
 from zoo.schema.recipe import Recipe
 from zoo.schema.sections import Execution
@@ -269,6 +272,36 @@ def test_adam_as_it_is_compiled_for_a_cpu_is_torchs(name: str) -> None:
         OPTIMIZERS.get(name).build(config, ours, gradients, state, torch.tensor(0.02), True)
         for mine, parameter in zip(ours, parameters, strict=True):
             torch.testing.assert_close(mine, parameter.detach(), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_compiled_step_on_a_gpu_is_adam_however_gradients_are_laid_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those laid out otherwise than their weights are written out, the others are torch's; both are one step."""
+    lists: list[int] = []
+
+    def on_cpu(parameters: list[Tensor], *state: Any, **settings: Any) -> None:  # where there is no capturable step
+        lists.append(len(parameters))
+        torch_adam(parameters, *state, **settings | {"capturable": False, "foreach": False})
+
+    monkeypatch.setattr(_adam, "torch_adam", on_cpu)
+    monkeypatch.setattr(_adam, "written_out", lambda parameter, gradient: parameter.stride() != gradient.stride())
+    config = tiny_recipe(optimizer={"name": name, "weight_decay": 0.1, "learning_rate": 0.02}).optimizer
+    ours = [torch.randn(3, 5), torch.randn(5), torch.randn(5, 3)]
+    parameters = [torch.nn.Parameter(part.clone()) for part in ours]
+    optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](parameters, lr=0.02, weight_decay=0.1)
+    state = {part: [torch.zeros_like(own) for own in ours] for part in ("exp_avg", "exp_avg_sq")}
+    state["step"] = [torch.zeros(()) for _ in ours]
+    for _ in range(3):
+        gradients = [torch.randn(5, 3).T, torch.randn(5), torch.randn(5, 3)]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient.contiguous()
+        optimizer.step()
+        OPTIMIZERS.get(name).build(config, ours, gradients, state, torch.tensor(0.02), True)
+    assert lists == [2, 2, 2] and [step.item() for step in state["step"]] == [3, 3, 3]
+    for mine, parameter in zip(ours, parameters, strict=True):
+        torch.testing.assert_close(mine, parameter.detach(), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("annealing", [{"name": "linear", "epochs": 2}, {"name": "cyclical", "period": 1}])

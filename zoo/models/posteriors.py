@@ -22,8 +22,8 @@ ACTIVE_VARIANCE = 0.01
 """A dimension counts as used where its posterior mean varies more than this over the images (Burda et al. 2016)."""
 
 MOST_FEATURES_AT_ONCE = 1024
-"""The most features from which a training computes both maps of a :class:`GaussianHead` as one product, with its two
-gradients in place of four. On an H200 that took 9 of 94 us off a step with 400 features (compiled, docs/performance.md);
+"""The most features from which a training computes both maps of a :class:`GaussianHead` as one product, with two
+gradients in place of four. On an H200 that took 9 of 94 us off a compiled step with 400 features (docs/performance.md);
 with 3,136 a step took 4 us more: there are more weights to put side by side."""
 
 

@@ -38,7 +38,7 @@ def update(
     lists = [parameters, gradients, *(state[name] for name in STATE)]
     apart = [traced and written_out(*pair) for pair in zip(parameters, gradients, strict=True)]
     if any(apart):
-        update_written_out(config, *(list(compress(tensors, apart)) for tensors in lists), rate, decoupled)
+        update_written_out(config, [list(compress(tensors, apart)) for tensors in lists], rate, decoupled)
         lists = [list(compress(tensors, map(not_, apart))) for tensors in lists]
     parameters, gradients, steps, means, squares = lists
     if parameters:
@@ -60,20 +60,18 @@ def written_out(parameter: Tensor, gradient: Tensor) -> bool:
     return parameter.device.type == "cpu" or gradient.stride() != parameter.stride()
 
 
-def update_written_out(
-    config: AdamFamilyConfig,
-    parameters: list[Tensor],
-    gradients: list[Tensor],
-    steps: list[Tensor],
-    means: list[Tensor],
-    squares: list[Tensor],
-    rate: Tensor,
-    decoupled: bool,
-) -> None:
+def update_written_out(config: AdamFamilyConfig, lists: list[list[Tensor]], rate: Tensor, decoupled: bool) -> None:
     """Take one step with bias corrections that are computed once; all parameters have taken equally many steps.
 
-    Inductor repeats for every weight what is computed of scalars, powers included, but not what it has reduced.
+    On a CPU Inductor repeats for every weight what is computed of scalars, powers too, but not what it has reduced.
+
+    Args:
+        config: the settings.
+        lists: the parameters, their gradients, and each part of :data:`STATE`.
+        rate: the learning rate.
+        decoupled: as in :func:`update`.
     """
+    parameters, gradients, steps, means, squares = lists
     (beta1, beta2), decay = config.betas, config.weight_decay
     for step in steps:
         step.add_(1)

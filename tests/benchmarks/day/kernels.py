@@ -20,6 +20,7 @@ from tests.benchmarks.experiments import KernelTime
 from zoo.cli._common import find_recipe
 from zoo.datasets import load_images
 from zoo.system.devices import choose_device
+from zoo.training.stack import stacked_runner
 from zoo.training.trainer import Trainer
 
 FILE = "kernels.jsonl"
@@ -36,38 +37,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--entries", nargs="*", default=ENTRIES)
+    parser.add_argument("--seeds", type=int, default=1, help="so many seeds as one model (default: one alone)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
     for entry in options.entries:
-        for record in profiled(entry, options.overrides, choose_device(options.device)):
-            append(options.out / FILE, record)
+        for record in profiled(entry, options.seeds, options.overrides, choose_device(options.device)):
+            append(options.out / FILE, {"entry": entry, "seeds": options.seeds} | record)
             if record["name"] == ALL:
-                print(f"{entry}: {record['calls']:.0f} kernels a step take {record['step_us']:.1f} us of "
-                      f"{record['elapsed_us']:.1f}", flush=True)  # fmt: skip
+                print(f"{entry}, {options.seeds} at once: {record['calls']:.0f} kernels a step take "
+                      f"{record['step_us']:.1f} us of {record['elapsed_us']:.1f}", flush=True)  # fmt: skip
 
 
-def profiled(entry: str, overrides: Sequence[str], device: torch.device) -> Iterator[dict[str, Any]]:
+def profiled(entry: str, seeds: int, overrides: Sequence[str], device: torch.device) -> Iterator[dict[str, Any]]:
     """Train some steps under the profiler, and yield the kernels that take most, then all of them together."""
-    recipe = find_recipe(entry, overrides)
-    trainer = Trainer(recipe, load_images(recipe.data, "train"), load_images(recipe.data, "test"), device)
-    trainer.run_epoch()
-    portions = trainer.train_steps()
-    next(portions)
-    wait(device)
+    recipes = [find_recipe(entry, [*overrides, f"training.seed={seed}"]) for seed in range(seeds)]
+    images = load_images(recipes[0].data, "train"), load_images(recipes[0].data, "test")
+    trainers = [Trainer(recipe, *images, device) for recipe in recipes]
+    first = trainers[0]
+    if seeds == 1:
+        first.prepare()
+    runner = first.runner or stacked_runner(trainers)
+    first.training_mode()
+    for trainer in trainers:
+        with trainer.context.active():
+            trainer.loader.start(trainer.order(), 0)
+    size, steps = first.sizes[0], min(LEAST_STEPS, first.sizes.count(first.sizes[0]) // 2)
     activity = ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU
-    with profile(activities=[activity]) as profiler:
-        first, started = trainer.step, time.perf_counter()
-        while trainer.step < first + LEAST_STEPS and next(portions, 0):
-            pass
+    with first.context.active():
+        runner.run(steps, size)
         wait(device)
-        elapsed = time.perf_counter() - started
-    steps = trainer.step - first
+        with profile(activities=[activity]) as profiler:
+            started = time.perf_counter()
+            runner.run(steps, size)
+            wait(device)
+            elapsed = time.perf_counter() - started
     found = [(event.key, event.count / steps, own_time(event, device) / steps) for event in profiler.key_averages()]
     found = sorted((item for item in found if item[2]), key=lambda item: -item[2])
     busy = sum(item[2] for item in found)
     for name, calls, step_us in found[:SHOWN]:
-        yield {"entry": entry, "name": name, "calls": calls, "step_us": step_us, "share": step_us / busy}
-    yield {"entry": entry, "name": ALL, "calls": sum(item[1] for item in found), "step_us": busy, "share": 1.0,
+        yield {"name": name, "calls": calls, "step_us": step_us, "share": step_us / busy}
+    yield {"name": ALL, "calls": sum(item[1] for item in found), "step_us": busy, "share": 1.0,
            "elapsed_us": 1e6 * elapsed / steps}  # fmt: skip
 
 

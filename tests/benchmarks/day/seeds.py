@@ -15,8 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from tests.benchmarks.day.runner import append, python
+from tests.benchmarks.day.runner import append, python, records
+from tests.benchmarks.experiments import StackedSeeds
 from zoo.schema.sections import Execution
 
 FILE = "seeds.jsonl"
@@ -61,6 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     each = 1000 * median(b - a for a, b in pairwise(ends)) / options.count
     print(f"{options.entry}, {options.count} seeds, stack {stack}: {each:.2f} ms an epoch and seed, its end included; "
           f"{ends[0] - started:.1f} s from the command to the end of the first epoch")  # fmt: skip
+
+
+def stacked_seeds(file: Path) -> list[StackedSeeds]:
+    """Return the medians of the epochs, for the tables."""
+    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for record in records(file):
+        changes = "as one model" if record["stack"] == "on" else "in turns"
+        found.setdefault((record["entry"], record["seeds"], changes), []).append(record)
+    return [
+        StackedSeeds(entry=entry, seeds=seeds, changes=changes,
+                     epoch_ms_per_seed=median(record["epoch_ms_per_seed"] for record in epochs),
+                     first_epoch_seconds=epochs[-1]["first_epoch_seconds"])
+        for (entry, seeds, changes), epochs in found.items()
+    ]  # fmt: skip
 
 
 def ends_of_epochs(process: subprocess.Popen[bytes], folder: Path, count: int) -> Iterator[float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tests.benchmarks.day import facts, kernels, turns
+from tests.benchmarks.day import facts, kernels, seeds, turns
 from tests.benchmarks.day.cargo import CARGO
 from tests.benchmarks.day.runner import records
 from tests.benchmarks.experiments import Experiments, section
@@ -41,7 +41,7 @@ def experiments(out: Path, device: torch.device) -> Experiments:
         commit=commit.read_text().strip() if commit.exists() else "unknown",
         versions=versions(device),
         variations=tuple(turns.variations(out / turns.FILE)),
-        stacked=(),
+        stacked=tuple(seeds.stacked_seeds(out / seeds.FILE)),
         kernels=tuple(kernels.kernel_times(out / kernels.FILE)),
     )
 
