@@ -17,7 +17,7 @@ import zoo
 from tests.benchmarks import gpu_day
 from tests.benchmarks.day import cargo, facts, kernels, runner, runs, seeds, smoke, turns
 from tests.benchmarks.day.runner import Stage, python, records, run_stages
-from tests.benchmarks.experiments import render_experiments
+from tests.benchmarks.experiments import Experiments, render_experiments, section
 from tests.helpers import CPU, ROOT, needs_mnist, tiny_recipe
 from tests.helpers import python as in_process
 
@@ -289,17 +289,33 @@ def test_when_nothing_is_left_to_train_it_says_so(
     assert capsys.readouterr().out == "nothing is left to train\n"
 
 
-def test_the_kernels_of_a_step_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "find_recipe", lambda entry, overrides: tiny_recipe())
-    found = list(kernels.profiled("linear_vae_mnist", [], CPU))
+@pytest.mark.parametrize(("count", "product"), [(1, "addmm"), (3, "bmm")])
+def test_the_kernels_of_a_step_are_counted(
+    count: int, product: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter(range(count))
+    monkeypatch.setattr(kernels, "find_recipe", lambda *_: tiny_recipe(training={"epochs": 1, "seed": next(given)}))
+    found = list(kernels.profiled("linear_vae_mnist", count, [], CPU))
     *parts, whole = found
     assert whole["name"] == kernels.ALL and whole["elapsed_us"] > 0
-    assert any("addmm" in part["name"] for part in parts)
+    assert any(product in part["name"] for part in parts)
     shares = [part["share"] for part in parts]
     assert 0.5 < sum(shares) <= 1 + 1e-9 and shares == sorted(shares, reverse=True) and len(parts) <= kernels.SHOWN
     for record in found:
-        runner.append(tmp_path / kernels.FILE, record)
-    assert [time.name for time in kernels.kernel_times(tmp_path / kernels.FILE)] == [part["name"] for part in found]
+        runner.append(tmp_path / kernels.FILE, {"entry": "linear_vae_mnist", "seeds": count} | record)
+    times = list(kernels.kernel_times(tmp_path / kernels.FILE))
+    assert [(time.name, time.seeds) for time in times] == [(part["name"], count) for part in found]
+
+
+def test_the_tables_tell_of_several_seeds(tmp_path: Path) -> None:
+    for stack, times in {"on": [4.0, 3.0, 9.0], "off": [8.0]}.items():
+        for epoch, ms in enumerate(times):
+            record = {"entry": "x", "seeds": 8, "stack": stack, "epoch": epoch, "epoch_ms_per_seed": ms}
+            runner.append(tmp_path / seeds.FILE, record | {"first_epoch_seconds": 20.4})
+    found = seeds.stacked_seeds(tmp_path / seeds.FILE)
+    assert [(row.changes, row.epoch_ms_per_seed) for row in found] == [("as one model", 4.0), ("in turns", 8.0)]
+    table = Experiments(device="X", date="", commit="c", versions={}, variations=(), stacked=tuple(found), kernels=())
+    assert "| `x` | 8 | as one model | 4.0 |  |  |  | 20 |" in "\n".join(section(table))
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ ACTIVE_VARIANCE = 0.01
 """A dimension counts as used where its posterior mean varies more than this over the images (Burda et al. 2016)."""
 
 MOST_FEATURES_AT_ONCE = 1024
-"""The most features from which a training computes both maps of a :class:`GaussianHead` as one product, with two
+"""The most features from which a :class:`GaussianHead` in training mode computes both maps as one product, with two
 gradients in place of four. On an H200 that took 9 of 94 us off a compiled step with 400 features (docs/performance.md);
 with 3,136 a step took 4 us more: there are more weights to put side by side."""
 
@@ -189,7 +189,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, h: Tensor) -> DiagonalGaussian:
         """Return q(z|x) of features h (B, F)."""
-        if h.shape[-1] > MOST_FEATURES_AT_ONCE or not torch.is_grad_enabled():
+        if h.shape[-1] > MOST_FEATURES_AT_ONCE or not self.training:
             return DiagonalGaussian(at_least_float32(self.mu(h)), at_least_float32(self.logvar(h)))
         weight, bias = (torch.cat(pair) for pair in zip(self.mu.parameters(), self.logvar.parameters(), strict=True))
         mu, logvar = at_least_float32(F.linear(h, weight, bias)).chunk(2, dim=-1)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import compress
-from operator import not_
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -38,8 +35,8 @@ def update(
     lists = [parameters, gradients, *(state[name] for name in STATE)]
     apart = [traced and written_out(*pair) for pair in zip(parameters, gradients, strict=True)]
     if any(apart):
-        update_written_out(config, [list(compress(tensors, apart)) for tensors in lists], rate, decoupled)
-        lists = [list(compress(tensors, map(not_, apart))) for tensors in lists]
+        update_written_out(config, [chosen(tensors, apart, True) for tensors in lists], rate, decoupled)
+        lists = [chosen(tensors, apart, False) for tensors in lists]
     parameters, gradients, steps, means, squares = lists
     if parameters:
         torch_adam(
@@ -48,6 +45,11 @@ def update(
             decoupled_weight_decay=decoupled, amsgrad=False, maximize=False,
             foreach=traced, capturable=traced, fused=not traced,
         )  # fmt: skip
+
+
+def chosen(tensors: list[Tensor], apart: list[bool], which: bool) -> list[Tensor]:
+    """Return those of a list that are, or are not, apart."""
+    return [tensor for tensor, own in zip(tensors, apart, strict=True) if own is which]
 
 
 def written_out(parameter: Tensor, gradient: Tensor) -> bool:

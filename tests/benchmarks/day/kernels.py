@@ -61,7 +61,8 @@ def profiled(entry: str, seeds: int, overrides: Sequence[str], device: torch.dev
     for trainer in trainers:
         with trainer.context.active():
             trainer.loader.start(trainer.order(), 0)
-    size, steps = first.sizes[0], min(LEAST_STEPS, first.sizes.count(first.sizes[0]) // 2)
+    size = first.sizes[0]
+    steps = max(1, min(LEAST_STEPS, first.sizes.count(size) // 2))  # twice within an epoch
     activity = ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU
     with first.context.active():
         runner.run(steps, size)
