@@ -11,7 +11,7 @@ from torch import Tensor, distributions
 from zoo.errors import ZooError
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.likelihoods.gaussian import Gaussian
-from zoo.models.posteriors import Deterministic, DiagonalGaussian
+from zoo.models.posteriors import MOST_FEATURES_AT_ONCE, Deterministic, DiagonalGaussian, GaussianHead
 from zoo.models.priors import FittedGaussian, StandardNormal
 
 
@@ -146,3 +146,26 @@ def test_the_fitted_prior_takes_codes_with_unused_dimensions() -> None:
     one = FittedGaussian(1)
     one.fit(torch.zeros(10, 1))
     assert torch.isfinite(one.sample(10)).all()
+
+
+@pytest.mark.parametrize("features", [5, MOST_FEATURES_AT_ONCE + 1])
+def test_a_gaussian_head_in_training_mode_is_its_two_layers(features: int) -> None:
+    head, h = GaussianHead(features, 3), torch.randn(4, features, requires_grad=True)
+    found, parts = head(h), (head.mu(h), head.logvar(h))
+    for mine, layer in zip((found.mu, found.logvar), parts, strict=True):
+        torch.testing.assert_close(mine, layer)
+    wanted = [h, *head.parameters()]
+    gradients = torch.autograd.grad((found.mu.sin() + found.logvar.cos()).sum(), wanted)
+    for mine, layer in zip(
+        gradients, torch.autograd.grad((parts[0].sin() + parts[1].cos()).sum(), wanted), strict=True
+    ):
+        torch.testing.assert_close(mine, layer, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gaussian_head_heeds_hooks_and_parametrizations() -> None:
+    head, h = GaussianHead(5, 3), torch.randn(4, 5)
+    torch.nn.utils.parametrizations.spectral_norm(head.mu, n_power_iterations=50)
+    head.logvar.register_forward_hook(lambda layer, inputs, output: output * 0)
+    found = head(h)
+    torch.testing.assert_close(found.mu, torch.nn.functional.linear(h, head.mu.weight, head.mu.bias), atol=1e-4, rtol=0)
+    assert torch.equal(found.logvar, torch.zeros(4, 3))

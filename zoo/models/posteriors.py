@@ -189,8 +189,14 @@ class GaussianHead(nn.Module):
 
     def forward(self, h: Tensor) -> DiagonalGaussian:
         """Return q(z|x) of features h (B, F)."""
-        if h.shape[-1] > MOST_FEATURES_AT_ONCE or not self.training:
+        layers = self.mu, self.logvar
+        if not self.training or h.shape[-1] > MOST_FEATURES_AT_ONCE or not all(map(_only_linear, layers)):
             return DiagonalGaussian(at_least_float32(self.mu(h)), at_least_float32(self.logvar(h)))
-        weight, bias = (torch.cat(pair) for pair in zip(self.mu.parameters(), self.logvar.parameters(), strict=True))
+        weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
         mu, logvar = at_least_float32(F.linear(h, weight, bias)).chunk(2, dim=-1)
         return DiagonalGaussian(mu, logvar)
+
+
+def _only_linear(layer: nn.Module) -> bool:
+    """Return whether calling a layer does nothing but a product: it is not parametrized, and nobody hooks into it."""
+    return type(layer) is nn.Linear and not (layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks)

@@ -27,7 +27,8 @@ class Divergence(ZooError):
 
 def all_finite(parameters: Iterable[Tensor]) -> Tensor:
     """Return a bool on the device, true if every weight is finite."""
-    extremes = [extreme for weights in parameters for extreme in torch.aminmax(weights)]  # NaN, where there is one
+    filled = [weights for weights in parameters if weights.numel()]
+    extremes = [extreme for weights in filled for extreme in torch.aminmax(weights)]  # NaN, where there is one
     return torch.stack(extremes).isfinite().all()
 
 
